@@ -1,0 +1,1 @@
+"""Vectors to similarity: models, losses, batches and mining, training, scores."""

@@ -1,0 +1,69 @@
+"""`python -m pipeline`: one verb a stage for DVC, and verbs for people. Heavy imports wait until a verb runs."""
+
+import sys
+
+import typer
+
+from pipeline.errors import BAD_INPUT
+
+app = typer.Typer(
+    help="lookalike: which of these images look alike? Small heads on frozen features, run by DVC.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def prepare() -> None:
+    """Read the data set, reject what cannot be used, split it, and freeze the evaluation lists."""
+    from pipeline.params import load_params
+    from pipeline.stages.prepare import run
+
+    run(load_params())
+
+
+@app.command()
+def extract(name: str = typer.Argument(help="an entry of features.backbones")) -> None:
+    """Turn every image into a vector with one backbone."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.stages.extract import run
+
+    run(params, name)
+
+
+@app.command()
+def train() -> None:
+    """Train the head on the cached features."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.stages.train import run
+
+    run(params)
+
+
+@app.command()
+def evaluate() -> None:
+    """Score the head on the test split, beside chance and no head."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.stages.evaluate import run
+
+    run(params)
+
+
+def main() -> None:
+    """Run the command line; a person's mistake is one line on stderr and exit code 2, a failing machine exit code 1."""
+    try:
+        app()
+    except BAD_INPUT as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
