@@ -1,0 +1,125 @@
+"""How sure is a mean over queries and seeds? Two sources of luck, kept apart and put together."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import stdtrit
+
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and the half widths of its 95 % interval."""
+
+    mean: float
+    half: float  # from both sources
+    queries: float  # had the queries alone been drawn anew
+    seeds: float  # had the seeds alone been drawn anew; 0 with one seed, of which nothing can be known
+
+    @property
+    def low(self) -> float:
+        return self.mean - self.half
+
+    @property
+    def high(self) -> float:
+        return self.mean + self.half
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """Variance of a mean, and how many independent things it was estimated from, less one."""
+
+    variance: float
+    freedom: int
+
+    @property
+    def half(self) -> float:
+        return float(stdtrit(self.freedom, 0.975) * self.variance**0.5) if self.variance > 0 else 0.0
+
+
+def mean_interval(
+    values: ArrayLike, *, clusters: ArrayLike | None = None, draws: int = DRAWS, seed: int = 0
+) -> Interval:
+    """The mean of `values` (S, Q) or (Q,) over S seeds and Q queries, and its 95 % interval.
+
+    Queries and seeds are crossed random effects. The variance of the mean is that over queries (a bootstrap of whole
+    clusters, of the mean over seeds) plus that over seeds, less their interaction, which both hold. The half width is
+    Student's t at the Satterthwaite degrees of freedom: with three seeds, three numbers are honestly few.
+
+    Args:
+        clusters: (Q,) int, queries of one cluster are drawn together (images of one group are not independent).
+    """
+    values = np.atleast_2d(np.asarray(values, np.float64))
+    sums, counts = _by_cluster(values, clusters)
+    over_queries = _Spread(_bootstrap_variance(sums.mean(0), counts, draws=draws, seed=seed), max(len(counts) - 1, 1))
+    over_seeds = _seed_spread(values)
+    return _combine(float(values.mean()), over_queries, [over_seeds], _interaction(values, sums, counts))
+
+
+def paired_interval(
+    first: ArrayLike, second: ArrayLike, *, clusters: ArrayLike | None = None, draws: int = DRAWS, seed: int = 0
+) -> Interval:
+    """The mean of `first` minus that of `second`, (S1, Q) and (S2, Q) on the same queries, and its 95 % interval.
+
+    The queries' luck is shared and cancels; each side's seeds are its own.
+    """
+    first, second = (np.atleast_2d(np.asarray(values, np.float64)) for values in (first, second))
+    gap = (first.mean(0) - second.mean(0))[None]
+    sums, counts = _by_cluster(gap, clusters)
+    over_queries = _Spread(_bootstrap_variance(sums[0], counts, draws=draws, seed=seed), max(len(counts) - 1, 1))
+    shared = sum(_interaction(side, *_by_cluster(side, clusters)) for side in (first, second))
+    return _combine(float(gap.mean()), over_queries, [_seed_spread(first), _seed_spread(second)], shared)
+
+
+def _combine(mean: float, queries: _Spread, seeds: list[_Spread], interaction: float) -> Interval:
+    seed_variance = sum(spread.variance for spread in seeds)
+    parts = [spread for spread in (queries, *seeds) if spread.variance > 0]
+    if not parts:
+        return Interval(mean, 0.0, 0.0, 0.0)
+    freedom = sum(p.variance for p in parts) ** 2 / sum(p.variance**2 / p.freedom for p in parts)
+    # An interaction larger than what seeds add is noise in its own estimate.
+    variance = queries.variance + max(0.0, seed_variance - interaction)
+    of_seeds = [spread for spread in seeds if spread.variance > 0]
+    seed_half = 0.0
+    if of_seeds:
+        seed_freedom = seed_variance**2 / sum(s.variance**2 / s.freedom for s in of_seeds)
+        seed_half = float(stdtrit(seed_freedom, 0.975) * seed_variance**0.5)
+    return Interval(mean, float(stdtrit(freedom, 0.975) * variance**0.5), queries.half, seed_half)
+
+
+def _by_cluster(values: np.ndarray, clusters: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
+    """(S, G) sums and (G,) counts of queries."""
+    if clusters is None:
+        return values, np.ones(values.shape[1])
+    index = np.unique(np.asarray(clusters), return_inverse=True)[1]
+    return np.stack([np.bincount(index, weights=row) for row in values]), np.bincount(index).astype(np.float64)
+
+
+def _bootstrap_variance(sums: np.ndarray, counts: np.ndarray, *, draws: int, seed: int) -> float:
+    """Variance of sum / count when clusters are drawn with replacement, times G / (G - 1): it is too small by that."""
+    size = len(sums)
+    if size < 2:
+        return 0.0
+    rng = np.random.default_rng(seed)
+    means = np.empty(draws)
+    for draw in range(draws):
+        times = np.bincount(rng.integers(size, size=size), minlength=size)
+        means[draw] = (times @ sums) / (times @ counts)
+    return float(means.var(ddof=1) * size / (size - 1))
+
+
+def _seed_spread(values: np.ndarray) -> _Spread:
+    seeds = len(values)
+    return _Spread(float(values.mean(1).var(ddof=1) / seeds), seeds - 1) if seeds > 1 else _Spread(0.0, 1)
+
+
+def _interaction(values: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> float:
+    """Variance of the mean that comes from seeds and queries together: luck of this seed on these queries."""
+    seeds, size = sums.shape
+    if seeds < 2 or size < 2:
+        return 0.0
+    off = (sums - values.mean(1)[:, None] * counts) / counts.sum()  # (S, G), each seed's sums to 0
+    off -= off.mean(0)
+    return float((off**2).sum() / (seeds - 1) / seeds * size / (size - 1))

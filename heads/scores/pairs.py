@@ -1,0 +1,59 @@
+"""Similarities of pairs to verify: of listed pairs, or of every query with every gallery row."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+
+from heads.errors import HeadError
+from heads.scores.ranking import BLOCK
+from heads.similarity import Similarity
+
+MOST = 2_000_000  # non-matches kept at most: beyond that more of them change no digit that is printed
+
+
+@dataclass(frozen=True)
+class PairScores:
+    """Similarities of M matches and F non-matches, and the row that each of them asks for."""
+
+    matches: np.ndarray  # (M,) float32
+    others: np.ndarray  # (F,) float32
+    match_rows: np.ndarray  # (M,) query row
+    other_rows: np.ndarray  # (F,) query row
+
+
+@torch.no_grad()
+def score_pairs(similarity: Similarity, left: ArrayLike, *, right: ArrayLike, alike: ArrayLike) -> PairScores:
+    """Listed pairs: rows `left` (P,) and `right` (P,), `alike` (P,) bool."""
+    left, right, alike = np.asarray(left, np.int64), np.asarray(right, np.int64), np.asarray(alike, bool)
+    scores = similarity.pairs(torch.from_numpy(left), torch.from_numpy(right)).float().cpu().numpy()
+    return PairScores(scores[alike], scores[~alike], left[alike], left[~alike])
+
+
+@torch.no_grad()
+def score_all_pairs(
+    similarity: Similarity, codes: ArrayLike, *, queries: ArrayLike, gallery: ArrayLike, seed: int = 0
+) -> PairScores:
+    """Every query with every gallery row but itself; beyond `MOST` non-matches, an equal random part of each query's.
+
+    Raises:
+        HeadError: no queries or no gallery.
+    """
+    codes, queries, gallery = (np.asarray(array, np.int64) for array in (codes, queries, gallery))
+    if not len(queries) or not len(gallery):
+        raise HeadError(f"no pairs: {len(queries)} queries against {len(gallery)} gallery rows; is a split empty?")
+    rng = np.random.default_rng(seed)
+    kept = min(1.0, MOST / (len(queries) * len(gallery)))
+    size = max(1, BLOCK // len(gallery))
+    parts = []
+    for rows in (queries[i : i + size] for i in range(0, len(queries), size)):
+        scores = similarity.block(torch.from_numpy(rows), torch.from_numpy(gallery)).float().cpu().numpy()
+        same = codes[rows][:, None] == codes[gallery]
+        alike = same & (rows[:, None] != gallery)
+        other = ~same
+        if kept < 1:
+            other &= rng.random(other.shape, dtype=np.float32) < kept
+        repeated = np.broadcast_to(rows[:, None], scores.shape)
+        parts.append((scores[alike], scores[other], repeated[alike], repeated[other]))
+    return PairScores(*(np.concatenate(part) for part in zip(*parts, strict=True)))

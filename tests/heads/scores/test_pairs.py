@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+import torch
+
+from heads.errors import HeadError
+from heads.scores import pairs
+from heads.scores.pairs import score_all_pairs, score_pairs
+from heads.similarity import embedding_similarity
+
+SIMILARITY = embedding_similarity(torch.randn(12, 4, generator=torch.Generator().manual_seed(0)))
+CODES = np.arange(12) % 3
+
+
+def test_all_pairs_equal_a_loop():
+    got = score_all_pairs(SIMILARITY, CODES, queries=[0, 3, 4], gallery=np.arange(10))
+    expected = {True: [], False: []}
+    for q in (0, 3, 4):
+        for g in range(10):
+            if g != q:
+                alike = bool(CODES[g] == CODES[q])
+                expected[alike].append((q, float(SIMILARITY.pairs(torch.tensor([q]), torch.tensor([g])))))
+    for scores, rows, alike in ((got.matches, got.match_rows, True), (got.others, got.other_rows, False)):
+        assert rows.tolist() == [q for q, _ in expected[alike]]
+        np.testing.assert_allclose(scores, [score for _, score in expected[alike]], atol=1e-6)
+
+
+def test_listed_pairs():
+    got = score_pairs(SIMILARITY, [0, 1, 2], right=[3, 5, 8], alike=[True, False, True])
+    assert got.match_rows.tolist() == [0, 2]
+    assert got.other_rows.tolist() == [1]
+    np.testing.assert_allclose(got.others, SIMILARITY.pairs(torch.tensor([1]), torch.tensor([5])))
+
+
+def test_too_many_non_matches_are_sampled_and_all_matches_stay(monkeypatch):
+    monkeypatch.setattr(pairs, "MOST", 50)
+    every = np.arange(12)
+    got = score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every)
+    assert len(got.matches) == 12 * 3
+    assert 20 < len(got.others) < 50
+    again = score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every)
+    np.testing.assert_array_equal(got.others, again.others)
+
+
+def test_empty():
+    with pytest.raises(HeadError) as error:
+        score_all_pairs(SIMILARITY, CODES, queries=[], gallery=[1])
+    assert str(error.value) == "no pairs: 0 queries against 1 gallery rows; is a split empty?"
