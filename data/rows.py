@@ -1,0 +1,135 @@
+"""The rows of a data set, as images.parquet and rows.parquet hold them, and how to read them back."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from data.errors import DataError
+
+COLUMNS = ("id", "group", "role", "split", "seen", "sha256")
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What is known of each image but the image itself; all arrays have length N and row order is law.
+
+    Strings are object arrays, so that `rows.split == "test"` is a mask whatever the lengths of names.
+    """
+
+    id: NDArray[np.object_]
+    group: NDArray[np.object_]
+    role: NDArray[np.object_]  # "left" asks, "right" answers; "" where the data set has no roles
+    split: NDArray[np.object_]  # train, val, test
+    seen: NDArray[np.bool_]  # training sees this row's group: the group has rows in train
+    sha256: NDArray[np.object_]  # hex, of the encoded image
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    @property
+    def has_roles(self) -> bool:
+        return len(self) > 0 and bool((self.role != "").all())
+
+    @cached_property
+    def codes(self) -> NDArray[np.int64]:
+        """(N,) the group of each row as a number, in the order of sorted group names."""
+        return np.unique(self.group.astype(str), return_inverse=True)[1].astype(np.int64)
+
+    @cached_property
+    def images_hash(self) -> str:
+        """sha256 over the ordered (id, sha256) pairs: these images in this order."""
+        return _digest(self.id, self.sha256)
+
+    @cached_property
+    def hash(self) -> str:
+        """sha256 over every column: these images, groups, roles and splits in this order."""
+        seen = np.where(self.seen, "1", "0").astype(object)
+        return _digest(self.id, self.sha256, self.group, self.role, self.split, seen)
+
+    def where(self, *, split: str | None = None, role: str | None = None) -> NDArray[np.int64]:
+        """Row numbers of a split and a role, ascending."""
+        mask = np.ones(len(self), dtype=bool)
+        if split is not None:
+            mask &= self.split == split
+        if role is not None:
+            mask &= self.role == role
+        return np.flatnonzero(mask).astype(np.int64)
+
+
+def read_rows(path: Path) -> Rows:
+    """Read images.parquet or rows.parquet without its pictures.
+
+    Raises:
+        DataError: the file is missing, is not parquet or lacks a column.
+    """
+    with _opened(path) as file:
+        missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
+        if missing:
+            raise DataError(f"{path}: no column '{missing[0]}'; run `dvc repro prepare`")
+        table = file.read(columns=list(COLUMNS))
+    text = {name: np.array(table[name].to_pylist(), dtype=object) for name in COLUMNS if name != "seen"}
+    text["role"] = np.array([role or "" for role in text["role"]], dtype=object)
+    return Rows(**text, seen=np.array(table["seen"].to_pylist(), dtype=bool))
+
+
+def iter_images(path: Path, *, batch: int) -> Iterator[list[bytes]]:
+    """Encoded images of images.parquet in row order, `batch` at a time (the last may be shorter); memory stays flat."""
+    with _opened(path) as file:
+        for piece in file.iter_batches(batch_size=batch, columns=["image"], use_threads=False):
+            yield piece.column(0).to_pylist()
+
+
+def read_images(path: Path, rows: NDArray[np.int64]) -> list[bytes]:
+    """Encoded images of chosen rows of images.parquet, in the order asked for."""
+    return _chosen(path, "image", rows)
+
+
+def read_thumbs(path: Path, rows: NDArray[np.int64]) -> list[bytes]:
+    """JPEG thumbnails of chosen rows of rows.parquet, in the order asked for."""
+    return _chosen(path, "thumb", rows)
+
+
+def _chosen(path: Path, column: str, rows: NDArray[np.int64]) -> list[bytes]:
+    """Read only the row groups that hold a chosen row."""
+    rows = np.asarray(rows, dtype=np.int64)
+    found: dict[int, bytes] = {}
+    with _opened(path) as file:
+        total = file.metadata.num_rows
+        if len(rows) and not (rows.min() >= 0 and rows.max() < total):
+            raise DataError(f"{path}: row {rows.max() if rows.min() >= 0 else rows.min()} asked for, it has {total}")
+        start = 0
+        wanted = np.unique(rows)
+        for index in range(file.num_row_groups):
+            stop = start + file.metadata.row_group(index).num_rows
+            inside = wanted[(wanted >= start) & (wanted < stop)]
+            if len(inside):
+                part = file.read_row_group(index, columns=[column], use_threads=False).column(0)
+                found.update((int(row), part[int(row - start)].as_py()) for row in inside)
+            start = stop
+    return [found[int(row)] for row in rows]
+
+
+def _opened(path: Path) -> pq.ParquetFile:
+    try:
+        return pq.ParquetFile(path, memory_map=False)
+    except FileNotFoundError:
+        raise DataError(f"{path}: not here; run `dvc repro prepare`") from None
+    except pa.ArrowInvalid as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{path}: not a whole parquet file ({reason}); run `dvc repro prepare`") from None
+
+
+def _digest(*columns: NDArray[np.object_]) -> str:
+    digest = hashlib.sha256()
+    for values in zip(*columns, strict=True):
+        digest.update("\x1f".join(values).encode())
+        digest.update(b"\x1e")
+    return digest.hexdigest()
