@@ -1,6 +1,7 @@
 """The `data` section of params.yaml. No heavy import: it is read before anything else."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -20,9 +21,22 @@ class Splits(BaseModel):
         return self
 
 
+class Episodes(BaseModel):
+    """K-way N-shot episodes; without `way`, as many groups as a part of the data has, 20 at most."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    count: int = Field(1000, ge=1)
+    way: int | None = Field(None, ge=2)
+    shot: int = Field(1, ge=1)
+    queries: int = Field(5, ge=1)
+
+
 class DataSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: str = "emoji"
+    name: Literal["emoji"] = "emoji"  # the keys of data.catalogue.CATALOGUE
     path: Path | None = None
     candidates: int = Field(20, ge=2)
     splits: Splits = Splits()
+    pairs: int = Field(10_000, ge=2)
+    triplets: int = Field(10_000, ge=1)
+    episodes: Episodes = Episodes()

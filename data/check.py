@@ -1,0 +1,101 @@
+"""Is each image usable? Decoded once, on all cores, in the order asked for."""
+
+import os
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from io import BytesIO
+from multiprocessing import get_context
+
+from PIL import Image
+
+from data.decode import Unusable, decode, is_animated
+from data.errors import DataError
+from data.files import sha256_bytes
+
+THUMB_SIDE = 72
+_IN_PROCESS = 2_000  # images; fewer are done before worker processes have started
+_CHUNK_IMAGES, _CHUNK_BYTES = 128, 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A usable image: what is kept of it besides its bytes."""
+
+    sha256: str
+    thumb: bytes  # JPEG, the longer side at most THUMB_SIDE, on white
+    animated: bool
+
+
+def check(content: bytes) -> Checked | Unusable:
+    """Decode as extraction will, and keep a thumbnail."""
+    try:
+        picture = decode(content)
+    except Unusable as why:
+        return why
+    return Checked(sha256_bytes(content), make_thumb(picture), is_animated(content))
+
+
+def make_thumb(picture: Image.Image) -> bytes:
+    """An RGB picture as a small JPEG; a short side stays at least one pixel."""
+    picture.thumbnail((THUMB_SIDE, THUMB_SIDE), Image.Resampling.BICUBIC)
+    file = BytesIO()
+    picture.save(file, "JPEG", quality=80)
+    return file.getvalue()
+
+
+def check_all(contents: Iterable[bytes | Unusable], total: int) -> Iterator[Checked | Unusable]:
+    """`check` for each of `contents`, in order; `total` decides whether worker processes pay. Memory stays flat.
+
+    Raises:
+        DataError: a worker process died (out of memory, or killed).
+    """
+    workers = os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))
+    if total < _IN_PROCESS or workers < 2:
+        yield from map(_check_or_pass, contents)
+        return
+    waiting: deque[Future[list[Checked | Unusable]]] = deque()
+    # spawn: pyarrow's threads and a fork do not go together
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet) as pool:
+        try:
+            for chunk in _chunks(contents):
+                waiting.append(pool.submit(_check_chunk, chunk))
+                if len(waiting) > 2 * workers:
+                    yield from waiting.popleft().result()
+            while waiting:
+                yield from waiting.popleft().result()
+        except BrokenProcessPool:
+            raise DataError(
+                "a process that checks images was killed (out of memory?); free some memory and run again"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _check_or_pass(content: bytes | Unusable) -> Checked | Unusable:
+    return content if isinstance(content, Unusable) else check(content)
+
+
+def _check_chunk(chunk: list[bytes | Unusable]) -> list[Checked | Unusable]:
+    return [_check_or_pass(content) for content in chunk]
+
+
+def _chunks(contents: Iterable[bytes | Unusable]) -> Iterator[list[bytes | Unusable]]:
+    chunk: list[bytes | Unusable] = []
+    size = 0
+    for content in contents:
+        chunk.append(content)
+        size += 0 if isinstance(content, Unusable) else len(content)
+        if len(chunk) >= _CHUNK_IMAGES or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
+
+
+def _quiet() -> None:
+    """Pillow warns about odd metadata and large headers; what matters comes back as a reason."""
+    warnings.simplefilter("ignore")
