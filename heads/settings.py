@@ -1,16 +1,63 @@
 """The `head` and `scores` sections of params.yaml. No heavy import: they are read before anything else."""
 
-from typing import Literal
+import re
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+EMBEDDERS = ("identity", "linear", "mlp", "residual", "pseudo_class")  # similarity is a distance of embeddings
+PAIR_MODELS = ("pair_bc", "pair_mlp", "distance_logit")  # similarity is the logit of a classifier of the pair
+
+Model = Literal["identity", "linear", "mlp", "residual", "pseudo_class", "pair_bc", "pair_mlp", "distance_logit"]
+Loss = Literal["contrastive", "triplet"]
+Negatives = Annotated[str, Field(pattern=r"^(in_batch|semihard|hard|(random|offline):[1-9]\d*)$")]
+Dimension = Annotated[int, Field(ge=1, le=65536)]
 
 
 class HeadSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-    features: str
-    model: Literal["identity", "linear", "mlp"] = "linear"
-    loss: Literal["contrastive", "triplet"] = "contrastive"
-    seeds: int = Field(3, ge=1, le=64)
+
+    features: str  # a feature set: an entry of features.backbones, fusions or finetunes
+
+    # Model
+    transform: Literal["none", "l2", "center", "standardize", "whiten"] = "l2"  # fitted on train only
+    model: Model = "linear"
+    hidden: tuple[Dimension, ...] = ()
+    dim: Dimension | None = None  # width of the embedding; null: that of the input
+    norm: Literal["none", "layer"] = "none"
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    # Loss
+    loss: Loss = "contrastive"
+    distance: Literal["cosine", "euclidean", "squared_euclidean"] = "cosine"
+    margin: float = Field(0.5, gt=0)
+    negatives: Negatives = "in_batch"
+
+    # Training
+    batch: int = Field(256, ge=4)  # images a step (with `random:19`: anchors and positives; negatives come on top)
+    images_per_group: int = Field(2, ge=2)  # K of P groups x K images
+    epochs: int = Field(30, ge=1)
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    patience: int = Field(10, ge=1)  # epochs without a better val score before a seed stops
+    select: Literal["top1", "top2", "top5"] = "top2"  # the val score that picks the epoch
+    seeds: int = Field(3, ge=1, le=64)  # this many heads, from seed, seed + 1, ...
+
+    @property
+    def negatives_kind(self) -> str:
+        return self.negatives.partition(":")[0]
+
+    @property
+    def negatives_count(self) -> int:
+        """N of `random:N` and `offline:N`; 0 for the kinds that look inside the batch."""
+        return int(re.sub(r"\D", "", self.negatives) or 0)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "HeadSettings":
+        if self.batch % self.images_per_group:
+            raise ValueError(f"batch {self.batch} is not a multiple of images_per_group {self.images_per_group}")
+        return self
 
 
 class ScoreSettings(BaseModel):

@@ -1,0 +1,143 @@
+"""Heads that embed: (S, B, D) -> (S, B, E), alike when the embeddings are near. S heads, one a seed, in one pass."""
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize, relu, softmax
+
+from heads.layers import Dropout, Generators, LayerNorm, Linear
+from heads.settings import HeadSettings
+from heads.transforms import principal_axes
+
+
+class Head(nn.Module):
+    """Two contracts: `encode` for the embeddings, `block` and `rowwise` for similarities of encoded rows."""
+
+    embeds = True
+
+    def __init__(self, distance: str) -> None:
+        super().__init__()
+        self.distance = distance
+
+    def encode(self, x: Tensor) -> Tensor:
+        """x (S, B, D) -> (S, B, E)"""
+        return x
+
+    def block(self, a: Tensor, b: Tensor) -> Tensor:
+        """Every row of a (S, A, E) against every row of b (S, B, E) -> (S, A, B); higher is more alike."""
+        if self.distance == "cosine":
+            return torch.bmm(normalize(a, dim=-1), normalize(b, dim=-1).mT)
+        # |a - b|^2 = |a|^2 + |b|^2 - 2ab: one matrix product, where cdist would walk every pair.
+        squared = a.square().sum(-1, keepdim=True) + b.square().sum(-1).unsqueeze(1) - 2 * torch.bmm(a, b.mT)
+        return -_spread(squared, self.distance)
+
+    def rowwise(self, a: Tensor, b: Tensor) -> Tensor:
+        """Row i of a (S, A, E) against its own rows b (S, A, L, E) -> (S, A, L)."""
+        if self.distance == "cosine":
+            return torch.einsum("sae,sale->sal", normalize(a, dim=-1), normalize(b, dim=-1))
+        return -_spread((a.unsqueeze(2) - b).square().sum(-1), self.distance)
+
+
+def _spread(squared: Tensor, distance: str) -> Tensor:
+    squared = squared.clamp(min=0)
+    # The square root's gradient at 0 is infinite: a pair of equal rows would poison the batch with NaN.
+    return squared if distance == "squared_euclidean" else (squared + 1e-12).sqrt()
+
+
+class LinearHead(Head):
+    """x @ W + b. Starts on the training rows' main directions: at plain cosine, as far as `dim` allows."""
+
+    def __init__(self, start: Tensor, distance: str, draws: Generators) -> None:
+        super().__init__(distance)
+        self.project = Linear(*start.shape, draws, start=start)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.project(x)
+
+
+class Branch(nn.Module):
+    """Hidden layers (linear, norm, ReLU, dropout), then a linear layer to `out` that starts at `last` of He's scale."""
+
+    def __init__(self, width: int, out: int, settings: HeadSettings, draws: Generators, *, last: float) -> None:
+        super().__init__()
+        widths = [width, *settings.hidden]
+        self.hidden = nn.ModuleList(Linear(i, o, draws) for i, o in pairwise(widths))
+        self.norms = nn.ModuleList(
+            LayerNorm(o, len(draws)) if settings.norm == "layer" else nn.Identity() for o in widths[1:]
+        )
+        self.dropout = Dropout(settings.dropout, draws)
+        self.last = Linear(widths[-1], out, draws)
+        with torch.no_grad():
+            self.last.weight.mul_(last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer, norm in zip(self.hidden, self.norms, strict=True):
+            x = self.dropout(relu(norm(layer(x))))
+        return self.last(x)
+
+
+class MlpHead(Head):
+    """A linear path plus a branch of hidden layers whose last layer starts at zero: the start is `linear`'s."""
+
+    def __init__(self, start: Tensor, settings: HeadSettings, draws: Generators) -> None:
+        super().__init__(settings.distance)
+        self.project = Linear(*start.shape, draws, start=start)
+        self.branch = Branch(start.shape[0], start.shape[1], settings, draws, last=0.0)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return self.project(x) + self.branch(x)
+
+
+class ResidualHead(Head):
+    """x + gate * branch(x). The gate starts at zero (ReZero, Bachlechner et al. 2021): exactly at plain cosine."""
+
+    def __init__(self, width: int, settings: HeadSettings, draws: Generators) -> None:
+        super().__init__(settings.distance)
+        self.branch = Branch(width, width, settings, draws, last=1.0)
+        self.gate = nn.Parameter(torch.zeros(len(draws), 1, 1))
+
+    def encode(self, x: Tensor) -> Tensor:
+        return x + self.gate * self.branch(x)
+
+
+class PseudoClassHead(Head):
+    """Softmax over `dim` pseudo-classes; alike is the cosine of the softmax vectors (report 1, CL)."""
+
+    def __init__(self, width: int, out: int, settings: HeadSettings, draws: Generators) -> None:
+        super().__init__("cosine")
+        self.branch = Branch(width, out, settings, draws, last=1.0)
+
+    def encode(self, x: Tensor) -> Tensor:
+        return softmax(self.branch(x), dim=-1)
+
+
+def build_head(settings: HeadSettings, width: int, draws: Generators, *, train: Tensor | None = None) -> Head:
+    """The head of `settings.model` for inputs of `width`, one seed for every generator.
+
+    `train` (N, D), the transformed training rows, sets where linear paths start; without it (a head about to be
+    loaded) they start at zero.
+    """
+    out = settings.dim or width
+    match settings.model:
+        case "identity":
+            return Head(settings.distance)
+        case "linear":
+            return LinearHead(_start(width, out, train), settings.distance, draws)
+        case "mlp":
+            return MlpHead(_start(width, out, train), settings, draws)
+        case "residual":
+            return ResidualHead(width, settings, draws)
+        case "pseudo_class":
+            return PseudoClassHead(width, out, settings, draws)
+    raise ValueError(settings.model)
+
+
+def _start(width: int, out: int, train: Tensor | None) -> Tensor:
+    """(D, out): the identity where the width stays, else the main directions (and zero columns past D)."""
+    if out == width:
+        return torch.eye(width)
+    start = torch.zeros(width, out)
+    if train is not None:
+        start[:, : min(out, width)] = principal_axes(train, min(out, width))
+    return start

@@ -1,0 +1,64 @@
+"""What is chosen on val: the epoch, by a ranking score, and the threshold, by balanced accuracy. Never on test."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from heads.errors import HeadError
+from heads.models import Head
+from heads.scores.lists import hit_rate
+from heads.scores.ranking import rank_queries
+from heads.settings import HeadSettings
+from heads.store import encode_rows, similarities
+from heads.threshold import calibrate_threshold
+from heads.training import Validate
+
+Ints = NDArray[np.int64]
+
+
+def epoch_score(
+    inputs: Tensor, codes: Ints, settings: HeadSettings, *, queries: Ints, gallery: Ints, candidates: int
+) -> Validate:
+    """`settings.select` (top-k in lists of `candidates`) of val `queries` against the val `gallery`, for each seed.
+
+    inputs (N, D) are transformed features, codes (N,) groups; queries and gallery are row numbers. A gallery that
+    cannot fill such a list gives shorter ones: the epochs are still told apart.
+
+    Raises:
+        HeadError: the gallery is too small even to ask for the best k.
+    """
+    k = int(settings.select.removeprefix("top"))
+    chosen = np.union1d(queries, gallery)  # val rows alone are encoded
+    place = np.full(len(codes), -1)
+    place[chosen] = np.arange(len(chosen))
+    rows = inputs[torch.from_numpy(chosen).to(inputs.device)]
+    groups = len(np.unique(codes[gallery]))
+    if groups <= k:
+        raise HeadError(
+            f"val has {groups} groups, too few to choose an epoch by {settings.select}: "
+            "enlarge data.splits.val or choose a smaller head.select"
+        )
+
+    def score(head: Head) -> list[float]:
+        scores = []
+        for similarity in similarities(head, encode_rows(head, rows, seeds=settings.seeds)):
+            ranks = rank_queries(similarity, codes[chosen], queries=place[queries], gallery=place[gallery])
+            size = min(candidates, int(ranks.negatives.min()) + 1)
+            scores.append(hit_rate(ranks, k=k, candidates=size))
+        return scores
+
+    return score
+
+
+def val_thresholds(
+    head: Head, inputs: Tensor, settings: HeadSettings, *, a: Ints, b: Ints, same: NDArray
+) -> list[float]:
+    """The calibrated threshold of each seed on val pairs: row numbers a (P,), b (P,), and same (P,) bool."""
+    chosen, places = np.unique(np.r_[a, b], return_inverse=True)
+    left, right = (torch.from_numpy(part) for part in np.split(places, 2))
+    encoded = encode_rows(head, inputs[torch.from_numpy(chosen).to(inputs.device)], seeds=settings.seeds)
+    return [
+        calibrate_threshold(similarity.pairs(left, right).cpu().numpy(), same)
+        for similarity in similarities(head, encoded)
+    ]

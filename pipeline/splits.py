@@ -1,0 +1,27 @@
+"""Which rows ask and which answer."""
+
+import numpy as np
+from data.rows import Rows
+from numpy.typing import NDArray
+
+from data.errors import DataError
+
+
+def split_rows(rows: Rows, split: str) -> NDArray[np.int64]:
+    """Row numbers of `split`.
+
+    Raises:
+        DataError: the split is empty.
+    """
+    chosen = rows.where(split=split)
+    if not len(chosen):
+        raise DataError(f"the {split} split is empty: enlarge data.splits.{split} or give the data set more groups")
+    return chosen
+
+
+def queries_and_gallery(rows: Rows, split: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row numbers of the queries and of the gallery: left and right where rows have roles, else all for both."""
+    chosen = split_rows(rows, split)
+    if not rows.has_roles:
+        return chosen, chosen
+    return rows.where(split=split, role="left"), rows.where(split=split, role="right")

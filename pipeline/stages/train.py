@@ -1,0 +1,94 @@
+"""`train`: features/<name> -> head/. Fits the transform and the heads on train, picks epochs and thresholds on val."""
+
+import csv
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from data.files import write_bytes
+from data.protocol import read_protocol
+from data.rows import Rows, read_rows
+from features.store import load_features, read_sidecar
+
+from data.errors import DataError
+from heads.batches import Pool, make_pool
+from heads.selection import epoch_score, val_thresholds
+from heads.settings import HeadSettings
+from heads.store import TrainedHead, dump_head
+from heads.training import Trained, train_heads
+from heads.transforms import fit_transform
+from pipeline.devices import device
+from pipeline.params import Params
+from pipeline.paths import dataset_folder, features_folder, head_folder
+from pipeline.progress import progress_bar
+from pipeline.splits import queries_and_gallery, split_rows
+
+VAL_QUERIES = 2000  # at most: enough to tell epochs apart, few enough for every epoch
+
+
+def run(params: Params) -> None:
+    """Train `head.seeds` heads and write `head/`."""
+    settings, folder = params.head, dataset_folder(params)
+    rows = read_rows(folder / "rows.parquet")
+    protocol = read_protocol(folder / "protocol.json")
+    if "val" not in protocol.pairs:
+        raise DataError("the protocol has no val pairs to choose a threshold on: enlarge data.splits.val")
+    source = features_folder(params, settings.features)
+    features = torch.from_numpy(load_features(source, images_hash=rows.images_hash)).to(device()).float()
+    pool = training_pool(rows, settings)
+    transform = fit_transform(settings.transform, features[torch.from_numpy(pool.rows)])
+    inputs = transform(features)
+    queries, gallery = queries_and_gallery(rows, "val")
+    if len(queries) > VAL_QUERIES:
+        queries = np.sort(np.random.default_rng(params.seed).choice(queries, VAL_QUERIES, replace=False))
+    validate = epoch_score(
+        inputs, rows.codes, settings, queries=queries, gallery=gallery, candidates=params.data.candidates
+    )
+    with progress_bar(total=settings.epochs, unit="epoch", label="train") as progress:
+        trained = train_heads(inputs, pool, settings, seed=params.seed, validate=validate, progress=progress)
+    pairs = protocol.pairs["val"]
+    head = TrainedHead(
+        settings=settings,
+        width=features.shape[1],
+        transform=transform,
+        head=trained.head,
+        thresholds=val_thresholds(trained.head, inputs, settings, a=pairs.a, b=pairs.b, same=pairs.same),
+        best_epochs=trained.best,
+        features_sha256=read_sidecar(source).npy_sha256,
+        images_hash=rows.images_hash,
+        protocol_sha256=protocol.sha256,
+    )
+    for name, content in dump_head(head).items():
+        write_bytes(head_folder(params) / name, content)
+    write_bytes(head_folder(params) / "history.csv", history_csv(trained))
+    say(trained, pool, settings, head_folder(params))
+
+
+def training_pool(rows: Rows, settings: HeadSettings) -> Pool:
+    """The rows of the train split, with their groups and, for pairs, their sides."""
+    chosen = split_rows(rows, "train")
+    sides = (rows.role[chosen] == "right").astype(np.int64) if rows.has_roles else None
+    return make_pool(chosen, rows.codes[chosen], sides, images=settings.images_per_group)
+
+
+def history_csv(trained: Trained) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(trained.history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(trained.history)
+    return text.getvalue().encode()
+
+
+def say(trained: Trained, pool: Pool, settings: HeadSettings, folder: Path) -> None:
+    """What a person wants to know of a training, in a few lines."""
+    if pool.left_out:
+        print(f"left out: {pool.left_out} training images of groups with fewer than {settings.images_per_group}")
+    score = f"val_{settings.select}"
+    start = [row[score] for row in trained.history if row["epoch"] == 0]
+    best = [max(row[score] for row in trained.history if row["seed"] == s) for s in range(settings.seeds)]
+    epochs = ", ".join(str(epoch) for epoch in trained.best)
+    print(
+        f"{settings.model} head, {settings.loss} loss, {settings.seeds} seeds: {score} {np.mean(start):.3f} untrained, "
+        f"{np.mean(best):.3f} at epochs {epochs} -> {folder}"
+    )

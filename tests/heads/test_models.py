@@ -1,0 +1,88 @@
+import pytest
+import torch
+from torch.nn.functional import cosine_similarity, normalize
+
+from heads.layers import generators
+from heads.models import Head, build_head
+from heads.settings import HeadSettings
+
+WIDTH = 12
+
+
+def settings(**changes) -> HeadSettings:
+    return HeadSettings(**{"features": "x", "hidden": (16,), **changes})
+
+
+def rows(count: int = 40, width: int = WIDTH) -> torch.Tensor:
+    return normalize(torch.randn(count, width, generator=torch.Generator().manual_seed(1)), dim=1)
+
+
+@pytest.mark.parametrize("model", ["identity", "linear", "mlp", "residual"])
+def test_untrained_head_is_plain_cosine(model):
+    x = rows()
+    head = build_head(settings(model=model), WIDTH, generators(0, 2), train=x).eval()
+    encoded = head.encode(x.expand(2, -1, -1))
+    torch.testing.assert_close(head.block(encoded, encoded)[1], x @ x.T, atol=1e-5, rtol=0)
+
+
+def test_narrow_linear_head_starts_on_the_main_directions():
+    low_rank = rows(40, 3) @ torch.randn(3, WIDTH, generator=torch.Generator().manual_seed(2))
+    low_rank = normalize(low_rank, dim=1)
+    head = build_head(settings(model="linear", dim=3), WIDTH, generators(0, 1), train=low_rank)
+    encoded = head.encode(low_rank.unsqueeze(0))
+    torch.testing.assert_close(head.block(encoded, encoded)[0], low_rank @ low_rank.T, atol=1e-4, rtol=0)
+
+
+def test_wider_linear_head_keeps_cosine():
+    x = rows()
+    head = build_head(settings(model="linear", dim=20), WIDTH, generators(0, 1), train=x)
+    encoded = head.encode(x.unsqueeze(0))
+    assert encoded.shape == (1, 40, 20)
+    torch.testing.assert_close(head.block(encoded, encoded)[0], x @ x.T, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("distance", ["cosine", "euclidean", "squared_euclidean"])
+def test_block_and_rowwise_equal_a_loop(distance):
+    head = Head(distance)
+    a, b = torch.randn(2, 4, 5), torch.randn(2, 6, 5)
+
+    def alike(u, v):
+        if distance == "cosine":
+            return cosine_similarity(u, v, dim=0)
+        d = torch.linalg.vector_norm(u - v)
+        return -d if distance == "euclidean" else -(d**2)
+
+    loop = torch.stack([torch.stack([torch.stack([alike(u, v) for v in b[s]]) for u in a[s]]) for s in range(2)])
+    torch.testing.assert_close(head.block(a, b), loop, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(head.rowwise(a, b.unsqueeze(1).expand(-1, 4, -1, -1)), loop, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "squared_euclidean"])
+def test_equal_rows_have_finite_gradients(distance):
+    a = torch.randn(1, 3, 4, requires_grad=True)
+    Head(distance).block(a, a).sum().backward()
+    assert torch.isfinite(a.grad).all()
+
+
+@pytest.mark.parametrize("model", ["mlp", "residual", "pseudo_class"])
+def test_seed_starts_alike_alone_and_beside_others(model):
+    together = build_head(settings(model=model, dim=6), WIDTH, generators(3, 3), train=rows()).state_dict()
+    alone = build_head(settings(model=model, dim=6), WIDTH, generators(5, 1), train=rows()).state_dict()
+    for name, value in alone.items():
+        assert torch.equal(value[0], together[name][2])
+
+
+def test_pseudo_classes_are_shares():
+    head = build_head(settings(model="pseudo_class", dim=7), WIDTH, generators(0, 1))
+    encoded = head.encode(rows().unsqueeze(0))
+    torch.testing.assert_close(encoded.sum(-1), torch.ones(1, 40))
+    assert (head.block(encoded, encoded) >= 0).all()
+
+
+def test_dropout_is_off_in_use_and_each_seeds_own_in_training():
+    head = build_head(settings(model="residual", dropout=0.5), WIDTH, generators(0, 2))
+    with torch.no_grad():
+        head.gate.fill_(1)
+    x = rows().expand(2, -1, -1)
+    assert not torch.equal(head.train().encode(x), head.train().encode(x))
+    assert torch.equal(head.eval().encode(x), head.eval().encode(x))

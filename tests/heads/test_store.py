@@ -1,0 +1,85 @@
+import json
+
+import pytest
+import torch
+
+from heads.errors import HeadError
+from heads.layers import generators
+from heads.models import build_head
+from heads.settings import HeadSettings
+from heads.store import TrainedHead, dump_head, load_head
+from heads.transforms import fit_transform
+
+
+def trained(**changes) -> TrainedHead:
+    settings = HeadSettings(**{"features": "x", "model": "mlp", "hidden": (5,), "transform": "center", **changes})
+    train = torch.randn(30, 8, generator=torch.Generator().manual_seed(0))
+    head = build_head(settings, 8, generators(0, settings.seeds), train=train)
+    with torch.no_grad():
+        head.branch.last.weight.normal_(generator=torch.Generator().manual_seed(1))
+    return TrainedHead(
+        settings=settings,
+        width=8,
+        transform=fit_transform("center", train),
+        head=head.eval(),
+        thresholds=[0.25] * settings.seeds,
+        best_epochs=[3] * settings.seeds,
+        features_sha256="f",
+        images_hash="i",
+        protocol_sha256="p",
+    )
+
+
+def write(folder, head: TrainedHead) -> None:
+    for name, content in dump_head(head).items():
+        (folder / name).write_bytes(content)
+
+
+def test_round_trip_gives_equal_similarities(tmp_path):
+    head, x = trained(), torch.randn(6, 8)
+    write(tmp_path, head)
+    loaded = load_head(tmp_path)
+    rows = torch.arange(6)
+    for ours, theirs in zip(head.similarities(x), loaded.similarities(x), strict=True):
+        assert torch.equal(ours.block(rows, rows), theirs.block(rows, rows))
+        torch.testing.assert_close(ours.pairs(rows, rows.flip(0)), ours.block(rows, rows.flip(0)).diagonal())
+    assert loaded.thresholds == [0.25] * 3 and loaded.protocol_sha256 == "p"
+
+
+def test_equal_heads_give_equal_bytes():
+    assert dump_head(trained()) == dump_head(trained())
+
+
+def test_a_pickle_is_refused(tmp_path):
+    write(tmp_path, trained())
+    torch.save(trained().head.state_dict(), tmp_path / "head.safetensors")
+    with pytest.raises(HeadError, match="damaged head"):
+        load_head(tmp_path)
+
+
+def test_features_of_another_width(tmp_path):
+    with pytest.raises(HeadError, match="trained on features of width 8, these have 9"):
+        trained().similarities(torch.randn(3, 9))
+
+
+def test_no_head(tmp_path):
+    with pytest.raises(HeadError, match=r"head\.json: no trained head here: run `dvc repro train`"):
+        load_head(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["head.json", "head.safetensors"])
+def test_damaged_head(tmp_path, name):
+    write(tmp_path, trained())
+    content = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(HeadError, match="damaged head"):
+        load_head(tmp_path)
+
+
+def test_weights_of_another_model(tmp_path):
+    write(tmp_path, trained())
+    about = json.loads((tmp_path / "head.json").read_text())
+    about["settings"]["hidden"] = [7]
+    (tmp_path / "head.json").write_text(json.dumps(about))
+    with pytest.raises(HeadError, match="weights and settings do not fit together"):
+        load_head(tmp_path)

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from heads.errors import HeadError
+from heads.threshold import calibrate_threshold
+
+
+def balanced_accuracy(scores, same, threshold):
+    said = scores >= threshold
+    return (said[same].mean() + (~said[~same]).mean()) / 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_threshold_is_better(seed):
+    draw = np.random.default_rng(seed)
+    same = draw.random(60) < 0.4
+    scores = np.round(draw.normal(size=60) + same, 1)  # rounding makes ties
+    ours = balanced_accuracy(scores, same, calibrate_threshold(scores, same))
+    everywhere = [balanced_accuracy(scores, same, t) for t in np.r_[scores, scores + 0.05, scores - 0.05]]
+    assert ours == pytest.approx(max(everywhere))
+
+
+def test_lies_between_the_classes():
+    assert calibrate_threshold(np.array([0.1, 0.9, 0.3, 0.7]), np.array([False, True, False, True])) == pytest.approx(
+        0.5
+    )
+
+
+def test_one_kind_of_pair_fails():
+    with pytest.raises(HeadError, match=r"all alike or all different.*enlarge data\.splits\.val"):
+        calibrate_threshold(np.arange(3.0), np.ones(3, dtype=bool))

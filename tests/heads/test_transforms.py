@@ -1,0 +1,49 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
+from torch.nn.functional import normalize
+
+from heads.transforms import fit_transform, principal_axes
+
+
+def rows(seed: int = 0) -> torch.Tensor:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(200, 6, generator=draw) * torch.tensor([5.0, 3, 2, 1, 0.5, 0.1]) + 1
+
+
+def test_standardize_equals_scikit_learn():
+    ours = fit_transform("standardize", rows())(rows(1))
+    theirs = StandardScaler().fit(rows().numpy()).transform(rows(1).numpy())
+    np.testing.assert_allclose(ours.numpy(), theirs, atol=1e-5)
+
+
+def test_whiten_equals_scikit_learn_up_to_rotation():
+    unit = normalize(rows(), dim=1)
+    ours = fit_transform("whiten", rows(), shrinkage=0.0)(rows())
+    theirs = torch.from_numpy(PCA(whiten=True).fit_transform(unit.numpy()))
+    theirs = normalize(theirs, dim=1)
+    torch.testing.assert_close(ours @ ours.T, theirs @ theirs.T, atol=1e-2, rtol=0)
+
+
+def test_center_removes_the_mean_and_keeps_unit_length():
+    out = fit_transform("center", rows())(rows())
+    torch.testing.assert_close(out.norm(dim=1), torch.ones(200))
+    unit = normalize(rows(), dim=1)
+    expected = normalize(unit - unit.mean(0), dim=1)
+    torch.testing.assert_close(out, expected)
+
+
+@pytest.mark.parametrize("kind", ["none", "l2", "center", "standardize", "whiten"])
+def test_constant_column_and_zero_row_stay_finite(kind):
+    x = rows()
+    x[:, 2] = 4.0
+    x[0] = 0.0
+    assert torch.isfinite(fit_transform(kind, x)(x)).all()
+
+
+def test_principal_axes_are_orthonormal_with_a_fixed_sign():
+    axes = principal_axes(rows(), 4)
+    torch.testing.assert_close(axes.T @ axes, torch.eye(4), atol=1e-5, rtol=0)
+    assert (axes.gather(0, axes.abs().argmax(0, keepdim=True)) > 0).all()
