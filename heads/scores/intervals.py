@@ -34,10 +34,6 @@ class _Spread:
     variance: float
     freedom: int
 
-    @property
-    def half(self) -> float:
-        return float(stdtrit(self.freedom, 0.975) * self.variance**0.5) if self.variance > 0 else 0.0
-
 
 def mean_interval(
     values: ArrayLike, *, clusters: ArrayLike | None = None, draws: int = DRAWS, seed: int = 0
@@ -54,8 +50,7 @@ def mean_interval(
     values = np.atleast_2d(np.asarray(values, np.float64))
     sums, counts = _by_cluster(values, clusters)
     over_queries = _Spread(_bootstrap_variance(sums.mean(0), counts, draws=draws, seed=seed), max(len(counts) - 1, 1))
-    over_seeds = _seed_spread(values)
-    return _combine(float(values.mean()), over_queries, [over_seeds], _interaction(values, sums, counts))
+    return _combine(float(values.mean()), over_queries, [values], clusters)
 
 
 def paired_interval(
@@ -69,24 +64,27 @@ def paired_interval(
     gap = (first.mean(0) - second.mean(0))[None]
     sums, counts = _by_cluster(gap, clusters)
     over_queries = _Spread(_bootstrap_variance(sums[0], counts, draws=draws, seed=seed), max(len(counts) - 1, 1))
-    shared = sum(_interaction(side, *_by_cluster(side, clusters)) for side in (first, second))
-    return _combine(float(gap.mean()), over_queries, [_seed_spread(first), _seed_spread(second)], shared)
+    return _combine(float(gap.mean()), over_queries, [first, second], clusters)
 
 
-def _combine(mean: float, queries: _Spread, seeds: list[_Spread], interaction: float) -> Interval:
-    seed_variance = sum(spread.variance for spread in seeds)
-    parts = [spread for spread in (queries, *seeds) if spread.variance > 0]
-    if not parts:
-        return Interval(mean, 0.0, 0.0, 0.0)
-    freedom = sum(p.variance for p in parts) ** 2 / sum(p.variance**2 / p.freedom for p in parts)
-    # An interaction larger than what seeds add is noise in its own estimate.
-    variance = queries.variance + max(0.0, seed_variance - interaction)
-    of_seeds = [spread for spread in seeds if spread.variance > 0]
-    seed_half = 0.0
-    if of_seeds:
-        seed_freedom = seed_variance**2 / sum(s.variance**2 / s.freedom for s in of_seeds)
-        seed_half = float(stdtrit(seed_freedom, 0.975) * seed_variance**0.5)
-    return Interval(mean, float(stdtrit(freedom, 0.975) * variance**0.5), queries.half, seed_half)
+def _combine(mean: float, queries: _Spread, sides: list[np.ndarray], clusters: ArrayLike | None) -> Interval:
+    seeds = [_seed_spread(side) for side in sides]
+    # What seeds and queries do together is in both spreads; a spread over seeds below it is noise in its estimate.
+    beyond = [
+        _Spread(max(0.0, spread.variance - _interaction(side, *_by_cluster(side, clusters))), spread.freedom)
+        for spread, side in zip(seeds, sides, strict=True)
+    ]
+    return Interval(mean, _half_width([queries, *beyond]), _half_width([queries]), _half_width(seeds))
+
+
+def _half_width(spreads: list[_Spread]) -> float:
+    """Of the 95 % interval of a sum of independent parts (Satterthwaite, 1946)."""
+    spreads = [spread for spread in spreads if spread.variance > 0]
+    if not spreads:
+        return 0.0
+    variance = sum(spread.variance for spread in spreads)
+    freedom = variance**2 / sum(spread.variance**2 / spread.freedom for spread in spreads)
+    return float(stdtrit(freedom, 0.975) * variance**0.5)
 
 
 def _by_cluster(values: np.ndarray, clusters: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:

@@ -28,11 +28,7 @@ def hits(ranks: Ranks, *, k: int, candidates: int) -> np.ndarray:
         HeadError: k is not in 1..candidates, or a gallery has too few negatives.
     """
     check_k(k, candidates=candidates)
-    fewest = int(ranks.negatives.min())
-    if candidates - 1 > fewest:
-        raise HeadError(
-            f"a list of {candidates} needs {candidates - 1} foils, the gallery has only {fewest}: lower data.candidates"
-        )
+    _check_foils(ranks, candidates)
     negatives = ranks.negatives[ranks.query]
     chance = np.empty(len(ranks.higher))
     for n in np.unique(negatives):
@@ -41,6 +37,34 @@ def hits(ranks: Ranks, *, k: int, candidates: int) -> np.ndarray:
         first, last = ranks.higher[of_n], ranks.higher[of_n] + ranks.ties[of_n]
         chance[of_n] = (sums[last + 1] - sums[first]) / (last + 1 - first)
     return ranks.mean_per_query(chance)
+
+
+def hit_curve(ranks: Ranks, *, candidates: int) -> np.ndarray:
+    """(C,) hit rates at k = 1..C, as `hit_rate` gives one; all of them for little more than the price of one.
+
+    Raises:
+        HeadError: a gallery has too few negatives.
+    """
+    _check_foils(ranks, candidates)
+    negatives = ranks.negatives[ranks.query]
+    share = 1 / ranks.positives[ranks.query] / (ranks.ties + 1)
+    curve = np.zeros(candidates)
+    for n in np.unique(negatives):
+        of_n = negatives == n
+        first, last = ranks.higher[of_n], ranks.higher[of_n] + ranks.ties[of_n]
+        starts = np.bincount(first, weights=share[of_n], minlength=n + 2)
+        ends = np.bincount(last + 1, weights=share[of_n], minlength=n + 2)
+        weight = np.cumsum(starts - ends)[:-1]  # (n + 1,) how much of all queries has b negatives above its match
+        curve += [weight @ np.diff(_sums_of_chances(int(n), candidates - 1, k)) for k in range(1, candidates + 1)]
+    return np.clip(curve / len(ranks.queries), 0, 1)
+
+
+def _check_foils(ranks: Ranks, candidates: int) -> None:
+    fewest = int(ranks.negatives.min())
+    if candidates - 1 > fewest:
+        raise HeadError(
+            f"a list of {candidates} needs {candidates - 1} foils, the gallery has only {fewest}: lower data.candidates"
+        )
 
 
 def check_k(k: int, *, candidates: int) -> None:

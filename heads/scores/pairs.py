@@ -10,7 +10,7 @@ from heads.errors import HeadError
 from heads.scores.ranking import BLOCK
 from heads.similarity import Similarity
 
-MOST = 2_000_000  # non-matches kept at most: beyond that more of them change no digit that is printed
+MOST = 1_000_000  # matches, and non-matches, kept: beyond that more of them change no digit that is printed
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def score_pairs(similarity: Similarity, left: ArrayLike, *, right: ArrayLike, al
 def score_all_pairs(
     similarity: Similarity, codes: ArrayLike, *, queries: ArrayLike, gallery: ArrayLike, seed: int = 0
 ) -> PairScores:
-    """Every query with every gallery row but itself; beyond `MOST` non-matches, an equal random part of each query's.
+    """Every query with every gallery row but itself; beyond `MOST` of a kind, an equal random part of each query's.
 
     Raises:
         HeadError: no queries or no gallery.
@@ -44,16 +44,22 @@ def score_all_pairs(
     if not len(queries) or not len(gallery):
         raise HeadError(f"no pairs: {len(queries)} queries against {len(gallery)} gallery rows; is a split empty?")
     rng = np.random.default_rng(seed)
-    kept = min(1.0, MOST / (len(queries) * len(gallery)))
+    groups, sizes = np.unique(codes[gallery], return_counts=True)
+    matches = int(
+        (np.isin(codes[queries], groups) * sizes[np.searchsorted(groups, codes[queries]) % len(groups)]).sum()
+    )
+    shares = [MOST / max(1, matches), MOST / max(1, len(queries) * len(gallery) - matches)]
     size = max(1, BLOCK // len(gallery))
     parts = []
     for rows in (queries[i : i + size] for i in range(0, len(queries), size)):
         scores = similarity.block(torch.from_numpy(rows), torch.from_numpy(gallery)).float().cpu().numpy()
         same = codes[rows][:, None] == codes[gallery]
         alike = same & (rows[:, None] != gallery)
-        other = ~same
-        if kept < 1:
-            other &= rng.random(other.shape, dtype=np.float32) < kept
+        kinds = [alike, ~same]
+        for kind, share in zip(kinds, shares, strict=True):
+            if share < 1:
+                kind &= rng.random(kind.shape, dtype=np.float32) < share
+        alike, other = kinds
         repeated = np.broadcast_to(rows[:, None], scores.shape)
         parts.append((scores[alike], scores[other], repeated[alike], repeated[other]))
     return PairScores(*(np.concatenate(part) for part in zip(*parts, strict=True)))

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import hypergeom
 
 from heads.errors import HeadError
-from heads.scores.lists import hit_rate, hits, list_hits, rank_lists
+from heads.scores.lists import hit_curve, hit_rate, hits, list_hits, rank_lists
 from heads.scores.ranking import Ranks, rank_queries
 from heads.similarity import Similarity
 
@@ -92,6 +92,8 @@ def test_several_matches_and_galleries_of_several_sizes():
             level = int((scores[q, others] == scores[q, match]).sum())
             expected.append(np.mean([hypergeom.cdf(1, len(others), higher + j, 7) for j in range(level + 1)]))
         assert got[place] == pytest.approx(np.mean(expected), abs=1e-9)
+    curve = hit_curve(ranks, candidates=8)
+    np.testing.assert_allclose(curve, [hit_rate(ranks, k=k, candidates=8) for k in range(1, 9)], atol=1e-9)
 
 
 @pytest.mark.parametrize("k", [0, 21])
@@ -102,9 +104,10 @@ def test_k_outside_the_list(k):
 
 
 def test_a_list_longer_than_the_gallery():
-    with pytest.raises(HeadError) as error:
-        hits(ranks_of([0], [0], 12), k=2, candidates=20)
-    assert str(error.value) == "a list of 20 needs 19 foils, the gallery has only 12: lower data.candidates"
+    for ask in (lambda ranks: hits(ranks, k=2, candidates=20), lambda ranks: hit_curve(ranks, candidates=20)):
+        with pytest.raises(HeadError) as error:
+            ask(ranks_of([0], [0], 12))
+        assert str(error.value) == "a list of 20 needs 19 foils, the gallery has only 12: lower data.candidates"
 
 
 def test_frozen_lists_equal_every_order_of_ties():

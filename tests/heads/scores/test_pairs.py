@@ -31,14 +31,19 @@ def test_listed_pairs():
     np.testing.assert_allclose(got.others, SIMILARITY.pairs(torch.tensor([1]), torch.tensor([5])))
 
 
-def test_too_many_non_matches_are_sampled_and_all_matches_stay(monkeypatch):
-    monkeypatch.setattr(pairs, "MOST", 50)
+def test_beyond_most_an_equal_part_of_each_kind_is_kept(monkeypatch):
     every = np.arange(12)
+    full = score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every)
+    assert (len(full.matches), len(full.others)) == (12 * 3, 12 * 8)
+    monkeypatch.setattr(pairs, "MOST", 40)
     got = score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every)
-    assert len(got.matches) == 12 * 3
-    assert 20 < len(got.others) < 50
+    assert len(got.matches) > 25
+    assert 25 < len(got.others) < 55
+    assert np.isin(got.others, full.others).all()
     again = score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every)
     np.testing.assert_array_equal(got.others, again.others)
+    monkeypatch.setattr(pairs, "MOST", 4)
+    assert len(score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every).matches) < 12
 
 
 def test_empty():

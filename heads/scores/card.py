@@ -1,0 +1,148 @@
+"""The card of one similarity on one part of the test split: every score that its rows and frozen lists allow."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from heads.scores.fewshot import episode_accuracy
+from heads.scores.lists import hit_curve, hits, list_hits, rank_lists
+from heads.scores.pairs import PairScores, score_all_pairs, score_pairs
+from heads.scores.ranking import rank_queries
+from heads.scores.retrieval import retrieval
+from heads.scores.triplets import triplet_hits
+from heads.scores.verification import Confusion, Roc, decide, roc
+from heads.similarity import Similarity
+
+Ints = NDArray[np.int64]
+KS = (1, 2, 5)  # hit rates in lists
+RECALL_KS = (1, 5, 20)  # in the whole gallery
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of the test split that are scored together (all of it, or its seen or unseen groups), and what is frozen.
+
+    A query's gallery is that of its part, so seen groups never serve as foils for unseen ones.
+    """
+
+    queries: Ints  # (Q,)
+    gallery: Ints  # (G,)
+    lists: tuple[Ints, Ints, Ints] | None = None  # query (L,), candidates (L, C), column of the truth (L,)
+    pairs: tuple[Ints, Ints, NDArray[np.bool_]] | None = None  # a (P,), b (P,), same (P,)
+    triplets: tuple[Ints, Ints, Ints] | None = None  # anchor, positive, negative (T,)
+    episodes: tuple[Ints, Ints] | None = None  # support (E, K, N), query (E, K, M)
+
+
+@dataclass(frozen=True)
+class Card:
+    """Scores with their queries, so that intervals, parts and other runs can be told apart later."""
+
+    queries: Ints  # (Q,) row numbers
+    by_query: dict[str, np.ndarray]  # name -> (Q,); a score is the mean
+    curve: np.ndarray  # (C,) hit rate at 1..C in lists of C
+    pairs: PairScores
+    threshold: float
+    left_out: int  # queries with no match or no non-match
+    frozen: dict[str, np.ndarray] = field(default_factory=dict)  # name -> one value a list, pair or triplet
+    fewshot: np.ndarray | None = None  # (E,) accuracy of each episode
+
+    @property
+    def roc(self) -> Roc:
+        return roc(self.pairs.matches, self.pairs.others)
+
+    @property
+    def decisions(self) -> Confusion:
+        return decide(self.pairs.matches, self.pairs.others, threshold=self.threshold)
+
+
+def score(similarity: Similarity, codes: ArrayLike, *, part: Part, candidates: int, threshold: float) -> Card:
+    """Score `part`: expectations over all random lists, pairs and triplets first, then the frozen ones beside them.
+
+    Args:
+        codes: (N,) the group of every row.
+        candidates: the length of the lists that hit rates are given for.
+        threshold: from which similarity on a pair counts as alike; chosen on val.
+
+    Raises:
+        HeadError: as `rank_queries` and `hits` do.
+    """
+    ranks = rank_queries(similarity, codes, queries=part.queries, gallery=part.gallery)
+    recall_ks = tuple(k for k in RECALL_KS if k <= (ranks.negatives + ranks.positives).min())
+    whole = retrieval(ranks, ks=recall_ks)
+    beaten = 1 - (ranks.higher + ranks.ties / 2) / ranks.negatives[ranks.query]
+    by_query = (
+        {f"top{k}": hits(ranks, k=k, candidates=candidates) for k in KS if k <= candidates}
+        | {f"recall_at_{k}": values for k, values in whole.recall.items()}
+        | {
+            "mrr": whole.reciprocal_rank,
+            "map": whole.average_precision,
+            "map_at_r": whole.map_at_r,
+            "r_precision": whole.r_precision,
+            "triplet_accuracy": ranks.mean_per_query(beaten),
+        }
+    )
+    return Card(
+        queries=ranks.queries,
+        by_query=by_query,
+        curve=hit_curve(ranks, candidates=candidates),
+        pairs=score_all_pairs(similarity, codes, queries=part.queries, gallery=part.gallery),
+        threshold=threshold,
+        left_out=ranks.left_out,
+        frozen=_frozen(similarity, part, threshold=threshold),
+        fewshot=_episodes(similarity, part),
+    )
+
+
+def merge(cards: list[Card]) -> Card:
+    """The parts of one similarity as one card."""
+    if len(cards) == 1:
+        return cards[0]
+    sizes = [len(card.queries) for card in cards]
+    names = [name for name in cards[0].by_query if all(name in card.by_query for card in cards)]
+    fewshot = [card.fewshot for card in cards if card.fewshot is not None]
+    return Card(
+        queries=np.concatenate([card.queries for card in cards]),
+        by_query={name: np.concatenate([card.by_query[name] for card in cards]) for name in names},
+        curve=np.average([card.curve for card in cards], axis=0, weights=sizes),
+        pairs=PairScores(
+            *(
+                np.concatenate([getattr(card.pairs, name) for card in cards])
+                for name in ("matches", "others", "match_rows", "other_rows")
+            )
+        ),
+        threshold=cards[0].threshold,
+        left_out=sum(card.left_out for card in cards),
+        frozen={
+            name: np.concatenate([card.frozen[name] for card in cards])
+            for name in cards[0].frozen
+            if all(name in card.frozen for card in cards)
+        },
+        fewshot=np.concatenate(fewshot) if fewshot else None,
+    )
+
+
+def _frozen(similarity: Similarity, part: Part, *, threshold: float) -> dict[str, np.ndarray]:
+    found = {}
+    if part.lists is not None and len(part.lists[0]):
+        queries, candidates, truth = part.lists
+        higher, ties = rank_lists(similarity, queries=queries, candidates=candidates, truth=truth)
+        found |= {f"top{k}": list_hits(higher, ties, k=k) for k in KS if k <= candidates.shape[1]}
+    if part.pairs is not None:
+        left, right, same = part.pairs
+        scores = score_pairs(similarity, left, right=right, alike=same)
+        right_answers = np.concatenate([scores.matches >= threshold, scores.others < threshold])
+        found["pair_accuracy"] = right_answers.astype(float)
+    if part.triplets is not None:
+        anchors, positives, negatives = part.triplets
+        found["triplet_accuracy"] = triplet_hits(similarity, anchors, positives=positives, negatives=negatives)
+    return found
+
+
+def _episodes(similarity: Similarity, part: Part) -> np.ndarray | None:
+    if part.episodes is None:
+        return None
+    support, query = part.episodes
+    episodes, ways, asked = query.shape
+    truth = np.broadcast_to(np.arange(ways)[None, :, None], query.shape).reshape(episodes, ways * asked)
+    return episode_accuracy(similarity, support, queries=query.reshape(episodes, -1), truth=truth)
