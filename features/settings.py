@@ -18,5 +18,6 @@ class Backbone(BaseModel):
 class FeatureSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     backbones: tuple[str, ...] = Field(min_length=1)
-    batch: int = Field(64, ge=1)
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    batch: int | None = Field(None, ge=1)  # none: what suits the device
+    workers: int | None = Field(None, ge=0, le=256)  # processes that decode; none: one a core

@@ -1,0 +1,126 @@
+"""open_clip: any of its models, with a published tag or a checkpoint; the features are those of `encode_image`."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from data.files import sha256_file
+from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
+from torch import Tensor, nn
+
+from features.errors import FeatureError, nearest, one_line
+from features.network import Network
+from features.preprocess import Preprocess
+from features.settings import Backbone
+from features.weights import (
+    local_file,
+    not_fetched,
+    parameter_megabytes,
+    random_network,
+    read_checkpoint,
+    state_sha256,
+)
+
+
+class ImageTower(nn.Module):
+    """(B, 3, S, S) -> (B, D), not normalised."""
+
+    def __init__(self, clip: nn.Module) -> None:
+        super().__init__()
+        self.clip = clip
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.clip.encode_image(images)
+
+
+def load(entry: Backbone, where: str) -> Network:
+    """Build `entry.model` and fill it.
+
+    Raises:
+        FeatureError: unknown model or tag, a tag trained with the other GELU, weights that cannot be had or are of
+            another network.
+    """
+    if entry.model not in open_clip.list_models():
+        known = open_clip.list_models()
+        raise FeatureError(f"{where}.model: open_clip has no '{entry.model}'{nearest(entry.model, known)}")
+    tag = get_pretrained_cfg(entry.model, entry.weights)
+    if tag:
+        _check_gelu(entry, tag, where)
+    if entry.weights == "random":
+        clip = random_network(lambda: _build(entry, None, where))
+        digest = state_sha256(clip.state_dict())
+    else:
+        path = _fetch(entry, tag, where) if tag else local_file(entry.weights, where, _tags(entry))
+        if path.suffix not in (".npz", ".npy"):  # open_clip reads those itself: plain arrays of big_vision
+            read_checkpoint(path, where)
+        clip = _build(entry, path, where)
+        digest = sha256_file(path)
+    return Network(
+        module=ImageTower(clip).eval(),
+        preprocess=_preprocess(clip.visual.image_size, tag or clip.visual.preprocess_cfg),
+        weights_sha256=digest,
+        convolutional=any(isinstance(module, nn.BatchNorm2d) for module in clip.visual.modules()),
+    )
+
+
+def _build(entry: Backbone, path: Path | None, where: str) -> nn.Module:
+    """open_clip's own constructor and its own strict loading, without its remarks on stderr."""
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return open_clip.create_model(
+                entry.model,
+                pretrained=str(path) if path else None,
+                force_image_size=entry.size,
+                pretrained_text=False,
+                require_pretrained=path is not None,
+            )
+    except (RuntimeError, KeyError) as error:
+        raise FeatureError(
+            f"{where}: {path or entry.model} is of another network ({one_line(error)}); "
+            f"give the weights of the named model"
+        ) from None
+    finally:
+        logging.disable(logging.NOTSET)
+
+
+def _check_gelu(entry: Backbone, tag: dict[str, Any], where: str) -> None:
+    """open_clip only warns, and the features are then quietly worse."""
+    trained, built = bool(tag.get("quick_gelu")), bool(open_clip.get_model_config(entry.model).get("quick_gelu"))
+    if trained != built:
+        base = entry.model.removesuffix("-quickgelu")
+        raise FeatureError(
+            f"{where}.model: '{entry.weights}' was trained {'with' if trained else 'without'} QuickGELU and "
+            f"{entry.model} is built {'with' if built else 'without'} it; "
+            f"set {where}.model to {base + '-quickgelu' if trained else base}"
+        )
+
+
+def _tags(entry: Backbone) -> list[str]:
+    return list_pretrained_tags_by_model(entry.model)
+
+
+def _fetch(entry: Backbone, tag: dict[str, Any], where: str) -> Path:
+    try:
+        return Path(download_pretrained(tag))
+    except Exception as error:  # open_clip, huggingface_hub and urllib each raise their own
+        with torch.device("meta"):
+            size = parameter_megabytes(open_clip.model.CLIP(**open_clip.get_model_config(entry.model)))
+        what = f"{tag.get('hf_hub') or tag.get('url')} ({entry.model}, {entry.weights})"
+        raise not_fetched(where, what, size, "", error) from None
+
+
+def _preprocess(size: int | tuple[int, int], config: dict[str, Any]) -> Preprocess:
+    side = size if isinstance(size, int) else size[0]
+    return Preprocess(
+        size=side,
+        resize=side,
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=config["interpolation"],
+        fit=config["resize_mode"],
+    )

@@ -1,0 +1,62 @@
+"""torchvision's ResNets (ResNeXt and wide ones too), with a published tag, a checkpoint, or random weights."""
+
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from data.files import sha256_file
+from torch import nn
+from torchvision import models
+from torchvision.models import WeightsEnum
+from torchvision.models.resnet import ResNet
+
+from features.errors import FeatureError, nearest
+from features.network import Network
+from features.preprocess import Preprocess
+from features.settings import Backbone
+from features.weights import load_strictly, local_file, not_fetched, random_network, read_checkpoint, state_sha256
+
+MODELS = [name for name in models.list_models(module=models) if "resne" in name]
+
+
+def load(entry: Backbone, where: str) -> Network:
+    """Build `entry.model` without its classifier and fill it.
+
+    Raises:
+        FeatureError: unknown model or tag, weights that cannot be had or are of another network.
+    """
+    if entry.model not in MODELS:
+        raise FeatureError(f"{where}.model: no torchvision ResNet '{entry.model}'{nearest(entry.model, MODELS)}")
+    network: ResNet = random_network(lambda: models.get_model(entry.model, weights=None)).eval()
+    network.fc = nn.Identity()
+    tags = {tag.name: tag for tag in models.get_model_weights(entry.model)}
+    tag = tags.get(entry.weights)
+    if entry.weights == "random":
+        digest = state_sha256(network.state_dict())
+    else:
+        path = _fetch(tag, where) if tag else local_file(entry.weights, where, list(tags))
+        load_strictly(network, read_checkpoint(path, where), unused=("fc.",), where=where, source=entry.weights)
+        digest = sha256_file(path)
+    return Network(
+        module=network,
+        preprocess=_preprocess(tag, entry.size),
+        weights_sha256=digest,
+        convolutional=True,
+    )
+
+
+def _fetch(tag: WeightsEnum, where: str) -> Path:
+    """The tag's file in torch's own cache, downloaded and checked by torchvision when it is not there."""
+    path = Path(torch.hub.get_dir(), "checkpoints", tag.url.rpartition("/")[2])
+    try:
+        tag.get_state_dict(progress=False, check_hash=True)
+    except (URLError, OSError) as error:
+        raise not_fetched(where, path.name, tag.meta["_file_size"], f"put it at {path} or ", error) from None
+    return path
+
+
+def _preprocess(tag: WeightsEnum | None, size: int | None) -> Preprocess:
+    """`size` takes the whole of the shorter side; none takes what the tag was published with (else 256, then 224)."""
+    own = tag.transforms() if tag else None
+    crop, resize = (own.crop_size[0], own.resize_size[0]) if own else (224, 256)
+    return Preprocess(size=size or crop, resize=size or resize, interpolation="bilinear")
