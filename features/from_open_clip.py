@@ -7,10 +7,10 @@ from typing import Any
 
 import open_clip
 import torch
-from data.files import sha256_file
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
 from torch import Tensor, nn
 
+from data.files import sha256_file
 from features.errors import FeatureError, nearest, one_line
 from features.network import Network
 from features.preprocess import Preprocess

@@ -4,12 +4,12 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
-from data.files import sha256_file
 from torch import nn
 from torchvision import models
 from torchvision.models import WeightsEnum
 from torchvision.models.resnet import ResNet
 
+from data.files import sha256_file
 from features.errors import FeatureError, nearest
 from features.network import Network
 from features.preprocess import Preprocess

@@ -26,8 +26,11 @@ class Lane:
 
 
 def forward_dtype(name: str, device: torch.device) -> torch.dtype:
-    """The dtype of `features.dtype` on `device`. `auto`: float16 under autocast on CUDA (more bits than bfloat16, and NaN
-    is caught); on a CPU bfloat16 where it has units for it (6 times slower than float32 where it has not)."""
+    """The dtype that `features.dtype` means on `device`.
+
+    `auto` is float16 under autocast on CUDA (more bits than bfloat16, and what overflows is caught as NaN); on a CPU
+    bfloat16 where it has units for it, else float32 (without the units bfloat16 is 6 times slower).
+    """
     if name != "auto":
         return getattr(torch, name)
     if device.type == "cuda":
@@ -55,7 +58,7 @@ def make_lanes(network: Network, devices: Sequence[torch.device], dtype: torch.d
 
 
 def forward(lane: Lane, network: Network, squares: Tensor, batch: int) -> np.ndarray:
-    """(b, 3, S, S) uint8 -> (b, D) float32; the network always sees `batch` images, so a short batch gives the same bytes."""
+    """(b, 3, S, S) uint8 -> (b, D) float32. The network always sees `batch` images, however few are left."""
     b = len(squares)
     with torch.inference_mode(), torch.cuda.stream(lane.stream):  # a stream of None does nothing
         images = squares.to(lane.device, non_blocking=True)

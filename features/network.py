@@ -1,6 +1,5 @@
 """A network ready to extract, and the one place that knows which library builds it."""
 
-import importlib
 from dataclasses import dataclass
 from importlib.metadata import version
 
@@ -20,12 +19,8 @@ class Network:
     convolutional: bool  # runs faster in channels_last
 
 
-# library -> (our module, the distributions whose version can change the numbers)
-LIBRARIES = {
-    "timm": ("features.from_timm", ("timm",)),
-    "torchvision": ("features.from_torchvision", ()),
-    "open_clip": ("features.from_open_clip", ("open_clip_torch", "timm")),
-}
+# Distributions whose version can change the numbers, beside torch, torchvision (resizes) and pillow (decodes).
+DISTRIBUTIONS = {"timm": ("timm",), "torchvision": (), "open_clip": ("open_clip_torch", "timm")}
 
 
 def load_network(name: str, entry: Backbone) -> Network:
@@ -34,10 +29,17 @@ def load_network(name: str, entry: Backbone) -> Network:
     Raises:
         FeatureError: one line that starts with `backbones.<name>`.
     """
-    return importlib.import_module(LIBRARIES[entry.library][0]).load(entry, f"backbones.{name}")
+    match entry.library:
+        case "timm":
+            from features.from_timm import load
+        case "torchvision":
+            from features.from_torchvision import load
+        case "open_clip":
+            from features.from_open_clip import load
+    return load(entry, f"backbones.{name}")
 
 
 def versions(entry: Backbone) -> dict[str, str]:
     """Versions of everything that can change the numbers."""
-    names = ("torch", "torchvision", "pillow", *LIBRARIES[entry.library][1])
+    names = ("torch", "torchvision", "pillow", *DISTRIBUTIONS[entry.library])
     return {name: version(name) for name in sorted(names)}

@@ -34,7 +34,7 @@ class Preprocess:
         return {**asdict(self), "version": VERSION}
 
     def square(self, image: Image.Image) -> Tensor:
-        """An RGB image -> (3, size, size) uint8. Resizing bytes is 2.5-3.8x as fast as Pillow and at most 2 grey levels away."""
+        """An RGB image -> (3, size, size) uint8. Resizing bytes is 2.5-3.8x as fast as Pillow, within 2 levels."""
         pixels = tv.pil_to_tensor(image)  # (3, H, W) uint8
         height, width = pixels.shape[1:]
         match self.fit:

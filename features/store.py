@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from data.files import sha256_file, write_bytes
 
+from data.files import sha256_file, write_bytes
 from features.errors import FeatureError
 
 ARRAY, SIDECAR = "features.npy", "features.json"
@@ -18,7 +18,7 @@ BLOCK = 4096  # rows read at once by the check for NaN
 
 
 class RowWriter:
-    """Writes rows of a .npy in any order, a block at a time, so that memory stays flat; knows which rows were written."""
+    """Writes rows of a .npy in any order, a block at a time: memory stays flat. Knows which rows were written."""
 
     def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
         self.shape = shape
@@ -129,7 +129,7 @@ def load_features(folder: Path, *, images_hash: str, views: bool = False) -> np.
     """Read and check a features directory. Row `i` belongs to row `i` of the images with `images_hash`.
 
     Returns:
-        (N, D) float16: the only view, or the plain one of several. With `views`: (N, V, D) float16, V = 1 if it has one.
+        (N, D) float16: the only view, or the plain one of several. With `views`: (N, V, D), V = 1 if there is one.
 
     Raises:
         FeatureError: missing, of other images or in another order, cut off, changed since it was written, NaN.
@@ -147,9 +147,8 @@ def load_features(folder: Path, *, images_hash: str, views: bool = False) -> np.
     except ValueError:
         raise FeatureError(f"{path}: not a .npy file; {_again(folder)}") from None
     if list(features.shape) != sidecar["shape"] or features.dtype != np.float16 or features.ndim not in (2, 3):
-        raise FeatureError(
-            f"{path}: {features.dtype} {list(features.shape)}, its sidecar says float16 {sidecar['shape']}; {_again(folder)}"
-        )
+        found = f"{features.dtype} {list(features.shape)}"
+        raise FeatureError(f"{path}: {found}, its sidecar says float16 {sidecar['shape']}; {_again(folder)}")
     for start in range(0, len(features), BLOCK):
         good = np.isfinite(features[start : start + BLOCK]).reshape(-1, features[0].size).all(1)
         if not good.all():

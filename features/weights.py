@@ -1,4 +1,4 @@
-"""Weights: from a file, out of a package, or random by a fixed seed. Never a silent random network, never a pickle that runs."""
+"""Weights: from a file, out of a package, or random by a fixed seed. Never silently random, no pickle that runs."""
 
 import hashlib
 import importlib
@@ -57,7 +57,7 @@ def read_checkpoint(path: Path, where: str) -> StateDict:
 
 
 def load_strictly(network: nn.Module, state: StateDict, *, unused: tuple[str, ...], where: str, source: str) -> None:
-    """Load `state`, every tensor of the network from it; `unused` are prefixes (the classifier) that it may hold besides.
+    """Load `state`: every tensor of the network from it. `unused`: prefixes (the classifier) that it may hold besides.
 
     Raises:
         FeatureError: a tensor is missing, left over, or of another shape: the weights are of another network.

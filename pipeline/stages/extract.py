@@ -2,7 +2,6 @@
 
 import os
 import time
-from pathlib import Path
 
 import numpy as np
 
@@ -14,15 +13,16 @@ from features.store import new_features
 from pipeline.devices import devices
 from pipeline.errors import ParamError, nearest
 from pipeline.params import Params
+from pipeline.paths import dataset_folder, features_folder
 from pipeline.progress import progress
 
 
-def run(params: Params, name: str, *, root: Path = Path("artifacts")) -> None:
+def run(params: Params, name: str) -> None:
     """Turn every image into a vector with the backbone `name` and save them with their sidecar."""
     if name not in params.backbones:
         raise ParamError(f"params.yaml: no backbone '{name}' in backbones; {nearest(name, params.backbones)}")
     entry, settings = params.backbones[name], params.features
-    source = root / params.data.name / "images.parquet"
+    source = dataset_folder(params) / "images.parquet"
     images = read_rows(source)
     network = load_network(name, entry)
     machine = devices()
@@ -46,7 +46,7 @@ def run(params: Params, name: str, *, root: Path = Path("artifacts")) -> None:
         workers=len(os.sched_getaffinity(0)) if settings.workers is None else settings.workers,
     )
     first_rows, first = next(blocks)
-    folder = root / params.data.name / "features" / name
+    folder = features_folder(params, name)
     with (
         new_features(folder, (count, *first.shape[1:]), images_hash=images.images_hash, made_by=made_by) as writer,
         progress(count, f"extract {name}") as advance,
