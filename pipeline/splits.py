@@ -1,10 +1,10 @@
 """Which rows ask and which answer."""
 
 import numpy as np
-from data.rows import Rows
 from numpy.typing import NDArray
 
 from data.errors import DataError
+from data.rows import Rows
 
 
 def split_rows(rows: Rows, split: str) -> NDArray[np.int64]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from data.errors import DataError
 from data.files import write_bytes
 from data.protocol import read_protocol
 from data.rows import Rows, read_rows
 from features.store import load_features, read_sidecar
-
-from data.errors import DataError
 from heads.batches import Pool, make_pool
 from heads.selection import epoch_score, val_thresholds
 from heads.settings import HeadSettings
@@ -21,7 +21,7 @@ from heads.transforms import fit_transform
 from pipeline.devices import device
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, head_folder
-from pipeline.progress import progress_bar
+from pipeline.progress import progress
 from pipeline.splits import queries_and_gallery, split_rows
 
 VAL_QUERIES = 2000  # at most: enough to tell epochs apart, few enough for every epoch
@@ -45,8 +45,8 @@ def run(params: Params) -> None:
     validate = epoch_score(
         inputs, rows.codes, settings, queries=queries, gallery=gallery, candidates=params.data.candidates
     )
-    with progress_bar(total=settings.epochs, unit="epoch", label="train") as progress:
-        trained = train_heads(inputs, pool, settings, seed=params.seed, validate=validate, progress=progress)
+    with progress(settings.epochs, "train", unit="epochs") as advance:
+        trained = train_heads(inputs, pool, settings, seed=params.seed, validate=validate, progress=advance)
     pairs = protocol.pairs["val"]
     head = TrainedHead(
         settings=settings,
