@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,16 @@ from features.errors import FeatureError
 ARRAY, SIDECAR = "features.npy", "features.json"
 FORMAT = 1
 BLOCK = 4096  # rows read at once by the check for NaN
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What a features directory says about itself. `made_by`: all that decided the numbers (backbone, weights, ...)."""
+
+    shape: tuple[int, ...]
+    npy_sha256: str
+    images_hash: str
+    made_by: dict[str, Any]
 
 
 class RowWriter:
@@ -89,14 +100,8 @@ def new_features(
         part.replace(folder / ARRAY)
     finally:
         part.unlink(missing_ok=True)
-    sidecar = {
-        "format": FORMAT,
-        **made_by,
-        "shape": list(shape),
-        "npy_sha256": digest,
-        "images_hash": images_hash,
-    }
-    text = json.dumps(sidecar, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    sidecar = Sidecar(shape=shape, npy_sha256=digest, images_hash=images_hash, made_by=made_by)
+    text = json.dumps({"format": FORMAT, **asdict(sidecar)}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     write_bytes(folder / SIDECAR, text.encode())
 
 
@@ -106,7 +111,7 @@ def save_features(folder: Path, features: np.ndarray, *, images_hash: str, made_
         writer.write(np.arange(len(features)), features)
 
 
-def read_sidecar(folder: Path) -> dict[str, Any]:
+def read_sidecar(folder: Path) -> Sidecar:
     """What `folder` says about itself.
 
     Raises:
@@ -114,15 +119,14 @@ def read_sidecar(folder: Path) -> dict[str, Any]:
     """
     path = folder / SIDECAR
     try:
-        sidecar = json.loads(path.read_text(encoding="utf-8"))
-        shape = sidecar["shape"]
-        assert isinstance(shape, list) and sidecar["format"] == FORMAT
-        assert isinstance(sidecar["npy_sha256"], str) and isinstance(sidecar["images_hash"], str)
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if fields.pop("format") != FORMAT:
+            raise ValueError
+        return Sidecar(**fields | {"shape": tuple(fields["shape"])})
     except (FileNotFoundError, NotADirectoryError):
         raise FeatureError(f"{path}: not here; {_again(folder)}") from None
-    except (ValueError, KeyError, TypeError, AssertionError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise FeatureError(f"{path}: not a sidecar of this version; {_again(folder)}") from None
-    return sidecar
 
 
 def load_features(folder: Path, *, images_hash: str, views: bool = False) -> np.ndarray:
@@ -136,19 +140,19 @@ def load_features(folder: Path, *, images_hash: str, views: bool = False) -> np.
     """
     sidecar = read_sidecar(folder)
     path = folder / ARRAY
-    if sidecar["images_hash"] != images_hash:
+    if sidecar.images_hash != images_hash:
         raise FeatureError(f"{folder}: made from other images, or in another order; {_again(folder)}")
     if not path.is_file():
         raise FeatureError(f"{path}: not here; {_again(folder)}")
-    if sha256_file(path) != sidecar["npy_sha256"]:
+    if sha256_file(path) != sidecar.npy_sha256:
         raise FeatureError(f"{path}: not the bytes that its sidecar vouches for (cut off or changed); {_again(folder)}")
     try:
         features = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError:
         raise FeatureError(f"{path}: not a .npy file; {_again(folder)}") from None
-    if list(features.shape) != sidecar["shape"] or features.dtype != np.float16 or features.ndim not in (2, 3):
-        found = f"{features.dtype} {list(features.shape)}"
-        raise FeatureError(f"{path}: {found}, its sidecar says float16 {sidecar['shape']}; {_again(folder)}")
+    if features.shape != sidecar.shape or features.dtype != np.float16 or features.ndim not in (2, 3):
+        found = f"{features.dtype} {features.shape}"
+        raise FeatureError(f"{path}: {found}, its sidecar says float16 {sidecar.shape}; {_again(folder)}")
     for start in range(0, len(features), BLOCK):
         good = np.isfinite(features[start : start + BLOCK]).reshape(-1, features[0].size).all(1)
         if not good.all():
