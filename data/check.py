@@ -15,6 +15,7 @@ from PIL import Image
 from data.decode import Unusable, decode, is_animated
 from data.errors import DataError
 from data.files import sha256_bytes
+from data.leaks import look
 
 THUMB_SIDE = 72
 _IN_PROCESS = 2_000  # images; fewer are done before worker processes have started
@@ -27,6 +28,7 @@ class Checked:
 
     sha256: str
     thumb: bytes  # JPEG, the longer side at most THUMB_SIDE, on white
+    look: int  # perceptual hash, 64 bits
     animated: bool
 
 
@@ -36,14 +38,22 @@ def check(content: bytes) -> Checked | Unusable:
         picture = decode(content)
     except Unusable as why:
         return why
-    return Checked(sha256_bytes(content), make_thumb(picture), is_animated(content))
+    small = shrink(picture)
+    return Checked(sha256_bytes(content), thumb(small), look(small), is_animated(content))
 
 
-def make_thumb(picture: Image.Image) -> bytes:
-    """An RGB picture as a small JPEG; a short side stays at least one pixel."""
+def shrink(picture: Image.Image) -> Image.Image:
+    """At most THUMB_SIDE pixels on the longer side; what is smaller stays as it is."""
     picture.thumbnail((THUMB_SIDE, THUMB_SIDE), Image.Resampling.BICUBIC)
+    return picture
+
+
+def thumb(small: Image.Image) -> bytes:
+    """An RGB picture as JPEG, in one channel where it is grey: a third of the work and of the size."""
+    red, green, blue = small.split()
+    grey = red.tobytes() == green.tobytes() == blue.tobytes()
     file = BytesIO()
-    picture.save(file, "JPEG", quality=80)
+    (red if grey else small).save(file, "JPEG", quality=80)
     return file.getvalue()
 
 

@@ -70,11 +70,17 @@ def decode(content: bytes) -> Image.Image:
 
 
 def is_animated(content: bytes) -> bool:
-    """Whether more frames follow the one that `decode` takes (a second picture in a photo's file does not count)."""
-    if content[:3] == b"\xff\xd8\xff":
+    """Whether more frames follow the one that `decode` takes. Pages of a TIFF and pictures in a photo do not count."""
+    if content[:4] == b"\x89PNG":
+        return content.find(b"acTL", 0, content.find(b"IDAT")) > 0
+    if content[:4] == b"RIFF":
+        return content[12:16] == b"VP8X" and len(content) > 20 and bool(content[20] & 2)
+    if content[4:8] == b"ftyp":
+        return content[8:12] == b"avis"
+    if content[:4] != b"GIF8":
         return False
     try:
-        with Image.open(BytesIO(content), formats=FORMATS) as image:
+        with Image.open(BytesIO(content), formats=("GIF",)) as image:
             return bool(getattr(image, "is_animated", False))
     except Exception:
         return False

@@ -27,6 +27,8 @@ class Board:
         order = np.argsort(self.codes[partners], kind="stable")
         self.partners = partners[order]
         self._sorted = self.codes[self.partners]
+        self._place = np.full(len(rows), -1, dtype=np.int64)  # where each row stands among the partners
+        self._place[self.partners] = np.arange(len(self.partners))
         self.roles = rows.has_roles
         start, stop = self.span(first)
         enough = stop - start > (0 if self.roles else 1)  # a row is no partner of its own
@@ -44,8 +46,7 @@ class Board:
         if self.roles:
             return self.partners[rng.integers(start, stop)]
         drawn = rng.integers(start, stop - 1)
-        own = np.argsort(self.partners)[np.searchsorted(np.sort(self.partners), rows)]  # each row's own place
-        return self.partners[drawn + (drawn >= own)]
+        return self.partners[drawn + (drawn >= self._place[rows])]  # step over the row itself
 
     def other(self, rows: Ints, rng: np.random.Generator) -> Ints:
         """One random partner of another group for each of `rows`."""
@@ -62,17 +63,22 @@ class Board:
 def draw_candidates(rows: Rows, parts: list[Ints], *, size: int, rng: np.random.Generator) -> CandidateLists:
     """For every row that has a match in its part: the match and `size - 1` rows of other groups of the same part.
 
+    A part of one group has no foils and asks nothing.
+
     Raises:
-        DataError: a part has too few rows of other groups, or (with roles) a query's match is not there exactly once.
+        DataError: no part has two groups, a part has too few rows of other groups, or (with roles) a query's match is
+            not there exactly once.
     """
     query, candidates, truth = [], [], []
     for part in parts:
         board = Board(rows, part)
         if board.roles:
             _check_one_match(rows, board)
+        if not board.has_others:
+            continue
         start, stop = board.span(board.anchors)
         others = len(board.partners) - (stop - start)
-        if len(others) and others.min() < size - 1:
+        if others.min() < size - 1:
             raise DataError(
                 f"data.candidates: {size} asked for, but a query of the test split finds only {others.min()} images of "
                 f"other groups; at most {others.min() + 1} are possible here"
@@ -85,6 +91,8 @@ def draw_candidates(rows: Rows, parts: list[Ints], *, size: int, rng: np.random.
             query.append(row)
             candidates.append(np.insert(listed, place, true))
             truth.append(place)
+    if not query:
+        raise DataError("data.candidates: no test image has both a match and images of other groups beside it")
     lists = CandidateLists(
         query=np.array(query, dtype=np.int64),
         candidates=np.array(candidates, dtype=np.int64).reshape(len(query), size),
@@ -99,8 +107,6 @@ def check_candidates(lists: CandidateLists, rows: Rows) -> None:
     Raises:
         DataError: a list holds a row twice, holds the query, has its truth not exactly once, or names a missing row.
     """
-    if len(lists.query) == 0:
-        return
     everything = np.column_stack([lists.query, lists.candidates])
     if everything.min() < 0 or everything.max() >= len(rows):
         raise DataError(f"candidate lists: row {everything.max()} named, there are {len(rows)} rows")

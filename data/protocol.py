@@ -29,6 +29,14 @@ class CandidateLists:
 
 
 @dataclass(frozen=True)
+class SubmitLists:
+    """Queries whose true candidate only the challenge knows; `submit` ranks them."""
+
+    query: Ints  # (Q,)
+    candidates: Ints  # (Q, C)
+
+
+@dataclass(frozen=True)
 class PairList:
     """P pairs, half of the same group and half of different groups."""
 
@@ -89,6 +97,7 @@ class Protocol:
     pairs: dict[str, PairList] = field(default_factory=dict)
     triplets: dict[str, TripletList] = field(default_factory=dict)
     episodes: dict[str, EpisodeList] = field(default_factory=dict)
+    submit: SubmitLists | None = None
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -115,9 +124,10 @@ def read_protocol(path: Path) -> Protocol:
     """
     try:
         raw = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
-        candidates = raw.pop("candidates")
+        candidates, submit = raw.pop("candidates"), raw.pop("submit")
         return Protocol(
             candidates=None if candidates is None else _load(CandidateLists, candidates),
+            submit=None if submit is None else _load(SubmitLists, submit),
             pairs={name: _load(PairList, value) for name, value in raw.pop("pairs").items()},
             triplets={name: _load(TripletList, value) for name, value in raw.pop("triplets").items()},
             episodes={name: _load(EpisodeList, value) for name, value in raw.pop("episodes").items()},
@@ -132,7 +142,7 @@ def read_protocol(path: Path) -> Protocol:
         raise DataError(f"{path}: not a protocol of this version ({reason}); run `dvc repro prepare`") from None
 
 
-List = TypeVar("List", CandidateLists, PairList, TripletList, EpisodeList)
+List = TypeVar("List", CandidateLists, SubmitLists, PairList, TripletList, EpisodeList)
 
 
 def _load(kind: type[List], raw: Mapping[str, Any]) -> List:
@@ -143,7 +153,7 @@ def _plain(value: Any) -> Any:
     match value:
         case np.ndarray():
             return value.astype(np.int64).tolist()  # 0 and 1 for `same`: shorter than false and true
-        case CandidateLists() | PairList() | TripletList() | EpisodeList() | Rejected():
+        case CandidateLists() | SubmitLists() | PairList() | TripletList() | EpisodeList() | Rejected():
             return {item.name: _plain(getattr(value, item.name)) for item in fields(value)}
         case dict():
             return {key: _plain(inner) for key, inner in value.items()}

@@ -27,7 +27,7 @@ class Rows:
     id: NDArray[np.object_]
     group: NDArray[np.object_]
     role: NDArray[np.object_]  # "left" asks, "right" answers; "" where the data set has no roles
-    split: NDArray[np.object_]  # train, val, test
+    split: NDArray[np.object_]  # train, val, test; submit where the truth is not known
     seen: NDArray[np.bool_]  # training sees this row's group: the group has rows in train
     sha256: NDArray[np.object_]  # hex, of the encoded image
 

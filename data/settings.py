@@ -1,13 +1,30 @@
 """The `data` section of params.yaml. No heavy import: it is read before anything else."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+# The keys of data.catalogue.CATALOGUE, which is too heavy to import here.
+DatasetName = Literal[
+    "emoji",
+    "mnist",
+    "fashion_mnist",
+    "cifar10",
+    "cifar100",
+    "omniglot",
+    "tiny_imagenet",
+    "tll",
+    "folder",
+    "pairs",
+    "parquet",
+]
+# An empty folder of the repository: `data.path` is a dependency of `prepare`, and DVC needs one that exists.
+NO_PATH = Path("pictures")
 
 
 class Splits(BaseModel):
-    """Shares of groups (or families of groups) for each split; they add up to 1."""
+    """Shares of what the data set leaves to us to split; they add up to 1."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     train: float = Field(0.6, gt=0, lt=1)
@@ -33,10 +50,41 @@ class Episodes(BaseModel):
 
 class DataSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: Literal["emoji"] = "emoji"  # the keys of data.catalogue.CATALOGUE
-    path: Path | None = None
-    candidates: int = Field(20, ge=2)
+    name: DatasetName = "emoji"
+    path: Path = NO_PATH  # folder, pairs, parquet, tll: where your data lie
+    mirror: str | None = None  # a folder or URL with <dataset>/<archive> and SHA256SUMS
+    group: str | None = None  # what "alike" means, where the data set offers a choice; the label column of a parquet
+    groups: int | None = Field(None, ge=2)  # use only the first groups
+    limit: int | None = Field(None, ge=2)  # use only so many images, balanced over groups
+    seen: float | int | tuple[str, ...] | None = None  # groups training may see: a share, a count, or their names
+    split_by: Literal["image", "group"] | None = None
     splits: Splits = Splits()
+    folds: int | None = Field(None, ge=2, le=100)
+    fold: int = Field(0, ge=0)
+    candidates: int = Field(20, ge=2)
     pairs: int = Field(10_000, ge=2)
     triplets: int = Field(10_000, ge=1)
     episodes: Episodes = Episodes()
+    max_rejected: float | None = Field(None, ge=0, le=1)
+    allow_leak: bool | None = None  # may one picture lie in two splits?
+
+    @field_validator("seen", mode="before")
+    @classmethod
+    def _seen(cls, value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            if not value:
+                raise ValueError("an empty list: training would see nothing")
+            return tuple(str(name) for name in value)
+        if isinstance(value, bool) or not isinstance(value, int | float | None):
+            raise ValueError(f"{value!r}: give a share (0.5), a count (50) or a list of groups")
+        if isinstance(value, float) and not 0 < value <= 1:
+            raise ValueError(f"{value:g}: a share lies above 0 and is at most 1; a count has no decimal point")
+        if isinstance(value, int) and value < 1:
+            raise ValueError(f"{value}: training must see at least one group")
+        return value
+
+    @model_validator(mode="after")
+    def _fold(self) -> "DataSettings":
+        if self.folds is not None and self.fold >= self.folds:
+            raise ValueError(f"data.fold is {self.fold}, and data.folds {self.folds}: folds are 0 to {self.folds - 1}")
+        return self

@@ -1,6 +1,6 @@
 """images.parquet and rows.parquet, streamed: memory stays flat and equal inputs give equal bytes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,10 @@ _GROUP_BYTES, _GROUP_ROWS = 32 << 20, 8_192
 class RowWriter:
     """Appends the rows of `rows` in order, each with its picture, to one parquet file."""
 
-    def __init__(self, writer: pq.ParquetWriter, rows: Rows) -> None:
+    def __init__(self, writer: pq.ParquetWriter, rows: Rows, looks: Sequence[int] | None) -> None:
         self._writer = writer
         self._rows = rows
+        self._looks = looks
         self._pictures: list[bytes] = []
         self._bytes = 0
         self.written = 0
@@ -38,22 +39,29 @@ class RowWriter:
         here = slice(self.written, stop)
         columns: dict[str, Any] = {name: getattr(self._rows, name)[here].tolist() for name in COLUMNS}
         columns["role"] = [role or None for role in columns["role"]]
+        if self._looks is not None:
+            columns["look"] = pa.array(self._looks[here], pa.uint64())
         columns[self._writer.schema.names[-1]] = self._pictures
         self._writer.write_table(pa.table(columns, schema=self._writer.schema))
         self.written, self._pictures, self._bytes = stop, [], 0
 
 
 @contextmanager
-def open_rows(path: Path, rows: Rows, *, picture: str) -> Iterator[RowWriter]:
-    """A file for `rows` whose last column is named `picture`; it appears when the block ends with every row written."""
+def open_rows(path: Path, rows: Rows, *, picture: str, looks: Sequence[int] | None = None) -> Iterator[RowWriter]:
+    """A file for `rows` whose last column is named `picture`; it appears when the block ends with every row written.
+
+    `looks` are perceptual hashes, for the audit.
+    """
     schema = pa.schema([(name, pa.bool_() if name == "seen" else pa.string()) for name in COLUMNS])
+    if looks is not None:
+        schema = schema.append(pa.field("look", pa.uint64()))
     schema = schema.append(pa.field(picture, pa.binary()))
     with atomic_file(path) as file:
         # Pictures are compressed already; dictionaries pay for groups and splits only.
         compression = {name: "none" if name == picture else "zstd" for name in schema.names}
         options = {"compression": compression, "use_dictionary": ["group", "role", "split"], "write_statistics": False}
         with pq.ParquetWriter(file, schema, **options) as writer:
-            out = RowWriter(writer, rows)
+            out = RowWriter(writer, rows, looks)
             yield out
             out.flush()
         if out.written != len(rows):
