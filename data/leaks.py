@@ -13,7 +13,7 @@ NEAR = 3  # bits of 64 that may differ
 
 
 def look(small: Image.Image) -> int:
-    """The difference hash (dHash) of a thumbnail, 64 bits: is each of 8x8 grey cells darker than the one to its right?"""
+    """The difference hash (dHash) of a thumbnail, 64 bits: is each of 8x8 cells darker than the one to its right?"""
     grey = np.asarray(small.convert("L").resize((_SIDE + 1, _SIDE), Image.Resampling.BOX))
     bits = grey[:, 1:] > grey[:, :-1]  # (8, 8)
     return int.from_bytes(np.packbits(bits).tobytes(), "big")

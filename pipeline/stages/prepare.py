@@ -2,26 +2,33 @@
 
 from pathlib import Path
 
-from data.build import Title, build
-from data.catalogue import CATALOGUE
+from data.build import build
+from data.catalogue import CATALOGUE, Dataset, Place
+from data.download import obtain
+from data.freeze import Title
 from data.protocol import Protocol
+from data.settings import NO_PATH, DataSettings
+from data.source import first_five
+from pipeline.errors import ParamError, nearest
 from pipeline.params import Params
 from pipeline.progress import progress
 
 
 def run(params: Params) -> None:
-    name = params.data.name
+    name, settings = params.data.name, params.data
     entry = CATALOGUE[name]
+    place = Place(archives=_fetched(name, entry, settings), path=settings.path, level=_level(name, entry, settings))
+    source = entry.open(place)
     out = Path("artifacts") / name
-    source = entry.open()
     with progress(2 * len(source.items), f"prepare {name}") as advance:
         protocol = build(
             source,
             out,
             title=Title(name, entry.source, entry.licence),
-            settings=params.data,
+            settings=_with_defaults(entry, settings),
             seed=params.seed,
-            max_rejected=0,
+            by=settings.split_by or entry.split_by,
+            max_rejected=entry.max_rejected if settings.max_rejected is None else settings.max_rejected,
             progress=advance,
         )
     print(report(protocol, out))
@@ -31,20 +38,50 @@ def report(protocol: Protocol, out: Path) -> str:
     """What was done, in a few lines; rejected images are said aloud."""
     counts = protocol.counts
     splits = ", ".join(
-        f"{name} {split['images']:,} images of {split['groups']:,} groups" for name, split in counts["splits"].items()
+        f"{name} {split['images']:,} of {split['groups']:,} groups" for name, split in counts["splits"].items()
     )
     lines = [f"{protocol.dataset}: {counts['images']:,} images, {counts['groups']:,} groups ({protocol.group_level})"]
     lines += [f"  {splits}"]
     queries, size = protocol.candidates.candidates.shape
     drawn = [f"{queries:,} candidate lists of {size}"]
     for kind in ("pairs", "triplets", "episodes"):
-        drawn += [f"{kind} for {', '.join(lists)}"] if (lists := getattr(protocol, kind)) else []
+        drawn += [f"{kind} ({', '.join(lists)})"] if (lists := getattr(protocol, kind)) else []
     lines += [f"  frozen: {'; '.join(drawn)}"]
     if protocol.rejected:
         reasons = ", ".join(f"{count} {reason}" for reason, count in counts["rejected"].items())
-        named = ", ".join(image.id for image in protocol.rejected[:5])
-        more = f" and {len(protocol.rejected) - 5} more" if len(protocol.rejected) > 5 else ""
-        lines += [f"  REJECTED {len(protocol.rejected):,}: {reasons} ({named}{more}); all are listed in protocol.json"]
+        named = first_five(image.id for image in protocol.rejected)
+        lines += [f"  REJECTED {len(protocol.rejected):,}: {reasons} ({named}); all are listed in protocol.json"]
     lines += [f"  note: {note}" for note in protocol.notes]
-    lines += [f"  wrote images.parquet, rows.parquet, protocol.json to {out}"]
+    lines += [f"  wrote images.parquet, rows.parquet and protocol.json to {out}"]
     return "\n".join(lines)
+
+
+def _fetched(name: str, entry: Dataset, settings: DataSettings) -> dict[str, Path]:
+    """The data set's archives, downloaded where they are not in the cache."""
+    if entry.own and (settings.mirror is None or settings.path != NO_PATH):
+        return {}
+    found = {}
+    for archive in entry.archives:
+        with progress(archive.size, f"fetch {archive.name}", unit="B") as advance:
+            found[archive.name] = obtain(name, archive, mirror=settings.mirror, progress=advance)
+    return found
+
+
+def _level(name: str, entry: Dataset, settings: DataSettings) -> str:
+    if settings.group is None or not entry.levels:
+        return settings.group or "".join(entry.levels[:1])
+    if settings.group not in entry.levels:
+        raise ParamError(
+            f"params.yaml: data.group: {name} has no level '{settings.group}'; {nearest(settings.group, entry.levels)}"
+        )
+    return settings.group
+
+
+def _with_defaults(entry: Dataset, settings: DataSettings) -> DataSettings:
+    """Where params.yaml leaves seen, groups and leaks open, the data set's own."""
+    changes = {
+        name: getattr(entry, name)
+        for name in ("seen", "groups", "allow_leak")
+        if getattr(settings, name) is None and getattr(entry, name) is not None
+    }
+    return settings.model_copy(update=changes)
