@@ -62,3 +62,5 @@ class HeadSettings(BaseModel):
 
 class ScoreSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+    draws: int = Field(1000, ge=100)  # of the bootstrap
+    gallery: int = Field(6, ge=1, le=50)  # queries shown as gained, and as lost

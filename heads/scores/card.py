@@ -1,6 +1,7 @@
 """The card of one similarity on one part of the test split: every score that its rows and frozen lists allow."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,7 +48,7 @@ class Card:
     frozen: dict[str, np.ndarray] = field(default_factory=dict)  # name -> one value a list, pair or triplet
     fewshot: np.ndarray | None = None  # (E,) accuracy of each episode
 
-    @property
+    @cached_property
     def roc(self) -> Roc:
         return roc(self.pairs.matches, self.pairs.others)
 

@@ -1,13 +1,13 @@
 """K-way N-shot: which of K groups does a query belong to, given N images of each? Many episodes, one number each."""
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 
+from heads.scores.pairs import similarities_of
+from heads.scores.ranking import TIE
 from heads.similarity import Similarity
 
 
-@torch.no_grad()
 def episode_accuracy(
     similarity: Similarity, supports: ArrayLike, *, queries: ArrayLike, truth: ArrayLike
 ) -> np.ndarray:
@@ -22,8 +22,9 @@ def episode_accuracy(
     asked = queries.shape[1]
     left = np.broadcast_to(queries[:, :, None, None], (episodes, asked, ways, shots))
     right = np.broadcast_to(supports[:, None], (episodes, asked, ways, shots))
-    scores = similarity.pairs(torch.from_numpy(left.ravel()), torch.from_numpy(right.ravel()))
-    votes = scores.double().cpu().numpy().reshape(episodes, asked, ways, shots).mean(3)
-    best = votes == votes.max(2, keepdims=True)
+    scores = similarities_of(similarity, left.ravel(), right.ravel()).astype(np.float64)
+    votes = scores.reshape(episodes, asked, ways, shots).mean(3)
+    most = votes.max(2, keepdims=True)
+    best = votes >= most - TIE * np.abs(most)
     right_one = np.take_along_axis(best, truth[:, :, None], axis=2)[:, :, 0]
     return (right_one / best.sum(2)).mean(1)

@@ -3,11 +3,11 @@
 from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
 from heads.errors import HeadError
+from heads.scores.pairs import similarities_of
 from heads.scores.ranking import TIE, Ranks
 from heads.similarity import Similarity
 
@@ -86,7 +86,6 @@ def _log_choose(n: np.ndarray | float, k: int) -> np.ndarray:
     return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
 
 
-@torch.no_grad()
 def rank_lists(
     similarity: Similarity, *, queries: ArrayLike, candidates: ArrayLike, truth: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -97,16 +96,11 @@ def rank_lists(
     """
     queries, candidates, truth = (np.asarray(array, dtype=np.int64) for array in (queries, candidates, truth))
     size = candidates.shape[1]
-    scores = similarity.pairs(torch.from_numpy(np.repeat(queries, size)), torch.from_numpy(candidates.ravel())).reshape(
-        -1, size
-    )
-    if not torch.isfinite(scores).all():
-        raise HeadError("a similarity is not finite (NaN or infinite): the head's output or the features are broken")
-    column = torch.from_numpy(truth)[:, None].to(scores.device)
-    true = scores.gather(1, column)
-    higher = scores > true + TIE * true.abs()
-    level = (scores >= true - TIE * true.abs()) & ~higher
-    return higher.sum(1).cpu().numpy(), level.sum(1).cpu().numpy() - 1
+    scores = similarities_of(similarity, np.repeat(queries, size), candidates.ravel()).reshape(-1, size)
+    true = np.take_along_axis(scores, truth[:, None], axis=1)
+    higher = scores > true + TIE * np.abs(true)
+    level = (scores >= true - TIE * np.abs(true)) & ~higher
+    return higher.sum(1), level.sum(1) - 1
 
 
 def list_hits(higher: ArrayLike, ties: ArrayLike, *, k: int) -> np.ndarray:

@@ -13,6 +13,9 @@ from heads.similarity import Similarity
 MOST = 1_000_000  # matches, and non-matches, kept: beyond that more of them change no digit that is printed
 
 
+CHEAPER = 32  # a product of all rows beats gathering pairs up to this many times as many similarities
+
+
 @dataclass(frozen=True)
 class PairScores:
     """Similarities of M matches and F non-matches, and the row that each of them asks for."""
@@ -24,10 +27,27 @@ class PairScores:
 
 
 @torch.no_grad()
+def similarities_of(similarity: Similarity, left: ArrayLike, right: ArrayLike) -> np.ndarray:
+    """(P,) similarities of rows `left` (P,) and `right` (P,), by one product where the pairs share enough rows.
+
+    Raises:
+        HeadError: a similarity is not finite.
+    """
+    left, right = np.asarray(left, np.int64), np.asarray(right, np.int64)
+    (first, i), (second, j) = (np.unique(rows, return_inverse=True) for rows in (left, right))
+    if len(first) * len(second) <= min(BLOCK, CHEAPER * len(left)):
+        scores = similarity.block(torch.from_numpy(first), torch.from_numpy(second)).cpu().numpy()[i, j]
+    else:
+        scores = similarity.pairs(torch.from_numpy(left), torch.from_numpy(right)).cpu().numpy()
+    if not np.isfinite(scores).all():
+        raise HeadError("a similarity is not finite (NaN or infinite): the head's output or the features are broken")
+    return scores.astype(np.float32)
+
+
 def score_pairs(similarity: Similarity, left: ArrayLike, *, right: ArrayLike, alike: ArrayLike) -> PairScores:
     """Listed pairs: rows `left` (P,) and `right` (P,), `alike` (P,) bool."""
     left, right, alike = np.asarray(left, np.int64), np.asarray(right, np.int64), np.asarray(alike, bool)
-    scores = similarity.pairs(torch.from_numpy(left), torch.from_numpy(right)).float().cpu().numpy()
+    scores = similarities_of(similarity, left, right)
     return PairScores(scores[alike], scores[~alike], left[alike], left[~alike])
 
 

@@ -81,16 +81,6 @@ def roc(matches: ArrayLike, others: ArrayLike) -> Roc:
     )
 
 
-def calibrate(matches: ArrayLike, others: ArrayLike) -> float:
-    """The threshold with the best balanced accuracy, halfway to the next lower similarity. Never call it on test."""
-    curve = roc(matches, others)
-    best = int(np.argmax(curve.true_accept - curve.false_accept))
-    if best == 0:  # nothing beats "always different": just above the highest similarity
-        return float(np.nextafter(np.float32(curve.thresholds[1]), np.float32(np.inf)))
-    below = min(best + 1, len(curve.thresholds) - 1)
-    return float((curve.thresholds[best] + curve.thresholds[below]) / 2)
-
-
 def decide(matches: ArrayLike, others: ArrayLike, *, threshold: float) -> Confusion:
     """Count right and wrong answers when pairs of at least `threshold` are called alike."""
     matches, others = _checked(matches, others)

@@ -87,4 +87,6 @@ def test_coverage_is_95_percent(paired, seeds, seed_sd, noise_sd, per_cluster):
         else:
             interval, truth = mean_interval(0.8 + hard + side(), clusters=clusters, draws=300), 0.8
         held += interval.low <= truth <= interval.high
-    assert 0.93 <= held / runs <= 0.97
+    # Two sides of three seeds that differ in nothing but noise: their spreads cannot be estimated below zero.
+    most = 0.98 if paired and seeds == 3 and not seed_sd else 0.97
+    assert 0.93 <= held / runs <= most

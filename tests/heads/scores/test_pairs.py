@@ -24,11 +24,22 @@ def test_all_pairs_equal_a_loop():
         np.testing.assert_allclose(scores, [score for _, score in expected[alike]], atol=1e-6)
 
 
-def test_listed_pairs():
+@pytest.mark.parametrize("cheaper", [0, 1000], ids=["gathered", "product"])
+def test_listed_pairs(monkeypatch, cheaper):
+    monkeypatch.setattr(pairs, "CHEAPER", cheaper)
     got = score_pairs(SIMILARITY, [0, 1, 2], right=[3, 5, 8], alike=[True, False, True])
     assert got.match_rows.tolist() == [0, 2]
     assert got.other_rows.tolist() == [1]
-    np.testing.assert_allclose(got.others, SIMILARITY.pairs(torch.tensor([1]), torch.tensor([5])))
+    np.testing.assert_allclose(got.others, SIMILARITY.pairs(torch.tensor([1]), torch.tensor([5])), rtol=1e-6)
+
+
+def test_a_broken_similarity_is_an_error():
+    broken = embedding_similarity(torch.full((3, 2), torch.nan))
+    with pytest.raises(HeadError) as error:
+        score_pairs(broken, [0], right=[1], alike=[True])
+    assert str(error.value) == (
+        "a similarity is not finite (NaN or infinite): the head's output or the features are broken"
+    )
 
 
 def test_beyond_most_an_equal_part_of_each_kind_is_kept(monkeypatch):
