@@ -1,0 +1,1 @@
+"""Scores for people: tables, plots for DVC, galleries, and one page that holds it all."""

@@ -1,0 +1,19 @@
+"""The few lines that evaluate prints."""
+
+from collections.abc import Sequence
+
+from heads.scores.summary import Line
+
+SHOWN = ("top1", "top2", "top5", "recall_at_1", "map_at_r", "auc", "balanced_accuracy", "fewshot_accuracy")
+
+
+def console_table(table: Sequence[Line]) -> str:
+    """Head with its 95 % interval, no head and chance, in per cent; parts apart."""
+    lines = [f"  {'':24}{'head':>16}{'no head':>10}{'chance':>9}"]
+    for line in table:
+        if line.score in SHOWN:
+            name = line.score if line.part == "test" else f"{line.part} {line.score}"
+            head = f"{100 * line.head:.1f}" + (f" ±{100 * line.half:4.1f}" if line.half is not None else " " * 6)
+            chance = f"{100 * line.chance:.1f}" if line.chance is not None else ""
+            lines.append(f"  {name:24}{head:>16}{100 * line.plain:>10.1f}{chance:>9}")
+    return "\n".join(lines)

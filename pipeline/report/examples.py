@@ -1,0 +1,86 @@
+"""Queries worth looking at, each with its best five by the head and without it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from data.rows import Rows, read_thumbs
+from heads.scores.card import Part
+from heads.scores.paired import Exchange, exchange
+from heads.scores.summary import Scores
+from heads.similarity import Similarity
+
+NEAREST = 5
+
+
+@dataclass(frozen=True)
+class Picture:
+    row: int
+    thumb: bytes  # JPEG
+    match: bool = False
+
+
+@dataclass(frozen=True)
+class Example:
+    """A query and the gallery rows that are most alike to it, best first."""
+
+    query: Picture
+    rank: int  # of its best match, by the head; from 1
+    plain_rank: int  # ... with no head
+    nearest: tuple[Picture, ...]
+    plain_nearest: tuple[Picture, ...]
+
+
+def gained_and_lost(scores: Scores, *, k: int) -> dict[str, Exchange]:
+    """For each part, positions in its cards' queries: hits at k (mean over seeds) gained and lost against no head."""
+    name = f"top{k}"
+    return {
+        part: exchange(plain.by_query[name], np.mean([seed[part].by_query[name] for seed in scores.head], axis=0))
+        for part, plain in scores.plain.items()
+    }
+
+
+def examples(
+    queries: ArrayLike, *, part: Part, sides: tuple[Similarity, Similarity], rows: Rows, thumbs: Path
+) -> list[Example]:
+    """Look up each of `queries` (row numbers) in the gallery of its part, by head and without: `sides`.
+
+    Pictures come from `thumbs`, rows.parquet, so that no images are needed.
+    """
+    queries = np.asarray(queries, np.int64)
+    if not len(queries):
+        return []
+    by_head, by_plain = (_look_up(similarity, queries, part.gallery, rows.codes) for similarity in sides)
+    shown = np.concatenate([queries[:, None], by_head[0], by_plain[0]], axis=1)
+    wanted = np.unique(shown)
+    thumb = dict(zip(wanted.tolist(), read_thumbs(thumbs, wanted), strict=True))
+
+    def picture(row: int, query: int) -> Picture:
+        return Picture(int(row), thumb[int(row)], match=bool(rows.codes[row] == rows.codes[query]))
+
+    return [
+        Example(
+            query=Picture(int(query), thumb[int(query)]),
+            rank=int(by_head[1][i]),
+            plain_rank=int(by_plain[1][i]),
+            nearest=tuple(picture(row, query) for row in by_head[0][i]),
+            plain_nearest=tuple(picture(row, query) for row in by_plain[0][i]),
+        )
+        for i, query in enumerate(queries)
+    ]
+
+
+@torch.no_grad()
+def _look_up(
+    similarity: Similarity, queries: NDArray[np.int64], gallery: NDArray[np.int64], codes: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """(Q, 5) nearest gallery rows, and (Q,) the rank of the best match; a query is not its own neighbour."""
+    scores = similarity.block(torch.from_numpy(queries), torch.from_numpy(gallery)).float().cpu().numpy()
+    scores = np.where(queries[:, None] == gallery, -np.inf, scores)
+    nearest = gallery[np.argsort(-scores, axis=1, kind="stable")[:, :NEAREST]]
+    match = (codes[queries][:, None] == codes[gallery]) & (queries[:, None] != gallery)
+    best = np.where(match, scores, -np.inf).max(1, keepdims=True)
+    return nearest, 1 + ((scores > best) & ~match).sum(1)

@@ -1,0 +1,109 @@
+"""What evaluate leaves for others: the full table, every query's scores, and the csv files that DVC plots."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data.rows import Rows
+from heads.scores.card import Card, merge
+from heads.scores.summary import Line, Scores
+from heads.scores.verification import Roc
+from pipeline.report.parts import clusters
+
+BY_QUERY = ("top1", "top2", "top5", "recall_at_1", "recall_at_5", "recall_at_20", "mrr", "map_at_r", "triplet_accuracy")
+BINS = 60
+
+
+def table_csv(table: Sequence[Line]) -> bytes:
+    """All lines of the full table."""
+    names = [item.name for item in fields(Line)]
+    return _csv(names, ([_cell(getattr(line, name)) for name in names] for line in table))
+
+
+def queries_parquet(scores: Scores, rows: Rows, *, protocol: str) -> bytes:
+    """One row per model (`head`, `no head`), seed and test query; the protocol's hash is in the schema's metadata."""
+    tables = []
+    for model, seed, card in [("head", s, parts) for s, parts in enumerate(scores.head)] + [
+        ("no head", 0, scores.plain)
+    ]:
+        card = merge(list(card.values()))
+        names = [name for name in BY_QUERY if name in card.by_query]
+        size = len(card.queries)
+        columns: dict[str, Any] = {
+            "model": pa.array([model] * size).dictionary_encode(),
+            "seed": pa.array([seed] * size, pa.int16()),
+            "id": pa.array(rows.id[card.queries].tolist(), pa.string()),
+            "cluster": pa.array(clusters(rows)[card.queries].tolist(), pa.string()),
+            "seen": pa.array(rows.seen[card.queries].tolist(), pa.bool_()),
+        }
+        columns |= {name: pa.array(np.round(card.by_query[name], 6).astype(np.float32)) for name in names}
+        tables.append(pa.table(columns))
+    table = pa.concat_tables(tables).unify_dictionaries().replace_schema_metadata({"protocol": protocol})
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def hit_rate_csv(scores: Scores) -> bytes:
+    """Hit rate at k in candidate lists, k = 1..C."""
+    head = np.mean([merge(list(parts.values())).curve for parts in scores.head], axis=0)
+    plain = merge(list(scores.plain.values())).curve
+    size = len(head)
+    rows = ([k + 1, _cell(head[k]), _cell(plain[k]), _cell((k + 1) / size)] for k in range(size))
+    return _csv(["k", "head", "no head", "chance"], rows)
+
+
+def similarity_csv(scores: Scores) -> bytes:
+    """Share of matches and of non-matches by similarity to the first seed's head, in bins of equal width."""
+    card = merge(list(scores.head[0].values()))
+    low, high = _range(card)
+    edges = np.linspace(low, high, BINS + 1)
+    kinds = (kind.astype(np.float64) for kind in (card.pairs.matches, card.pairs.others))
+    shares = [np.histogram(np.clip(kind, low, high), edges)[0] / len(kind) for kind in kinds]
+    middles = (edges[:-1] + edges[1:]) / 2
+    rows = ([_cell(m), _cell(a), _cell(b)] for m, a, b in zip(middles, *shares, strict=True))
+    return _csv(["similarity", "matches", "non-matches"], rows)
+
+
+def roc_csv(scores: Scores) -> bytes:
+    """True accepts at false accepts: 0 to 1 in hundredths, and finer towards 0 as far as the pairs allow."""
+    heads = [merge(list(parts.values())).roc for parts in scores.head]
+    plain = merge(list(scores.plain.values())).roc
+    grid = np.unique(np.round(np.concatenate([np.geomspace(1e-4, 1, 41), np.linspace(0, 1, 101)]), 6))
+    rows = (
+        [_cell(x), _cell(np.mean([_accepted(curve, x) for curve in heads])), _cell(_accepted(plain, x)), _cell(x)]
+        for x in grid
+    )
+    return _csv(["false accepts", "head", "no head", "chance"], rows)
+
+
+def _accepted(curve: Roc, at: float) -> float:
+    return float(np.interp(at, curve.false_accept, curve.true_accept))
+
+
+def _range(card: Card) -> tuple[float, float]:
+    """Similarities that all but one in a thousand lie between."""
+    both = np.concatenate([card.pairs.matches, card.pairs.others])
+    low, high = np.quantile(both, [0.0005, 0.9995])
+    low, high = min(low, card.threshold), max(high, card.threshold, card.pairs.matches.max())
+    return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float | np.floating) else value
+
+
+def _csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(rows)
+    return text.getvalue().encode()

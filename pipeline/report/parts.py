@@ -1,0 +1,58 @@
+"""Which rows of the test split are scored together, and the frozen lists that belong to them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import DataError
+from data.protocol import CandidateLists, Protocol
+from data.rows import Rows
+from heads.scores.card import Part
+from pipeline.splits import queries_and_gallery
+
+
+def test_parts(rows: Rows, protocol: Protocol) -> dict[str, Part]:
+    """`test` where groups are pairs; else `seen` and `unseen`, those that there are.
+
+    Raises:
+        DataError: the test split is empty, or the protocol was frozen for other rows.
+    """
+    if protocol.rows != rows.hash:
+        raise DataError("protocol.json was frozen for other rows than rows.parquet holds; run `dvc repro prepare`")
+    queries, gallery = queries_and_gallery(rows, "test")
+    if rows.has_roles:
+        return {"test": _part(queries, gallery, protocol, "test")}
+    masks = {"seen": rows.seen, "unseen": ~rows.seen}
+    return {
+        name: _part(queries[mask[queries]], gallery[mask[gallery]], protocol, f"test_{name}")
+        for name, mask in masks.items()
+        if mask[queries].any()
+    }
+
+
+def clusters(rows: Rows) -> NDArray[np.object_]:
+    """(N,) names of what intervals draw anew: images of a group that training never saw stand or fall together.
+
+    A seen group stays the same when new images of it are drawn; of unseen groups, other groups could have been drawn.
+    """
+    return np.where(rows.seen, rows.id, rows.group)
+
+
+def _part(queries: NDArray[np.int64], gallery: NDArray[np.int64], protocol: Protocol, name: str) -> Part:
+    pairs, triplets, episodes = (kind.get(name) for kind in (protocol.pairs, protocol.triplets, protocol.episodes))
+    return Part(
+        queries=queries,
+        gallery=gallery,
+        lists=_lists_of(protocol.candidates, queries),
+        pairs=pairs and (pairs.a, pairs.b, pairs.same),
+        triplets=triplets and (triplets.anchor, triplets.positive, triplets.negative),
+        episodes=episodes and (episodes.support, episodes.query),
+    )
+
+
+def _lists_of(
+    lists: CandidateLists | None, queries: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
+    if lists is None:
+        return None
+    chosen = np.isin(lists.query, queries)
+    return lists.query[chosen], lists.candidates[chosen], lists.truth[chosen]

@@ -1,0 +1,163 @@
+"""`evaluate`: head, features and frozen lists -> metrics.json, plots, per-query scores and a gallery."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data.files import write_bytes
+from data.protocol import Protocol, read_protocol
+from data.rows import Rows, read_rows
+from features.store import load_features, read_sidecar
+from heads.errors import HeadError
+from heads.scores.card import Part, score
+from heads.scores.pairs import score_pairs
+from heads.scores.summary import Scores, full_table, metrics
+from heads.scores.trivial import blind, plain, random_projection
+from heads.settings import HeadSettings
+from heads.similarity import Similarity
+from heads.store import TrainedHead, load_head
+from heads.threshold import calibrate_threshold
+from pipeline.devices import device
+from pipeline.params import Params
+from pipeline.paths import dataset_folder, features_folder, head_folder
+from pipeline.report import files
+from pipeline.report.console import console_table
+from pipeline.report.examples import examples, gained_and_lost
+from pipeline.report.gallery import Section, draw_gallery
+from pipeline.report.parts import clusters, test_parts
+
+METRICS = Path("metrics.json")
+HIT = "A hit: in a list of candidates, the match is more likely than not among the best 2, mean over seeds."
+CHANCE_QUERIES = 500  # chance hardly depends on which queries: no need to ask all
+
+
+def run(params: Params) -> None:
+    """Score the head on the test split, beside the same features with no head, a random projection and chance."""
+    folder = dataset_folder(params)
+    rows, protocol = read_rows(folder / "rows.parquet"), read_protocol(folder / "protocol.json")
+    trained, source = load_head(head_folder(params)), features_folder(params, params.head.features)
+    check_fit(trained, rows, protocol, features=read_sidecar(source).npy_sha256)
+    features = load_features(source, images_hash=rows.images_hash)
+    inputs = torch.from_numpy(features).to(device()).float()
+    parts = test_parts(rows, protocol)
+    heads, bare = trained.similarities(inputs), plain(inputs)
+    scores = score_all(heads, trained.thresholds, bare, inputs, rows=rows, protocol=protocol, parts=parts)
+    together = np.unique(clusters(rows).astype(str), return_inverse=True)[1]
+    table = full_table(scores, clusters=together, draws=params.scores.draws)
+
+    out, name, most = folder / "scores", title(params, trained.settings), params.scores.gallery
+    contents = {
+        "table.csv": files.table_csv(table),
+        "queries.parquet": files.queries_parquet(scores, rows, protocol=protocol.sha256),
+        "hit_rate.csv": files.hit_rate_csv(scores),
+        "similarity.csv": files.similarity_csv(scores),
+        "roc.csv": files.roc_csv(scores),
+        "gallery.png": draw_gallery(
+            gallery_sections(scores, rows, folder / "rows.parquet", parts=parts, sides=(heads[0], bare), most=most),
+            title=name,
+            footer=f"Neighbours in the whole gallery, by the first seed. {HIT} Pictures: {protocol.licence}",
+        ),
+    }
+    for file, content in contents.items():
+        write_bytes(out / file, content)
+    numbers = metrics(scores, table, protocol=protocol.sha256[:16])
+    write_bytes(METRICS, (json.dumps(numbers, indent=2) + "\n").encode())
+    print(f"{name}; {sum(len(card.queries) for card in scores.plain.values()):,} queries, in per cent:")
+    print(console_table(table))
+    print(f"  wrote metrics.json and {out}")
+
+
+def check_fit(trained: TrainedHead, rows: Rows, protocol: Protocol, *, features: str) -> None:
+    """`features`: sha256 of the feature set's array.
+
+    Raises:
+        HeadError: the head belongs to other images, other features or another protocol.
+    """
+    if trained.images_hash != rows.images_hash:
+        raise HeadError("the head was trained on other images than rows.parquet holds; run `dvc repro train`")
+    if trained.features_sha256 != features:
+        raise HeadError("the head was trained on other features than these; run `dvc repro train`")
+    if trained.protocol_sha256 != protocol.sha256:
+        raise HeadError("the head was trained under another protocol.json; run `dvc repro train`")
+
+
+def score_all(
+    heads: list[Similarity],
+    thresholds: list[float],
+    bare: Similarity,
+    inputs: torch.Tensor,
+    *,
+    rows: Rows,
+    protocol: Protocol,
+    parts: dict[str, Part],
+) -> Scores:
+    """Every seed's head and its three trivial neighbours on every part of the test split."""
+    size = protocol.candidates.candidates.shape[1]
+    projection = random_projection(inputs, width=min(inputs.shape[1], 64))
+
+    def cards(similarity: Similarity, threshold: float, *, of: dict[str, Part] = parts) -> dict:
+        return {
+            name: score(similarity, rows.codes, part=part, candidates=size, threshold=threshold)
+            for name, part in of.items()
+        }
+
+    return Scores(
+        head=[cards(head, threshold) for head, threshold in zip(heads, thresholds, strict=True)],
+        plain=cards(bare, val_threshold(bare, protocol)),
+        projection=cards(projection, val_threshold(projection, protocol)),
+        chance=cards(blind(), 1.0, of={name: fewer(part) for name, part in parts.items()}),
+    )
+
+
+def val_threshold(similarity: Similarity, protocol: Protocol) -> float:
+    """The threshold of a similarity that was not trained, chosen on the same val pairs as a head's."""
+    if "val" not in protocol.pairs:
+        raise HeadError("the protocol has no val pairs to choose a threshold on: enlarge data.splits.val")
+    pairs = protocol.pairs["val"]
+    scores = score_pairs(similarity, pairs.a, right=pairs.b, alike=pairs.same)
+    same = np.repeat([True, False], [len(scores.matches), len(scores.others)])
+    return calibrate_threshold(np.concatenate([scores.matches, scores.others]), same)
+
+
+def fewer(part: Part) -> Part:
+    step = max(1, len(part.queries) // CHANCE_QUERIES)
+    return Part(part.queries[::step], part.gallery, part.lists, part.pairs, part.triplets, part.episodes)
+
+
+def gallery_sections(
+    scores: Scores,
+    rows: Rows,
+    thumbs: Path,
+    *,
+    parts: dict[str, Part],
+    sides: tuple[Similarity, Similarity],
+    most: int,
+) -> list[Section]:
+    """Queries gained and lost against no head, largest change first, at most `most` of each, evenly from the parts."""
+    exchanges = gained_and_lost(scores, k=2)
+    sections = []
+    for kind in ("gained", "lost"):
+        places = {name: getattr(exchanges[name], kind) for name in parts}
+        chosen = [
+            example
+            for name, part in parts.items()
+            for example in examples(
+                scores.plain[name].queries[places[name][: max(1, most // len(parts))]],
+                part=part,
+                sides=sides,
+                rows=rows,
+                thumbs=thumbs,
+            )
+        ]
+        total = sum(len(found) for found in places.values())
+        asked = sum(len(card.queries) for card in scores.plain.values())
+        sections.append(Section(f"{kind.capitalize()}: {total:,} of {asked:,} queries", chosen, none="none"))
+    return sections
+
+
+def title(params: Params, head: HeadSettings) -> str:
+    """`emoji · efficientnet_lite0 · linear, contrastive, 3 seeds`"""
+    loss = "" if head.model == "identity" else f", {head.loss}"
+    return f"{params.data.name} · {head.features} · {head.model}{loss}, {head.seeds} seed{'s' * (head.seeds > 1)}"

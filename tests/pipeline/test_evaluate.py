@@ -1,0 +1,185 @@
+"""The whole stage on small made-up data, pairs and classes; its numbers against the cores and against loops."""
+
+import csv
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from evaluated import FOLDER, class_rows, make_params, make_protocol, make_run, pair_rows
+from PIL import Image
+
+from data.errors import DataError
+from data.protocol import write_protocol
+from features.store import load_features, save_features
+from heads.errors import HeadError
+from pipeline.stages.evaluate import run
+
+FILES = {"table.csv", "queries.parquet", "hit_rate.csv", "similarity.csv", "roc.csv", "gallery.png"}
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def evaluate(**scores):
+    run(make_params(**scores))
+    return json.loads(Path("metrics.json").read_text())
+
+
+def read(name):
+    return list(csv.DictReader((FOLDER / "scores" / name).read_text().splitlines()))
+
+
+def table():
+    return {(row["part"], row["score"]): row for row in read("table.csv")}
+
+
+def test_pairs(here, capsys):
+    make_run(pair_rows())
+    numbers = evaluate()
+    assert list(numbers) == [
+        *("top1", "top2", "top5", "top2_ci", "top2_frozen", "recall_at_1", "recall_at_5", "recall_at_20"),
+        *("map_at_r", "mrr", "auc", "eer", "balanced_accuracy", "triplet_accuracy", "baseline", "chance", "protocol"),
+    ]
+    assert numbers["chance"] == {"top2": 0.4, "recall_at_1": 0.05}
+    assert numbers["top2"] > numbers["baseline"]["top2"] > 0.4
+    assert numbers["top5"] == 1  # lists of five
+    assert {path.name for path in (FOLDER / "scores").iterdir()} == FILES
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "emoji · made_up · linear, contrastive, 2 seeds; 20 queries, in per cent:"
+    assert said[1].split() == ["head", "no", "head", "chance"]
+    assert said[3].split()[0] == "top2"
+    assert said[-1] == "  wrote metrics.json and artifacts/emoji/scores"
+
+
+def test_baseline_equals_a_loop(here):
+    """Plain cosine, by hand: sort each query's gallery, count where its partner is."""
+    rows = pair_rows()
+    make_run(rows)
+    numbers = evaluate()
+    features = load_features(FOLDER / "features/made_up", images_hash=rows.images_hash).astype(np.float64)
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    left, right = (np.flatnonzero((rows.split == "test") & (rows.role == role)) for role in ("left", "right"))
+    found = []
+    for query in left:
+        order = sorted(right, key=lambda g: -(unit[query] @ unit[g]))
+        found.append(rows.group[order[0]] == rows.group[query])
+    assert numbers["baseline"]["recall_at_1"] == pytest.approx(np.mean(found), abs=1e-4)
+
+
+def test_classes_seen_and_unseen_and_episodes(here):
+    make_run(class_rows())
+    numbers = evaluate()
+    assert {"seen", "unseen", "fewshot"} <= set(numbers)
+    assert numbers["fewshot"]["chance"] == pytest.approx(1 / 3, abs=1e-4)
+    lines = table()
+    sizes = {"seen": 24, "unseen": 48}
+    expected = sum(sizes[part] * float(lines[part, "top2"]["head"]) for part in sizes) / 72
+    assert numbers["top2"] == pytest.approx(expected, abs=1e-4)
+    assert numbers["seen"]["top2"] == pytest.approx(float(lines["seen", "top2"]["head"]), abs=1e-4)
+    assert float(lines["unseen", "frozen pair_accuracy"]["head"]) <= 1
+
+
+def test_two_runs_give_the_same_bytes(here):
+    make_run(class_rows())
+    evaluate()
+    before = {path.name: path.read_bytes() for path in [*(FOLDER / "scores").iterdir(), here / "metrics.json"]}
+    evaluate()
+    for path in [*(FOLDER / "scores").iterdir(), here / "metrics.json"]:
+        assert path.read_bytes() == before[path.name], path
+
+
+def test_every_query_is_kept_for_comparison(here):
+    rows = pair_rows()
+    make_run(rows)
+    numbers = evaluate()
+    found = pq.read_table(FOLDER / "scores/queries.parquet")
+    assert found.schema.metadata[b"protocol"].decode().startswith(numbers["protocol"])
+    columns = found.to_pydict()
+    assert len(found) == 3 * 20  # two seeds and no head
+    top2 = [value for value, model in zip(columns["top2"], columns["model"], strict=True) if model == "head"]
+    assert np.mean(top2) == pytest.approx(numbers["top2"], abs=1e-4)
+    assert set(columns["id"]) == set(rows.id[(rows.split == "test") & (rows.role == "left")])
+
+
+def test_plots_are_tables_that_agree_with_the_scores(here):
+    make_run(pair_rows())
+    numbers = evaluate()
+    hits = read("hit_rate.csv")
+    assert [row["k"] for row in hits] == ["1", "2", "3", "4", "5"]
+    assert float(hits[1]["head"]) == pytest.approx(numbers["top2"], abs=1e-4)
+    assert float(hits[1]["chance"]) == 0.4
+    shares = read("similarity.csv")
+    for kind in ("matches", "non-matches"):
+        assert sum(float(row[kind]) for row in shares) == pytest.approx(1, abs=1e-3)
+    curve = read("roc.csv")
+    assert float(curve[-1]["false accepts"]) == float(curve[-1]["head"]) == 1
+    accepted = [float(row["head"]) for row in curve]
+    assert accepted == sorted(accepted)
+
+
+def test_the_gallery_is_a_picture(here):
+    make_run(pair_rows(), noise=3)
+    evaluate(gallery=1)
+    small = Image.open(io.BytesIO((FOLDER / "scores/gallery.png").read_bytes()))
+    assert small.format == "PNG"
+    evaluate(gallery=8)
+    assert Image.open(FOLDER / "scores/gallery.png").height > small.height
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ("images_hash", "the head was trained on other images than rows.parquet holds; run `dvc repro train`"),
+        ("features_sha256", "the head was trained on other features than these; run `dvc repro train`"),
+        ("protocol_sha256", "the head was trained under another protocol.json; run `dvc repro train`"),
+    ],
+)
+def test_a_head_of_something_else(here, field, message):
+    make_run(pair_rows())
+    path = FOLDER / "head/head.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {field: "0" * 64}))
+    with pytest.raises(HeadError) as error:
+        evaluate()
+    assert str(error.value) == message
+    assert not (here / "metrics.json").exists()
+
+
+def test_a_protocol_of_other_rows(here):
+    rows = pair_rows()
+    make_run(rows)
+    protocol = replace(make_protocol(rows), rows="0" * 64)
+    write_protocol(protocol, FOLDER / "protocol.json")
+    path = FOLDER / "head/head.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol_sha256": protocol.sha256}))
+    with pytest.raises(DataError) as error:
+        evaluate()
+    assert (
+        str(error.value) == "protocol.json was frozen for other rows than rows.parquet holds; run `dvc repro prepare`"
+    )
+
+
+def test_a_constant_head_is_chance_not_luck(here):
+    rows = pair_rows()
+    make_run(rows)
+    save_features(FOLDER / "features/made_up", np.ones((120, 16)), images_hash=rows.images_hash, made_by={})
+    make_head_constant(rows)
+    numbers = evaluate()
+    for name in ("top2", "recall_at_1", "auc", "eer", "balanced_accuracy", "triplet_accuracy"):
+        expected = {"top2": 0.4, "recall_at_1": 0.05}.get(name, 0.5)
+        assert numbers[name] == expected, name
+    assert numbers["top2_ci"] == 0
+
+
+def make_head_constant(rows):
+    from features.store import read_sidecar
+
+    path = FOLDER / "head/head.json"
+    sidecar = read_sidecar(FOLDER / "features/made_up")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"features_sha256": sidecar.npy_sha256}))
