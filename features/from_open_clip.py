@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from data.files import sha256_file
 from features.errors import FeatureError, nearest, one_line
-from features.network import Network
+from features.network import Grid, Network
 from features.preprocess import Preprocess
 from features.settings import Backbone
 from features.weights import (
@@ -34,6 +34,20 @@ class ImageTower(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return self.clip.encode_image(images)
+
+
+class Maps(nn.Module):
+    """(B, 3, S, S) -> (B, C * cells * cells): the image tower's map before pooling, of patch tokens for a ViT."""
+
+    def __init__(self, clip: nn.Module, cells: int) -> None:
+        super().__init__()
+        self.visual, self.grid = clip.visual, Grid(cells)
+
+    def forward(self, images: Tensor) -> Tensor:
+        out = self.visual.forward_intermediates(
+            images, indices=1, normalize_intermediates=True, intermediates_only=True, output_fmt="NCHW"
+        )
+        return self.grid(out["image_intermediates"][-1])
 
 
 def load(entry: Backbone, where: str) -> Network:
@@ -59,7 +73,7 @@ def load(entry: Backbone, where: str) -> Network:
         clip = _build(entry, path, where)
         digest = sha256_file(path)
     return Network(
-        module=ImageTower(clip).eval(),
+        module=(Maps(clip, entry.grid) if entry.output == "grid" else ImageTower(clip)).eval(),
         preprocess=_preprocess(clip.visual.image_size, tag or clip.visual.preprocess_cfg),
         weights_sha256=digest,
         convolutional=any(isinstance(module, nn.BatchNorm2d) for module in clip.visual.modules()),

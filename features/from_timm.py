@@ -1,15 +1,16 @@
 """timm: any of its networks, with weights of a published tag, of an installed package, of a checkpoint, or random."""
 
+import math
 from pathlib import Path
 
 import timm
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
-from torch import nn
+from torch import Tensor, nn
 
 from data.files import sha256_file
 from features.errors import FeatureError, nearest
-from features.network import Network
+from features.network import Grid, Network
 from features.preprocess import Preprocess
 from features.settings import Backbone
 from features.weights import (
@@ -25,6 +26,29 @@ from features.weights import (
 )
 
 HUB_FILE = "model.safetensors"
+
+
+class Maps(nn.Module):
+    """(B, 3, S, S) -> (B, C * cells * cells): the network's map before pooling, of patch tokens for a transformer."""
+
+    def __init__(self, network: nn.Module, cells: int, where: str) -> None:
+        super().__init__()
+        self.network, self.grid = network, Grid(cells)
+        self.prefix = getattr(network, "num_prefix_tokens", 0)
+        self.where = where
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.network.forward_features(images)
+        if maps.ndim == 3:  # (B, prefix + H * W, C)
+            patches = maps[:, self.prefix :]
+            side = math.isqrt(patches.shape[1])
+            if side * side == patches.shape[1]:
+                maps = patches.transpose(1, 2).unflatten(2, (side, side))
+        if maps.ndim != 4 or maps.shape[1] != self.network.num_features:
+            raise FeatureError(
+                f"{self.where}.output: this network has no (B, C, H, W) map before pooling; set it to global"
+            )
+        return self.grid(maps)
 
 
 def load(entry: Backbone, where: str) -> Network:
@@ -49,6 +73,8 @@ def load(entry: Backbone, where: str) -> Network:
             state = in_order(state, timm.create_model(entry.model, pretrained=False), where)
         load_strictly(network, state, unused=tuple(f"{name}." for name in names), where=where, source=entry.weights)
         digest = sha256_file(path)
+    if entry.output == "grid":
+        network = Maps(network, entry.grid, where).eval()
     return Network(
         module=network,
         preprocess=_preprocess(config, entry.size),

@@ -11,7 +11,7 @@ from torchvision.models.resnet import ResNet
 
 from data.files import sha256_file
 from features.errors import FeatureError, nearest
-from features.network import Network
+from features.network import Grid, Network
 from features.preprocess import Preprocess
 from features.settings import Backbone
 from features.weights import load_strictly, local_file, not_fetched, random_network, read_checkpoint, state_sha256
@@ -37,6 +37,9 @@ def load(entry: Backbone, where: str) -> Network:
         path = _fetch(tag, where) if tag else local_file(entry.weights, where, list(tags))
         load_strictly(network, read_checkpoint(path, where), unused=("fc.",), where=where, source=entry.weights)
         digest = sha256_file(path)
+    if entry.output == "grid":
+        before_pooling = list(network.children())[:-2]
+        network = nn.Sequential(*before_pooling, Grid(entry.grid)).eval()
     return Network(
         module=network,
         preprocess=_preprocess(tag, entry.size),

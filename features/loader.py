@@ -15,13 +15,13 @@ from features.preprocess import Preprocess
 
 
 class Squares(Dataset):
-    """Item `b`: the images of `batches[b]` (rows, ascending), (len, 3, S, S) uint8, or what went wrong, as a string.
+    """Item `b`: the images of `batches[b]` (rows, ascending), (len, K, 3, S, S) uint8, or what went wrong, as a string.
 
     A string and not an exception: one that crosses a process loses its type or gains a page of traceback.
     """
 
-    def __init__(self, source: Path, batches: Sequence[np.ndarray], preprocess: Preprocess) -> None:
-        self.source, self.batches, self.preprocess = source, batches, preprocess
+    def __init__(self, source: Path, batches: Sequence[np.ndarray], preprocess: Preprocess, crops: int) -> None:
+        self.source, self.batches, self.preprocess, self.crops = source, batches, preprocess, crops
         self._file: pq.ParquetFile | None = None  # opened in the worker: file handles do not travel
         self._group: tuple[int, object] = (-1, None)
 
@@ -31,10 +31,10 @@ class Squares(Dataset):
     def __getitem__(self, index: int) -> Tensor | str:
         rows = self.batches[index]
         size = self.preprocess.size
-        squares = torch.empty(len(rows), 3, size, size, dtype=torch.uint8)
+        squares = torch.empty(len(rows), 1 + self.crops, 3, size, size, dtype=torch.uint8)
         for slot, (name, blob) in enumerate(self._read(rows)):
             try:
-                squares[slot] = self.preprocess.square(decode(blob))
+                squares[slot] = self.preprocess.squares(decode(blob), self.crops)
             except Unusable as error:
                 return f"image '{name}' in {self.source}: {error}; run prepare again"
         return squares
@@ -53,16 +53,16 @@ class Squares(Dataset):
 
 
 def load_squares(
-    source: Path, batches: Sequence[np.ndarray], *, preprocess: Preprocess, workers: int, pin_memory: bool
+    source: Path, batches: Sequence[np.ndarray], *, preprocess: Preprocess, crops: int, workers: int, pin_memory: bool
 ) -> Iterator[Tensor]:
-    """(len(batches[b]), 3, S, S) uint8 for every b, in order. `workers` 0 decodes in this process.
+    """(len(batches[b]), 1 + crops, 3, S, S) uint8 for every b, in order. `workers` 0 decodes in this process.
 
     Raises:
         FeatureError: an image that does not decode (`prepare` lets none through, so it changed since); a killed worker.
     """
     workers = min(workers, len(batches))
     loader = DataLoader(
-        Squares(source, batches, preprocess),
+        Squares(source, batches, preprocess, crops),
         batch_size=None,
         num_workers=workers,
         pin_memory=pin_memory,

@@ -1,9 +1,10 @@
 """A network ready to extract, and the one place that knows which library builds it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool2d
 
 from features.preprocess import Preprocess
 from features.settings import Backbone
@@ -16,7 +17,10 @@ class Network:
     module: nn.Module
     preprocess: Preprocess
     weights_sha256: str
-    convolutional: bool  # runs faster in channels_last
+    convolutional: bool  # runs faster in channels_last, with its batch norms folded
+    flip: bool = False
+    crops: int = 0
+    average: bool = False  # of the views
 
 
 # Distributions whose version can change the numbers, beside torch, torchvision (resizes) and pillow (decodes).
@@ -36,7 +40,19 @@ def load_network(name: str, entry: Backbone) -> Network:
             from features.from_torchvision import load
         case "open_clip":
             from features.from_open_clip import load
-    return load(entry, f"backbones.{name}")
+    network = load(entry, f"backbones.{name}")
+    return replace(network, flip=entry.flip, crops=entry.crops, average=entry.average)
+
+
+class Grid(nn.Module):
+    """(B, C, H, W) -> (B, C * cells * cells): the mean of each cell: the local features of report 3."""
+
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self.cells = cells
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return adaptive_avg_pool2d(maps, self.cells).flatten(1)
 
 
 def versions(entry: Backbone) -> dict[str, str]:

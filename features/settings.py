@@ -1,4 +1,4 @@
-"""The `backbones` and `features` sections of params.yaml. No heavy import: they are read before anything else."""
+"""The `backbones`, `features` and `fusions` sections of params.yaml. No heavy import: they are read first."""
 
 from typing import Literal
 
@@ -6,18 +6,40 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Backbone(BaseModel):
-    """One entry of the catalogue: where a network and its weights come from."""
+    """One entry of the catalogue: where a network and its weights come from, and what is taken from it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     library: Literal["timm", "torchvision", "open_clip"]
     model: str
     weights: str  # a published tag, `package:<name>`, a path to a checkpoint, or `random`
-    size: int | None = Field(None, ge=16, le=1024)  # pixels; none: the network's own
+    size: int | None = Field(None, ge=16, le=1024)  # pixels, of the whole shorter side; none: as published
+    output: Literal["global", "grid"] = "global"  # grid: the map before pooling, pooled to grid x grid cells
+    grid: int = Field(2, ge=1, le=8)
+    flip: bool = False  # one more view: mirrored
+    crops: int = Field(0, ge=0, le=5)  # more views: 7/8 of the side, at the centre and the corners
+    average: bool = False  # one vector, the mean of the views (each of length 1), not one a view
+
+    @property
+    def views(self) -> list[str]:
+        """Names of the views, in the order of axis 1 of (N, V, D)."""
+        corners = ["centre", "top left", "top right", "bottom left", "bottom right"]
+        return ["plain"] + ["flip"] * self.flip + corners[: self.crops]
 
 
 class FeatureSettings(BaseModel):
+    """`backbones` and `dtype` decide what is made; the rest only how fast, so changing it runs nothing again."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
     backbones: tuple[str, ...] = Field(min_length=1)
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     batch: int | None = Field(None, ge=1)  # none: what suits the device
     workers: int | None = Field(None, ge=0, le=256)  # processes that decode; none: one a core
+    compile: bool = False  # torch.compile: pays from about 100,000 images on
+
+
+class Fusion(BaseModel):
+    """Two feature sets side by side, each of length 1 times its weight."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    features: tuple[str, str]
+    weights: tuple[float, float] = (1.0, 1.0)

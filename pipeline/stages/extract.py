@@ -1,17 +1,12 @@
 """`python -m pipeline extract NAME`: images.parquet -> features/NAME/."""
 
-import os
 import time
 
-import numpy as np
-
 from data.rows import read_rows
-from features.extract import CPU_BATCH, GPU_BATCH, extract_rows
-from features.lanes import forward_dtype
-from features.network import load_network, versions
+from features.extract import extract_shards
+from features.shards import cache_root, digests, feature_shape, fill, missing_rows, shard_folder
 from features.store import new_features
-from pipeline.devices import devices
-from pipeline.errors import ParamError, nearest
+from pipeline.extraction import make_ready
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder
 from pipeline.progress import progress
@@ -19,45 +14,32 @@ from pipeline.progress import progress
 
 def run(params: Params, name: str) -> None:
     """Turn every image into a vector with the backbone `name` and save them with their sidecar."""
-    if name not in params.backbones:
-        raise ParamError(f"params.yaml: no backbone '{name}' in backbones; {nearest(name, params.backbones)}")
-    entry, settings = params.backbones[name], params.features
     source = dataset_folder(params) / "images.parquet"
     images = read_rows(source)
-    network = load_network(name, entry)
-    machine = devices()
-    dtype = forward_dtype(settings.dtype, machine[0])
-    made_by = {
-        "backbone": entry.model_dump(mode="json"),
-        "weights_sha256": network.weights_sha256,
-        "preprocess": network.preprocess.describe(),
-        "dtype": str(dtype).removeprefix("torch."),
-        "versions": versions(entry),
-    }
-    start, count = time.perf_counter(), len(images.id)
-    blocks = extract_rows(
-        source,
-        images.id,
-        np.arange(count),
-        network,
-        devices=machine,
-        dtype=dtype,
-        batch=settings.batch or (GPU_BATCH if machine[0].type == "cuda" else CPU_BATCH),
-        workers=len(os.sched_getaffinity(0)) if settings.workers is None else settings.workers,
-    )
-    first_rows, first = next(blocks)
-    folder = features_folder(params, name)
-    with (
-        new_features(folder, (count, *first.shape[1:]), images_hash=images.images_hash, made_by=made_by) as writer,
-        progress(count, f"extract {name}") as advance,
-    ):
-        writer.write(first_rows, first)
-        advance(len(first_rows))
-        for rows, features in blocks:
-            writer.write(rows, features)
-            advance(len(rows))
+    ready = make_ready(params, name)
+    device = ready.compute.devices[0].type
+    shards = shard_folder(cache_root(), {**ready.made_by, "device": device})
+    keys = digests(images.sha256)
+    missing = missing_rows(shards, keys)
+    start = time.perf_counter()
+    if len(missing):
+        with progress(len(missing), f"extract {name}") as advance:
+            extract_shards(
+                source,
+                images.id,
+                keys,
+                missing,
+                ready.network,
+                compute=ready.compute,
+                folder=shards,
+                progress=advance,
+            )
     seconds = time.perf_counter() - start
-    print(
-        f"extract {name}: {count} images to {'x'.join(str(n) for n in writer.shape[1:])} numbers each on "
-        f"{len(machine)} {machine[0].type}, {count / seconds:.0f} images/s -> {folder}"
-    )
+    views, width = feature_shape(shards)
+    shape = (len(keys), width) if views == 1 else (len(keys), views, width)
+    folder = features_folder(params, name)
+    with new_features(folder, shape, images_hash=images.images_hash, made_by=ready.made_by) as writer:
+        fill(shards, keys, writer)
+    count = len(ready.compute.devices)
+    speed = f"{len(missing) / seconds:.0f} images/s on {count} {device}" if len(missing) else "all of them known"
+    print(f"extract {name}: {len(keys)} images, {len(missing)} run, {speed} -> {folder} {list(shape)}")

@@ -1,0 +1,47 @@
+"""What `extract`, `verify` and `bench` share: a backbone made ready from params, and what its sidecar says."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from features.lanes import CPU_BATCH, GPU_BATCH, Compute, forward_dtype
+from features.network import Network, load_network, versions
+from pipeline.devices import devices
+from pipeline.errors import ParamError, nearest
+from pipeline.params import Params
+
+
+@dataclass(frozen=True)
+class Ready:
+    network: Network
+    compute: Compute
+    made_by: dict[str, Any]  # for the sidecar
+
+
+def make_ready(params: Params, name: str) -> Ready:
+    """Load the backbone `name` for this machine.
+
+    Raises:
+        ParamError: no such name. FeatureError: weights that cannot be had.
+    """
+    if name not in params.backbones:
+        raise ParamError(f"params.yaml: no backbone '{name}' in backbones; {nearest(name, params.backbones)}")
+    entry, settings = params.backbones[name], params.features
+    network, machine = load_network(name, entry), tuple(devices())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    compute = Compute(
+        devices=machine,
+        dtype=forward_dtype(settings.dtype, machine[0]),
+        batch=settings.batch or (CPU_BATCH if machine[0].type == "cpu" else GPU_BATCH),
+        workers=cores if settings.workers is None else settings.workers,
+        compile=settings.compile,
+    )
+    made_by = {
+        "backbone": entry.model_dump(mode="json"),
+        "weights_sha256": network.weights_sha256,
+        "preprocess": network.preprocess.describe(),
+        "views": ["average of: " + ", ".join(entry.views)] if entry.average else entry.views,
+        "dtype": str(compute.dtype).removeprefix("torch."),
+        "versions": versions(entry),
+    }
+    return Ready(network, compute, made_by)
