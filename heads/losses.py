@@ -52,6 +52,6 @@ def triplet(positive: Tensor, negative: Tensor, valid: Tensor, *, margin: float)
 
 # What `head.loss` names. Each takes the lists and the settings it needs from them.
 LOSSES = {
-    "contrastive": lambda p, n, valid, head: contrastive(p, n, valid, margin=head.margin, distance=head.distance),
-    "triplet": lambda p, n, valid, head: triplet(p, n, valid, margin=head.margin),
+    "contrastive": lambda p, n, valid, head: contrastive(p, n, valid, margin=head.loss_margin, distance=head.distance),
+    "triplet": lambda p, n, valid, head: triplet(p, n, valid, margin=head.loss_margin),
 }

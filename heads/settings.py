@@ -3,14 +3,17 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 EMBEDDERS = ("identity", "linear", "mlp", "residual", "pseudo_class")  # similarity is a distance of embeddings
 PAIR_MODELS = ("pair_bc", "pair_mlp", "distance_logit")  # similarity is the logit of a classifier of the pair
 
+# A margin is a distance for contrastive and a gap between similarities for triplet: one number cannot suit both.
+MARGINS = {"contrastive": 0.7, "triplet": 0.2}
+
 Model = Literal["identity", "linear", "mlp", "residual", "pseudo_class", "pair_bc", "pair_mlp", "distance_logit"]
 Loss = Literal["contrastive", "triplet"]
-Negatives = Annotated[str, Field(pattern=r"^(in_batch|semihard|hard|(random|offline):[1-9]\d*)$")]
+NEGATIVES = ("in_batch", "semihard", "hard", "random:19")  # random: any count
 Dimension = Annotated[int, Field(ge=1, le=65536)]
 
 
@@ -30,8 +33,8 @@ class HeadSettings(BaseModel):
     # Loss
     loss: Loss = "contrastive"
     distance: Literal["cosine", "euclidean", "squared_euclidean"] = "cosine"
-    margin: float = Field(0.5, gt=0)
-    negatives: Negatives = "in_batch"
+    margin: float | None = Field(None, gt=0)  # null: the loss's own, see MARGINS
+    negatives: str = "in_batch"  # one of NEGATIVES
 
     # Training
     batch: int = Field(256, ge=4)  # images a step (with `random:19`: anchors and positives; negatives come on top)
@@ -45,13 +48,24 @@ class HeadSettings(BaseModel):
     seeds: int = Field(3, ge=1, le=64)  # this many heads, from seed, seed + 1, ...
 
     @property
+    def loss_margin(self) -> float:
+        return self.margin or MARGINS[self.loss]
+
+    @property
     def negatives_kind(self) -> str:
         return self.negatives.partition(":")[0]
 
     @property
     def negatives_count(self) -> int:
-        """N of `random:N` and `offline:N`; 0 for the kinds that look inside the batch."""
+        """N of `random:N`; 0 for the kinds that look inside the batch."""
         return int(re.sub(r"\D", "", self.negatives) or 0)
+
+    @field_validator("negatives")
+    @classmethod
+    def _known_negatives(cls, negatives: str) -> str:
+        if not re.fullmatch(r"in_batch|semihard|hard|random:[1-9]\d{0,3}", negatives):
+            raise ValueError(f"no '{negatives}'; known: {', '.join(NEGATIVES)}")
+        return negatives
 
     @model_validator(mode="after")
     def _fit_together(self) -> "HeadSettings":
