@@ -57,6 +57,20 @@ def evaluate() -> None:
     run(params)
 
 
+@app.command()
+def diff(
+    before: str = typer.Argument(help="a git revision or a DVC experiment"),
+    after: str = typer.Argument("workspace", help="another; by default what lies here now"),
+) -> None:
+    """Compare two runs on the same queries: differences with intervals, queries gained and lost."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.verbs.diff import run
+
+    run(params.data.name, (before, after))
+
+
 def main() -> None:
     """Run the command line; a person's mistake is one line on stderr and exit code 2, a failing machine exit code 1."""
     try:

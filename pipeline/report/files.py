@@ -17,7 +17,7 @@ from heads.scores.verification import Roc
 from pipeline.report.parts import clusters
 
 BY_QUERY = ("top1", "top2", "top5", "recall_at_1", "recall_at_5", "recall_at_20", "mrr", "map_at_r", "triplet_accuracy")
-BINS = 60
+BINS = 40
 
 
 def table_csv(table: Sequence[Line]) -> bytes:

@@ -1,0 +1,1 @@
+"""Verbs for people: nothing in dvc.yaml runs them."""
