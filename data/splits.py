@@ -78,18 +78,23 @@ def deal(sizes: Sequence[int], shares: Sequence[float], rng: np.random.Generator
     """A hand for each family of `sizes[i]` members, so that members come in the `shares` of the hands.
 
     Families are drawn largest first, in random order among equals; each goes to a hand with a chance proportional to
-    the room left there. So shares come out exact to a small family, and no hand attracts large or small ones.
+    the room left there. So shares come out exact to a small family, and no hand attracts large or small ones. The last
+    families go to hands that would stay empty, so that no hand is empty where there are families enough.
     """
     total = sum(sizes)
     weights = np.array(shares, dtype=float) / sum(shares)
     room = weights * total
+    held = np.zeros(len(room), dtype=int)
     answer = [0] * len(sizes)
-    for index in sorted(rng.permutation(len(sizes)), key=lambda index: -sizes[index]):
+    for done, index in enumerate(sorted(rng.permutation(len(sizes)), key=lambda index: -sizes[index])):
         left = np.maximum(room, 0)
-        fits = np.where(room >= sizes[index], left, 0)
+        if len(sizes) - done <= (held == 0).sum():
+            left = np.where(held == 0, weights, 0)
+        fits = np.where(room >= sizes[index], left, 0)  # (hands,)
         chance = next(one for one in (fits, left, weights) if one.sum() > 0)
         hand = int(rng.choice(len(room), p=chance / chance.sum()))
         room[hand] -= sizes[index]
+        held[hand] += 1
         answer[index] = hand
     return answer
 
