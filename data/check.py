@@ -69,7 +69,7 @@ def check_all(contents: Iterable[bytes | Unusable], total: int) -> Iterator[Chec
         return
     waiting: deque[Future[list[Checked | Unusable]]] = deque()
     # spawn: pyarrow's threads and a fork do not go together
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_quiet) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         try:
             for chunk in _chunks(contents):
                 waiting.append(pool.submit(_check_chunk, chunk))
@@ -86,7 +86,11 @@ def check_all(contents: Iterable[bytes | Unusable], total: int) -> Iterator[Chec
 
 
 def _check_or_pass(content: bytes | Unusable) -> Checked | Unusable:
-    return content if isinstance(content, Unusable) else check(content)
+    if isinstance(content, Unusable):
+        return content
+    with warnings.catch_warnings():  # Pillow warns about odd metadata; what matters comes back as a reason
+        warnings.simplefilter("ignore")
+        return check(content)
 
 
 def _check_chunk(chunk: list[bytes | Unusable]) -> list[Checked | Unusable]:
@@ -104,8 +108,3 @@ def _chunks(contents: Iterable[bytes | Unusable]) -> Iterator[list[bytes | Unusa
             chunk, size = [], 0
     if chunk:
         yield chunk
-
-
-def _quiet() -> None:
-    """Pillow warns about odd metadata and large headers; what matters comes back as a reason."""
-    warnings.simplefilter("ignore")
