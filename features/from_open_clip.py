@@ -1,17 +1,18 @@
 """open_clip: any of its models, with a published tag or a checkpoint; the features are those of `encode_image`."""
 
-import logging
 import warnings
 from pathlib import Path
 from typing import Any
 
 import open_clip
 import torch
+from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
 from torch import Tensor, nn
 
 from data.files import sha256_file
 from features.errors import FeatureError, nearest, one_line
+from features.hub import hub_file, quiet
 from features.network import Grid, Network
 from features.preprocess import Preprocess
 from features.settings import Backbone
@@ -80,15 +81,15 @@ def load(entry: Backbone, where: str) -> Network:
     )
 
 
-def _build(entry: Backbone, path: Path | None, where: str) -> nn.Module:
+def _build(entry: Backbone, path: Path | None, where: str, device: str = "cpu") -> nn.Module:
     """open_clip's own constructor and its own strict loading, without its remarks on stderr."""
-    logging.disable(logging.WARNING)
     try:
-        with warnings.catch_warnings():
+        with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return open_clip.create_model(
                 entry.model,
                 pretrained=str(path) if path else None,
+                device=device,
                 force_image_size=entry.size,
                 pretrained_text=False,
                 require_pretrained=path is not None,
@@ -98,13 +99,15 @@ def _build(entry: Backbone, path: Path | None, where: str) -> nn.Module:
             f"{where}: {path or entry.model} is of another network ({one_line(error)}); "
             f"give the weights of the named model"
         ) from None
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _check_gelu(entry: Backbone, tag: dict[str, Any], where: str) -> None:
-    """open_clip only warns, and the features are then quietly worse."""
-    trained, built = bool(tag.get("quick_gelu")), bool(open_clip.get_model_config(entry.model).get("quick_gelu"))
+    """open_clip only warns, and the features are then quietly worse. ResNet towers have no GELU."""
+    config = open_clip.get_model_config(entry.model)
+    tower = config["vision_cfg"]
+    if "timm_model_name" in tower or not isinstance(tower.get("layers"), int):
+        return
+    trained, built = bool(tag.get("quick_gelu")), bool(config.get("quick_gelu"))
     if trained != built:
         base = entry.model.removesuffix("-quickgelu")
         raise FeatureError(
@@ -119,13 +122,16 @@ def _tags(entry: Backbone) -> list[str]:
 
 
 def _fetch(entry: Backbone, tag: dict[str, Any], where: str) -> Path:
+    """The tag's file: on the Hub as open_clip names it there, or at an address of its own."""
+    repository, _, name = tag.get("hf_hub", "").rpartition("/")
+    names = [name] if name else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]
     try:
-        return Path(download_pretrained(tag))
-    except Exception as error:  # open_clip, huggingface_hub and urllib each raise their own
+        return hub_file(repository, names) if repository else Path(download_pretrained(tag))
+    except (OSError, RuntimeError) as error:  # RuntimeError: open_clip's word for a wrong checksum
+        what = f"{names[0]} of {repository}" if repository else tag["url"]
         with torch.device("meta"):
-            size = parameter_megabytes(open_clip.model.CLIP(**open_clip.get_model_config(entry.model)))
-        what = f"{tag.get('hf_hub') or tag.get('url')} ({entry.model}, {entry.weights})"
-        raise not_fetched(where, what, size, "", error) from None
+            size = parameter_megabytes(_build(entry, None, where, device="meta"))
+        raise not_fetched(where, f"{what} ({entry.model}, {entry.weights})", size, "", error) from None
 
 
 def _preprocess(size: int | tuple[int, int], config: dict[str, Any]) -> Preprocess:

@@ -4,12 +4,11 @@ import math
 from pathlib import Path
 
 import timm
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
 from torch import Tensor, nn
 
 from data.files import sha256_file
 from features.errors import FeatureError, nearest
+from features.hub import hub_file
 from features.network import Grid, Network
 from features.preprocess import Preprocess
 from features.settings import Backbone
@@ -108,11 +107,11 @@ def _find(entry: Backbone, where: str, network: nn.Module) -> tuple[Path, dict]:
         return local_file(entry.weights, where, tags), {}
     config = timm.get_pretrained_cfg(f"{entry.model}.{entry.weights}").to_dict()
     try:
-        path = hf_hub_download(config["hf_hub_id"], HUB_FILE)
-    except (OSError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError) as error:
-        what = f"{config['hf_hub_id']} {HUB_FILE}"
+        path = hub_file(config["hf_hub_id"], [HUB_FILE])
+    except OSError as error:
+        what = f"{HUB_FILE} of {config['hf_hub_id']}"
         raise not_fetched(where, what, parameter_megabytes(network), "", error) from None
-    return Path(path), config
+    return path, config
 
 
 def _preprocess(config: dict, size: int | None) -> Preprocess:

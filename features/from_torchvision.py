@@ -1,5 +1,7 @@
 """torchvision's ResNets (ResNeXt and wide ones too), with a published tag, a checkpoint, or random weights."""
 
+import io
+from contextlib import redirect_stderr
 from pathlib import Path
 from urllib.error import URLError
 
@@ -52,7 +54,8 @@ def _fetch(tag: WeightsEnum, where: str) -> Path:
     """The tag's file in torch's own cache, downloaded and checked by torchvision when it is not there."""
     path = Path(torch.hub.get_dir(), "checkpoints", tag.url.rpartition("/")[2])
     try:
-        tag.get_state_dict(progress=False, check_hash=True)
+        with redirect_stderr(io.StringIO()):  # "Downloading: ..." is no help when it fails
+            tag.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError) as error:
         raise not_fetched(where, path.name, tag.meta["_file_size"], f"put it at {path} or ", error) from None
     return path

@@ -36,6 +36,17 @@ def extract(name: str = typer.Argument(help="an entry of features.backbones")) -
 
 
 @app.command()
+def fuse(name: str = typer.Argument(help="an entry of fusions")) -> None:
+    """Put two feature sets side by side."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.stages.fuse import run
+
+    run(params, name)
+
+
+@app.command()
 def train() -> None:
     """Train the head on the cached features."""
     from pipeline.params import load_params

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
 from data.settings import DataSettings
-from features.settings import Backbone, FeatureSettings
+from features.settings import Backbone, FeatureSettings, Fusion
 from heads.settings import HeadSettings, ScoreSettings
 from pipeline.errors import ParamError, nearest
 
@@ -19,13 +19,14 @@ class Params(BaseModel):
     data: DataSettings
     backbones: dict[str, Backbone]
     features: FeatureSettings
+    fusions: dict[str, Fusion] = {}
     head: HeadSettings
     scores: ScoreSettings = ScoreSettings()
 
     @property
     def feature_sets(self) -> list[str]:
         """Names under artifacts/<dataset>/features/ that the pipeline makes."""
-        return list(self.features.backbones)
+        return [*self.features.backbones, *self.fusions]
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -58,6 +59,16 @@ def _check_names(params: Params, where: str) -> None:
             raise ParamError(
                 f"{where}: features.backbones: no backbone '{name}' in backbones; {nearest(name, params.backbones)}"
             )
+    for name, fusion in params.fusions.items():
+        if name in params.backbones:
+            raise ParamError(f"{where}: fusions: '{name}' is a backbone; give the fusion a name of its own")
+        for part in fusion.features:
+            if part not in params.features.backbones:
+                listed = "; add it to features.backbones" if part in params.backbones else ""
+                raise ParamError(
+                    f"{where}: fusions.{name}.features: no feature set '{part}'{listed}; "
+                    f"{nearest(part, params.features.backbones)}"
+                )
     if params.head.features not in params.feature_sets:
         listed = "; add it to features.backbones" if params.head.features in params.backbones else ""
         raise ParamError(

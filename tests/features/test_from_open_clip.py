@@ -106,6 +106,13 @@ def test_quickgelu_mismatch_is_an_error():
     assert message.endswith("set backbones.mine.model to ViT-B-32-quickgelu")
 
 
+def test_a_resnet_tower_has_no_gelu_to_mismatch(monkeypatch, tmp_path):
+    path = checkpoint(tmp_path, "RN50", ".safetensors")
+    monkeypatch.setattr("features.from_open_clip.hub_file", lambda *_: path)
+    tagged = load_network("mine", Backbone(library="open_clip", model="RN50", weights="openai"))
+    assert tagged.preprocess.size == 224 and tagged.convolutional
+
+
 def test_weights_of_another_network(tmp_path):
     path = checkpoint(tmp_path, "tiny-resnet", ".safetensors")
     message = refused("tiny-vit", str(path))
@@ -122,11 +129,12 @@ def test_a_refused_download_says_what_how_large_and_where_to_put_it(monkeypatch)
     def offline(*_, **__):
         raise OSError("Network is\nunreachable")
 
-    monkeypatch.setattr("features.from_open_clip.download_pretrained", offline)
+    monkeypatch.setattr("features.from_open_clip.hub_file", offline)
     message = refused("ViT-B-32-quickgelu", "openai")
     assert (
-        "cannot download timm/vit_base_patch32_clip_224.openai/ (ViT-B-32-quickgelu, openai) (about 605 MB)" in message
-    )
+        "cannot download open_clip_model.safetensors of timm/vit_base_patch32_clip_224.openai "
+        "(ViT-B-32-quickgelu, openai) (about 605 MB)"
+    ) in message
     assert "Network is unreachable" in message
     assert "fetch it on a machine with network, then set backbones.mine.weights to its path" in message
 

@@ -149,7 +149,7 @@ def test_other_images_or_another_order(saved):
 
 
 def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(FeatureError, match="features.json: not here; make it again: dvc repro"):
+    with pytest.raises(FeatureError, match=r"features\.json: not here; make it again: dvc repro"):
         load_features(tmp_path / "nowhere", images_hash=HASH)
 
 
