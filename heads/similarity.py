@@ -28,11 +28,25 @@ def embedding_similarity(embeddings: Tensor, distance: Distance = "cosine") -> S
     embeddings = embeddings.float()
     if distance == "cosine":
         unit = normalize(embeddings, dim=1)
+        gallery = _kept(unit)
         return Similarity(
-            block=lambda q, g: unit[q] @ unit[g].T,
+            block=lambda q, g: unit[q] @ gallery(g).T,
             pairs=lambda a, b: (unit[a] * unit[b]).sum(1),
         )
+    gallery = _kept(embeddings)
     return Similarity(
-        block=lambda q, g: -torch.cdist(embeddings[q], embeddings[g]),
+        block=lambda q, g: -torch.cdist(embeddings[q], gallery(g)),
         pairs=lambda a, b: -torch.linalg.vector_norm(embeddings[a] - embeddings[b], dim=1),
     )
+
+
+def _kept(table: Tensor) -> Callable[[Tensor], Tensor]:
+    """`table[rows]`, kept while the same tensor of rows is asked for: rankings do, block after block of queries."""
+    last: list[Tensor] = []
+
+    def take(rows: Tensor) -> Tensor:
+        if not last or last[0] is not rows:
+            last[:] = [rows, table[rows]]
+        return last[1]
+
+    return take

@@ -15,6 +15,10 @@ app = typer.Typer(
 )
 
 
+bench = typer.Typer(help="Benchmarks; results with machine and versions go to benchmarks/.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
+
 @app.command()
 def prepare() -> None:
     """Read the data set, reject what cannot be used, split it, and freeze the evaluation lists."""
@@ -80,6 +84,19 @@ def diff(
     from pipeline.verbs.diff import run
 
     run(params.data.name, (before, after))
+
+
+@bench.command()
+def ranking(
+    queries: int = typer.Option(10_000, min=1),
+    gallery: int = typer.Option(100_000, min=2),
+    width: int = typer.Option(320, min=1),
+    repeats: int = typer.Option(3, min=1),
+) -> None:
+    """Exact ranks of a large gallery, against the matrix product alone."""
+    from pipeline.verbs.bench_ranking import run
+
+    run(queries=queries, gallery=gallery, width=width, repeats=repeats)
 
 
 def main() -> None:

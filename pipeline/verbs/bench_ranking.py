@@ -1,0 +1,80 @@
+"""`python -m pipeline bench ranking`: exact ranks of a large gallery against the bare matrix product beneath them."""
+
+import csv
+import os
+import platform
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from heads.scores.ranking import BLOCK, rank_queries
+from heads.similarity import embedding_similarity
+
+OUT = Path("benchmarks/ranking.csv")
+
+
+def run(*, queries: int, gallery: int, width: int, repeats: int) -> None:
+    """Time both in turn, keep the best of `repeats` of each, write one row and print it."""
+    generator = torch.Generator().manual_seed(0)
+    embeddings = torch.randn(queries + gallery, width, generator=generator)
+    codes = np.concatenate([np.arange(queries), np.arange(gallery)])  # one match each
+    rows = np.arange(queries + gallery)
+    similarity = embedding_similarity(embeddings)
+    unit = torch.nn.functional.normalize(embeddings)
+    before = _peak()
+    products, rankings = [], []
+    for _ in range(repeats):
+        rankings.append(
+            _seconds(lambda: rank_queries(similarity, codes, queries=rows[:queries], gallery=rows[queries:]))
+        )
+        products.append(_seconds(lambda: _product(unit[:queries], unit[queries:])))
+    row = {
+        "queries": queries,
+        "gallery": gallery,
+        "width": width,
+        "product_s": round(min(products), 2),
+        "ranking_s": round(min(rankings), 2),
+        "ratio": round(min(rankings) / min(products), 3),
+        "memory_mb": round((_peak() - before) / 2**20),
+        "threads": torch.get_num_threads(),
+        "machine": f"{_cpu()}, {os.cpu_count()} cores",
+        "torch": torch.__version__,
+    }
+    OUT.parent.mkdir(exist_ok=True)
+    with OUT.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
+        writer.writeheader()
+        writer.writerow(row)
+    print(
+        f"{queries:,} queries x {gallery:,} rows of width {width}: product {row['product_s']} s, ranks "
+        f"{row['ranking_s']} s ({row['ratio']}x), {row['memory_mb']} MB beyond the features -> {OUT}"
+    )
+
+
+def _product(queries: torch.Tensor, gallery: torch.Tensor) -> None:
+    for block in queries.split(max(1, BLOCK // len(gallery))):
+        block @ gallery.T
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
+def _peak() -> int:
+    """Bytes of the process at its largest."""
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _cpu() -> str:
+    try:
+        names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+        return names[0].partition(":")[2].strip()
+    except (OSError, IndexError):
+        return platform.processor() or platform.machine()
