@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from heads.scores.classification import nearest_vote
 from heads.scores.fewshot import episode_accuracy
 from heads.scores.lists import hit_curve, hits, list_hits, rank_lists
 from heads.scores.pairs import PairScores, score_all_pairs, score_pairs
@@ -18,6 +19,7 @@ from heads.similarity import Similarity
 Ints = NDArray[np.int64]
 KS = (1, 2, 5)  # hit rates in lists
 RECALL_KS = (1, 5, 20)  # in the whole gallery
+NEIGHBOURS = 5  # that vote for a query's group
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ class Card:
     left_out: int  # queries with no match or no non-match
     frozen: dict[str, np.ndarray] = field(default_factory=dict)  # name -> one value a list, pair or triplet
     fewshot: np.ndarray | None = None  # (E,) accuracy of each episode
+    said: Ints | None = None  # (Q,) the group that the nearest rows vote for; None where a group has one row to find
+    truth: Ints | None = None  # (Q,) the group of each query
 
     @cached_property
     def roc(self) -> Roc:
@@ -83,6 +87,12 @@ def score(similarity: Similarity, codes: ArrayLike, *, part: Part, candidates: i
             "triplet_accuracy": ranks.mean_per_query(beaten),
         }
     )
+    codes = np.asarray(codes)
+    said, truth = None, codes[ranks.queries]
+    if ranks.positives.max() > 1:
+        neighbours = min(NEIGHBOURS, len(part.gallery) - 1)
+        said = nearest_vote(similarity, codes, queries=ranks.queries, gallery=part.gallery, k=neighbours)
+        by_query["knn_accuracy"] = (said == truth).astype(float)
     return Card(
         queries=ranks.queries,
         by_query=by_query,
@@ -92,6 +102,8 @@ def score(similarity: Similarity, codes: ArrayLike, *, part: Part, candidates: i
         left_out=ranks.left_out,
         frozen=_frozen(similarity, part, threshold=threshold),
         fewshot=_episodes(similarity, part),
+        said=said,
+        truth=truth,
     )
 
 
@@ -120,6 +132,8 @@ def merge(cards: list[Card]) -> Card:
             if all(name in card.frozen for card in cards)
         },
         fewshot=np.concatenate(fewshot) if fewshot else None,
+        said=None if any(card.said is None for card in cards) else np.concatenate([card.said for card in cards]),
+        truth=np.concatenate([card.truth for card in cards]),
     )
 
 

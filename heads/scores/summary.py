@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from heads.scores.card import Card, merge
 from heads.scores.intervals import DRAWS, mean_interval
+from heads.scores.trivial import majority
 
 Parts = dict[str, Card]  # name of a part -> its card
 DIGITS = 4
@@ -106,8 +107,10 @@ def _lines(
     for name in plain.by_query:
         values = np.stack([card.by_query[name] for card in head])
         interval = mean_interval(values, clusters=clusters[head[0].queries], draws=draws)
-        others = tuple(float(card.by_query[name].mean()) for card in (plain, projection, chance))
-        add(name, [interval.mean], others, interval)
+        others = tuple(float(card.by_query[name].mean()) for card in (plain, projection))
+        # Chance cannot vote by expectation: its like is to name the largest class always.
+        trivial = majority(plain.truth) if name == "knn_accuracy" else float(chance.by_query[name].mean())
+        add(name, [interval.mean], (*others, trivial), interval)
     curves, plain_roc, projection_roc = [card.roc for card in head], plain.roc, projection.roc
     add("auc", [curve.auc for curve in curves], (plain_roc.auc, projection_roc.auc, 0.5))
     add("eer", [curve.eer for curve in curves], (plain_roc.eer, projection_roc.eer, 0.5))

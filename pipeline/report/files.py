@@ -18,6 +18,7 @@ from pipeline.report.parts import clusters
 
 BY_QUERY = ("top1", "top2", "top5", "recall_at_1", "recall_at_5", "recall_at_20", "mrr", "map_at_r", "triplet_accuracy")
 BINS = 40
+FEW_CLASSES = 30
 
 
 def table_csv(table: Sequence[Line]) -> bytes:
@@ -81,6 +82,25 @@ def roc_csv(scores: Scores) -> bytes:
         for x in grid
     )
     return _csv(["false accepts", "head", "no head", "chance"], rows)
+
+
+def confusion_csv(scores: Scores, rows: Rows) -> bytes:
+    """What was and what the first seed said, answer by answer: classes where there are few, else alike or different."""
+    card = merge(list(scores.head[0].values()))
+    if card.said is not None and len(np.unique(card.truth)) <= FEW_CLASSES:
+        names = dict(zip(rows.codes.tolist(), rows.group, strict=True))
+        answers = (
+            [names[truth], names[said]] for truth, said in zip(card.truth.tolist(), card.said.tolist(), strict=True)
+        )
+    else:
+        kinds = ("alike", "different")
+        counts = card.decisions
+        shares = [counts.true_accepts, counts.misses, counts.false_accepts, counts.true_rejects]
+        totals = [counts.true_accepts + counts.misses] * 2 + [counts.false_accepts + counts.true_rejects] * 2
+        times = [round(1000 * share / total) for share, total in zip(shares, totals, strict=True)]
+        cells = [(actual, said) for actual in kinds for said in kinds]
+        answers = (cell for cell, count in zip(cells, times, strict=True) for _ in range(count))
+    return _csv(["actual", "said"], answers)
 
 
 def _accepted(curve: Roc, at: float) -> float:

@@ -54,6 +54,7 @@ def run(params: Params) -> None:
         "hit_rate.csv": files.hit_rate_csv(scores),
         "similarity.csv": files.similarity_csv(scores),
         "roc.csv": files.roc_csv(scores),
+        "confusion.csv": files.confusion_csv(scores, rows),
         "gallery.png": draw_gallery(
             gallery_sections(scores, rows, folder / "rows.parquet", parts=parts, sides=(heads[0], bare), most=most),
             title=name,

@@ -18,7 +18,7 @@ from features.store import load_features, save_features
 from heads.errors import HeadError
 from pipeline.stages.evaluate import run
 
-FILES = {"table.csv", "queries.parquet", "hit_rate.csv", "similarity.csv", "roc.csv", "gallery.png"}
+FILES = {"table.csv", "queries.parquet", "hit_rate.csv", "similarity.csv", "roc.csv", "confusion.csv", "gallery.png"}
 
 
 @pytest.fixture
@@ -83,7 +83,14 @@ def test_classes_seen_and_unseen_and_episodes(here):
     expected = sum(sizes[part] * float(lines[part, "top2"]["head"]) for part in sizes) / 72
     assert numbers["top2"] == pytest.approx(expected, abs=1e-4)
     assert numbers["seen"]["top2"] == pytest.approx(float(lines["seen", "top2"]["head"]), abs=1e-4)
-    assert float(lines["unseen", "frozen pair_accuracy"]["head"]) <= 1
+    answers = read("confusion.csv")
+    assert len(answers) == 72
+    assert {row["actual"] for row in answers} == set(class_rows().group[class_rows().split == "test"])
+    right = [float(row["actual"] == row["said"]) for row in answers]
+    assert float(lines["test", "knn_accuracy"]["plain"]) > float(lines["test", "knn_accuracy"]["chance"])
+    assert np.mean(right) == pytest.approx(
+        float(lines["test", "knn_accuracy"]["head"]), abs=0.1
+    )  # the first of two seeds
 
 
 def test_two_runs_give_the_same_bytes(here):
@@ -120,6 +127,9 @@ def test_plots_are_tables_that_agree_with_the_scores(here):
         assert sum(float(row[kind]) for row in shares) == pytest.approx(1, abs=1e-3)
     curve = read("roc.csv")
     assert float(curve[-1]["false accepts"]) == float(curve[-1]["head"]) == 1
+    answers = [tuple(row.values()) for row in read("confusion.csv")]
+    accuracy = (answers.count(("alike", "alike")) + answers.count(("different", "different"))) / len(answers)
+    assert accuracy == pytest.approx(numbers["balanced_accuracy"], abs=0.06)  # the first of two seeds
     accepted = [float(row["head"]) for row in curve]
     assert accepted == sorted(accepted)
 
