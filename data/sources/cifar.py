@@ -76,14 +76,25 @@ def _members(archive: Path, wanted: list[str]) -> dict[str, bytes]:
     return found
 
 
+def _latin1(text: str, encoding: str) -> bytes:
+    """How Python 3 writes bytes into an old pickle."""
+    if encoding != "latin1":
+        raise pickle.UnpicklingError(f"its pickle asks for the encoding {encoding}")
+    return text.encode("latin1")
+
+
 class _NumbersOnly(pickle.Unpickler):
     """Numpy arrays, numbers and text; any other name in a pickle is refused before it is looked up."""
 
     _ALLOWED = {
-        (module, name): value
-        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-        for name, value in (("_reconstruct", np._core.multiarray._reconstruct), ("scalar", np._core.multiarray.scalar))
-    } | {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype}
+        (f"numpy.{core}.{module}", name): value
+        for core in ("core", "_core")
+        for module, name, value in (
+            ("multiarray", "_reconstruct", np._core.multiarray._reconstruct),
+            ("multiarray", "scalar", np._core.multiarray.scalar),
+            ("numeric", "_frombuffer", np._core.numeric._frombuffer),
+        )
+    } | {("numpy", "ndarray"): np.ndarray, ("numpy", "dtype"): np.dtype, ("_codecs", "encode"): _latin1}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in self._ALLOWED:
