@@ -62,7 +62,7 @@ def build(
         ends = array("q", [0])
         good: list[int] = []
         hashes: list[str] = []
-        looks = array("Q")
+        looks: list[bytes] = []
         rejected: list[Rejected] = []
         animated = 0
         for index, answer in zip(order, check_all(source.read(order), len(order)), strict=True):
@@ -103,6 +103,7 @@ def build(
         rows,
         title=title,
         group_level=source.group_level,
+        split_by=by,
         settings=settings,
         seed=seed,
         rejected=rejected,

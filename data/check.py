@@ -28,7 +28,7 @@ class Checked:
 
     sha256: str
     thumb: bytes  # JPEG, the longer side at most THUMB_SIDE, on white
-    look: int  # perceptual hash, 64 bits
+    look: bytes  # perceptual hash
     animated: bool
 
 

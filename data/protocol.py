@@ -98,6 +98,7 @@ class Protocol:
     triplets: dict[str, TripletList] = field(default_factory=dict)
     episodes: dict[str, EpisodeList] = field(default_factory=dict)
     submit: SubmitLists | None = None
+    split_by: str = "image"  # or "group": then no group is in two splits
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
 

@@ -97,6 +97,15 @@ def read_thumbs(path: Path, rows: NDArray[np.int64]) -> list[bytes]:
     return _chosen(path, "thumb", rows)
 
 
+def read_looks(path: Path) -> NDArray[np.uint64]:
+    """(N, 4) perceptual hashes of rows.parquet."""
+    with _opened(path) as file:
+        if "look" not in file.schema_arrow.names:
+            raise DataError(f"{path}: no column 'look'; run `dvc repro prepare`")
+        content = b"".join(file.read(columns=["look"]).column(0).to_pylist())
+        return np.frombuffer(content, dtype=np.uint64).reshape(file.metadata.num_rows, -1)
+
+
 def _chosen(path: Path, column: str, rows: NDArray[np.int64]) -> list[bytes]:
     """Read only the row groups that hold a chosen row."""
     rows = np.asarray(rows, dtype=np.int64)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data.files import atomic_file
+from data.leaks import LOOK_BYTES
 from data.rows import COLUMNS, Rows
 
 # A row group is what a reader holds at once: bounded in bytes, for photos, and in rows, for drawings.
@@ -18,7 +19,7 @@ _GROUP_BYTES, _GROUP_ROWS = 32 << 20, 8_192
 class RowWriter:
     """Appends the rows of `rows` in order, each with its picture, to one parquet file."""
 
-    def __init__(self, writer: pq.ParquetWriter, rows: Rows, looks: Sequence[int] | None) -> None:
+    def __init__(self, writer: pq.ParquetWriter, rows: Rows, looks: Sequence[bytes] | None) -> None:
         self._writer = writer
         self._rows = rows
         self._looks = looks
@@ -40,21 +41,21 @@ class RowWriter:
         columns: dict[str, Any] = {name: getattr(self._rows, name)[here].tolist() for name in COLUMNS}
         columns["role"] = [role or None for role in columns["role"]]
         if self._looks is not None:
-            columns["look"] = pa.array(self._looks[here], pa.uint64())
+            columns["look"] = self._looks[here]
         columns[self._writer.schema.names[-1]] = self._pictures
         self._writer.write_table(pa.table(columns, schema=self._writer.schema))
         self.written, self._pictures, self._bytes = stop, [], 0
 
 
 @contextmanager
-def open_rows(path: Path, rows: Rows, *, picture: str, looks: Sequence[int] | None = None) -> Iterator[RowWriter]:
+def open_rows(path: Path, rows: Rows, *, picture: str, looks: Sequence[bytes] | None = None) -> Iterator[RowWriter]:
     """A file for `rows` whose last column is named `picture`; it appears when the block ends with every row written.
 
     `looks` are perceptual hashes, for the audit.
     """
     schema = pa.schema([(name, pa.bool_() if name == "seen" else pa.string()) for name in COLUMNS])
     if looks is not None:
-        schema = schema.append(pa.field("look", pa.uint64()))
+        schema = schema.append(pa.field("look", pa.binary(LOOK_BYTES)))
     schema = schema.append(pa.field(picture, pa.binary()))
     with atomic_file(path) as file:
         # Pictures are compressed already; dictionaries pay for groups and splits only.

@@ -1,6 +1,8 @@
 """`python -m pipeline`: one verb a stage for DVC, and verbs for people. Heavy imports wait until a verb runs."""
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -97,6 +99,29 @@ def ranking(
     from pipeline.verbs.bench_ranking import run
 
     run(queries=queries, gallery=gallery, width=width, repeats=repeats)
+
+
+@app.command()
+def datasets() -> None:
+    """List the data sets: what is here, and what a download would cost."""
+    from pipeline.verbs.datasets import run
+
+    run()
+
+
+@app.command()
+def audit(
+    picture: Annotated[
+        Path | None, typer.Option(help="also draw nearly identical pairs of two splits into this PNG")
+    ] = None,
+) -> None:
+    """Look for the same picture or group in two splits of the prepared data set, and list what was rejected."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.verbs.audit import run
+
+    run(params, picture)
 
 
 def main() -> None:
