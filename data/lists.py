@@ -55,34 +55,48 @@ class Board:
         return self.partners[drawn + np.where(drawn >= start, stop - start, 0)]
 
     @property
+    def fewest_others(self) -> int:
+        """The partners of other groups that every anchor finds, at least."""
+        start, stop = self.span(self.anchors)
+        return len(self.partners) - int((stop - start).max())
+
+    @property
     def has_others(self) -> bool:
         """Whether every row finds a partner of another group."""
         return len(self.anchors) > 0 and self._sorted[0] != self._sorted[-1]
 
 
-def draw_candidates(rows: Rows, parts: list[Ints], *, size: int, rng: np.random.Generator) -> CandidateLists:
+USUAL_SIZE = 20
+
+
+def draw_candidates(rows: Rows, parts: list[Ints], *, size: int | None, rng: np.random.Generator) -> CandidateLists:
     """For every row that has a match in its part: the match and `size - 1` rows of other groups of the same part.
 
-    A part of one group has no foils and asks nothing.
+    A part of one group has no foils and asks nothing. Without `size`, lists are of 20, or as long as every query's
+    part allows.
 
     Raises:
         DataError: no part has two groups, a part has too few rows of other groups, or (with roles) a query's match is
             not there exactly once.
     """
     query, candidates, truth = [], [], []
-    for part in parts:
-        board = Board(rows, part)
+    boards = [Board(rows, part) for part in parts]
+    for board in boards:
         if board.roles:
             _check_one_match(rows, board)
-        if not board.has_others:
-            continue
+    boards = [board for board in boards if board.has_others]
+    if not boards:
+        raise DataError("data.candidates: no test image has both a match and images of other groups beside it")
+    most = 1 + min(board.fewest_others for board in boards)
+    size = min(USUAL_SIZE, most) if size is None else size
+    if size > most:
+        raise DataError(
+            f"data.candidates: {size} asked for, but a query of the test split finds only {most - 1} images of "
+            f"other groups; at most {most} are possible here"
+        )
+    for board in boards:
         start, stop = board.span(board.anchors)
         others = len(board.partners) - (stop - start)
-        if others.min() < size - 1:
-            raise DataError(
-                f"data.candidates: {size} asked for, but a query of the test split finds only {others.min()} images of "
-                f"other groups; at most {others.min() + 1} are possible here"
-            )
         match = board.same(board.anchors, rng)
         for row, true, begin, width, count in zip(board.anchors, match, start, stop - start, others, strict=True):
             foils = rng.choice(count, size - 1, replace=False)
@@ -91,8 +105,6 @@ def draw_candidates(rows: Rows, parts: list[Ints], *, size: int, rng: np.random.
             query.append(row)
             candidates.append(np.insert(listed, place, true))
             truth.append(place)
-    if not query:
-        raise DataError("data.candidates: no test image has both a match and images of other groups beside it")
     lists = CandidateLists(
         query=np.array(query, dtype=np.int64),
         candidates=np.array(candidates, dtype=np.int64).reshape(len(query), size),

@@ -61,7 +61,7 @@ class DataSettings(BaseModel):
     splits: Splits = Splits()
     folds: int | None = Field(None, ge=2, le=100)
     fold: int = Field(0, ge=0)
-    candidates: int = Field(20, ge=2)
+    candidates: int | None = Field(None, ge=2)  # none: 20, fewer where the test is too small
     pairs: int = Field(10_000, ge=2)
     triplets: int = Field(10_000, ge=1)
     episodes: Episodes = Episodes()

@@ -29,7 +29,8 @@ def split(items: Sequence[Item], hashes: Sequence[str], plan: Plan, *, seed: int
     """train, val, test (or submit) for each item.
 
     The publisher's test images test, and groups that training may not see test. By image, the publisher's validation
-    images and a share of the rest choose, and a group without test images of its own gives a share of them as well.
+    images and a share of the rest choose, and a group without test images of its own gives a share of them as well; a
+    small group gives two at least, for a single image has no match.
     By group, whole families of groups are dealt; where test groups are given, only to train and val.
 
     Raises:
@@ -148,7 +149,14 @@ def _by_image(items: Sequence[Item], hashes: Sequence[str], plan: Plan, seed: in
         queue = []
         for group in sorted(cells[no_val, no_test]):
             pictures = list(cells[no_val, no_test][group].values())
-            queue += [pictures[place] for place in rng.permutation(len(pictures))]
+            shuffled = [pictures[place] for place in rng.permutation(len(pictures))]
+            quota = None if plan.folds else _quota(len(shuffled), hands, shares)
+            if quota is None:
+                queue += shuffled
+                continue
+            for held, name in zip(shuffled, quota, strict=True):
+                for index in held:
+                    answer[index] = name
         if plan.folds is not None and not no_test:
             tested = [place % plan.folds == plan.fold for place in range(len(queue))]
             others = iter(_spread(len(queue) - sum(tested), (shares.train, shares.val)[: len(hands) - 1]))
@@ -159,6 +167,20 @@ def _by_image(items: Sequence[Item], hashes: Sequence[str], plan: Plan, seed: in
             for index in pictures:
                 answer[index] = name
     return answer
+
+
+def _quota(count: int, hands: Sequence[str], shares: Splits) -> list[str] | None:
+    """For a group too small for shares alone: two images at least in each hand, since one has no match there.
+
+    None where shares do as well by themselves, or there are too few images for that.
+    """
+    weights = {hand: getattr(shares, hand) for hand in hands}
+    exact = {hand: count * weight / sum(weights.values()) for hand, weight in weights.items()}
+    wanted = {hand: max(2, round(exact[hand])) for hand in hands[1:]}
+    left = count - sum(wanted.values())
+    if min(exact.values()) >= 2 or left < 2:
+        return None
+    return ["train"] * left + [hand for hand, size in wanted.items() for _ in range(size)]
 
 
 def _spread(count: int, shares: Sequence[float]) -> list[int]:

@@ -6,6 +6,7 @@ from data.build import build
 from data.catalogue import CATALOGUE, Dataset, Place
 from data.download import obtain
 from data.freeze import Title
+from data.lists import USUAL_SIZE
 from data.protocol import Protocol
 from data.settings import NO_PATH, DataSettings
 from data.source import first_five
@@ -43,7 +44,8 @@ def report(protocol: Protocol, out: Path) -> str:
     lines = [f"{protocol.dataset}: {counts['images']:,} images, {counts['groups']:,} groups ({protocol.group_level})"]
     lines += [f"  {splits}"]
     queries, size = protocol.candidates.candidates.shape
-    drawn = [f"{queries:,} candidate lists of {size}"]
+    shorter = "" if size >= USUAL_SIZE else " (the test is small)"
+    drawn = [f"{queries:,} candidate lists of {size}{shorter}"]
     for kind in ("pairs", "triplets", "episodes"):
         drawn += [f"{kind} ({', '.join(lists)})"] if (lists := getattr(protocol, kind)) else []
     lines += [f"  frozen: {'; '.join(drawn)}"]

@@ -43,7 +43,12 @@ def run(params: Params) -> None:
     if len(queries) > VAL_QUERIES:
         queries = np.sort(np.random.default_rng(params.seed).choice(queries, VAL_QUERIES, replace=False))
     validate = epoch_score(
-        inputs, rows.codes, settings, queries=queries, gallery=gallery, candidates=params.data.candidates
+        inputs,
+        rows.codes,
+        settings,
+        queries=queries,
+        gallery=gallery,
+        candidates=protocol.candidates.candidates.shape[1],
     )
     with progress(settings.epochs, "train", unit="epochs") as advance:
         trained = train_heads(inputs, pool, settings, seed=params.seed, validate=validate, progress=advance)

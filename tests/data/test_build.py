@@ -67,13 +67,13 @@ def test_the_three_files_agree(tmp_path):
         assert Image.open(BytesIO(thumb)).size == (24, 16)
     assert read_protocol(tmp_path / "out" / "protocol.json").sha256 == protocol.sha256
     assert protocol.counts["splits"] == {
-        "train": {"images": 24, "groups": 4},
-        "val": {"images": 4, "groups": 4},
+        "train": {"images": 20, "groups": 4},
+        "val": {"images": 8, "groups": 4},
         "test": {"images": 12, "groups": 4},
         "test_seen": {"images": 12, "groups": 4},
     }
     assert (rows.split[protocol.candidates.query] == "test").all()
-    assert set(protocol.pairs) == set(protocol.triplets) == {"test_seen"}  # val has one image a group
+    assert set(protocol.pairs) == set(protocol.triplets) == {"val", "test_seen"}
     assert protocol.split_by == "image"
 
 

@@ -89,6 +89,15 @@ def test_more_candidates_than_images_is_said():
         draw_candidates(rows, [everything(rows)], size=11, rng=rng())
 
 
+def test_without_a_size_lists_are_of_twenty_or_as_long_as_can_be():
+    for count, size in ((30, 20), (20, 20), (8, 8)):
+        rows = pairs_of_two(count)
+        assert draw_candidates(rows, [everything(rows)], size=None, rng=rng()).candidates.shape == (count, size)
+    rows = classes([6] * 9)
+    half = [np.flatnonzero(rows.codes < 6), np.flatnonzero(rows.codes >= 6)]
+    assert draw_candidates(rows, half, size=None, rng=rng()).candidates.shape == (54, 13)
+
+
 def test_a_part_of_one_group_asks_nothing_and_nothing_at_all_is_said():
     rows = classes([5, 5, 4])
     single, rest = np.flatnonzero(rows.codes == 2), np.flatnonzero(rows.codes < 2)

@@ -102,6 +102,14 @@ def test_by_image_small_groups_share_in_all():
     assert answer == {"train": 180, "val": 30, "test": 90}
 
 
+@pytest.mark.parametrize(("each", "wanted"), [(6, (2, 2, 2)), (8, (4, 2, 2)), (15, (9, 2, 4)), (19, (11, 2, 6))])
+def test_by_image_a_small_group_has_matches_in_every_split(each, wanted):
+    items = make(3, each)
+    answer = split(items, digests(items), plan(items, "image"), seed=0)
+    for counts in by_group(items, answer).values():
+        assert (counts["train"], counts["val"], counts["test"]) == wanted
+
+
 def test_by_image_identical_pictures_stay_together_also_across_groups():
     items = make(6, 30)
     twins = [str(index // 2) for index in range(180)]
