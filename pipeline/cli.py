@@ -88,6 +88,17 @@ def diff(
     run(params.data.name, (before, after))
 
 
+@app.command()
+def report() -> None:
+    """One page, HTML and Markdown, with every score, curve, gallery and a map of the embeddings."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.verbs.report import run
+
+    run(params)
+
+
 @bench.command()
 def ranking(
     queries: int = typer.Option(10_000, min=1),

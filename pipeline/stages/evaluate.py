@@ -7,25 +7,21 @@ import numpy as np
 import torch
 
 from data.files import write_bytes
-from data.protocol import Protocol, read_protocol
-from data.rows import Rows, read_rows
-from features.store import load_features, read_sidecar
+from data.protocol import Protocol
+from data.rows import Rows
 from heads.errors import HeadError
 from heads.scores.card import Part, score
 from heads.scores.pairs import score_pairs
 from heads.scores.summary import Scores, full_table, metrics
 from heads.scores.trivial import blind, plain, random_projection
-from heads.settings import HeadSettings
 from heads.similarity import Similarity
-from heads.store import TrainedHead, load_head
 from heads.threshold import calibrate_threshold
-from pipeline.devices import device
 from pipeline.params import Params
-from pipeline.paths import dataset_folder, features_folder, head_folder
 from pipeline.report import files
 from pipeline.report.console import console_table
 from pipeline.report.examples import examples, gained_and_lost
 from pipeline.report.gallery import Section, draw_gallery
+from pipeline.report.loaded import load_run
 from pipeline.report.parts import clusters, test_parts
 
 METRICS = Path("metrics.json")
@@ -35,19 +31,15 @@ CHANCE_QUERIES = 500  # chance hardly depends on which queries: no need to ask a
 
 def run(params: Params) -> None:
     """Score the head on the test split, beside the same features with no head, a random projection and chance."""
-    folder = dataset_folder(params)
-    rows, protocol = read_rows(folder / "rows.parquet"), read_protocol(folder / "protocol.json")
-    trained, source = load_head(head_folder(params)), features_folder(params, params.head.features)
-    check_fit(trained, rows, protocol, features=read_sidecar(source).npy_sha256)
-    features = load_features(source, images_hash=rows.images_hash)
-    inputs = torch.from_numpy(features).to(device()).float()
+    found = load_run(params)
+    folder, rows, protocol, trained, inputs = found.folder, found.rows, found.protocol, found.trained, found.inputs
     parts = test_parts(rows, protocol)
     heads, bare = trained.similarities(inputs), plain(inputs)
     scores = score_all(heads, trained.thresholds, bare, inputs, rows=rows, protocol=protocol, parts=parts)
     together = np.unique(clusters(rows).astype(str), return_inverse=True)[1]
     table = full_table(scores, clusters=together, draws=params.scores.draws)
 
-    out, name, most = folder / "scores", title(params, trained.settings), params.scores.gallery
+    out, name, most = folder / "scores", found.title, params.scores.gallery
     contents = {
         "table.csv": files.table_csv(table),
         "queries.parquet": files.queries_parquet(scores, rows, protocol=protocol.sha256),
@@ -68,20 +60,6 @@ def run(params: Params) -> None:
     print(f"{name}; {sum(len(card.queries) for card in scores.plain.values()):,} queries, in per cent:")
     print(console_table(table))
     print(f"  wrote metrics.json and {out}")
-
-
-def check_fit(trained: TrainedHead, rows: Rows, protocol: Protocol, *, features: str) -> None:
-    """`features`: sha256 of the feature set's array.
-
-    Raises:
-        HeadError: the head belongs to other images, other features or another protocol.
-    """
-    if trained.images_hash != rows.images_hash:
-        raise HeadError("the head was trained on other images than rows.parquet holds; run `dvc repro train`")
-    if trained.features_sha256 != features:
-        raise HeadError("the head was trained on other features than these; run `dvc repro train`")
-    if trained.protocol_sha256 != protocol.sha256:
-        raise HeadError("the head was trained under another protocol.json; run `dvc repro train`")
 
 
 def score_all(
@@ -156,9 +134,3 @@ def gallery_sections(
         asked = sum(len(card.queries) for card in scores.plain.values())
         sections.append(Section(f"{kind.capitalize()}: {total:,} of {asked:,} queries", chosen, none="none"))
     return sections
-
-
-def title(params: Params, head: HeadSettings) -> str:
-    """`emoji · efficientnet_lite0 · linear, contrastive, 3 seeds`"""
-    loss = "" if head.model == "identity" else f", {head.loss}"
-    return f"{params.data.name} · {head.features} · {head.model}{loss}, {head.seeds} seed{'s' * (head.seeds > 1)}"

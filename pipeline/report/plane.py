@@ -1,0 +1,48 @@
+"""A 2-D map of embeddings with thumbnails on it: t-SNE, or the plane itself where the head gives two numbers."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+SIDE, PAD, THUMB = 1800, 60, 44
+PAPER, LINK = "#f3f4f6", "#9ca3af"
+COLOURS = ("#2f7fe0", "#e8833a", "#3aa76d", "#c2569b", "#8a63d2", "#c9a227", "#d64545", "#2aa7b8", "#7a5c3e", "#6b7280")
+
+
+def place(embeddings: NDArray[np.float32], *, cosine: bool, seed: int = 0) -> NDArray[np.float64]:
+    """(n, E) -> (n, 2) in [0, 1]. t-SNE keeps neighbours, not distances between far clusters."""
+    if embeddings.shape[1] == 2:
+        plane = embeddings.astype(np.float64)
+    else:
+        from sklearn.manifold import TSNE
+
+        if cosine:
+            embeddings = embeddings / np.maximum(np.linalg.norm(embeddings, axis=1, keepdims=True), 1e-12)
+        perplexity = min(30.0, max(2.0, (len(embeddings) - 1) / 4))
+        plane = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(embeddings).astype(np.float64)
+    low, high = plane.min(0), plane.max(0)
+    return (plane - low) / np.where(high > low, high - low, 1)
+
+
+def draw_plane(
+    points: NDArray[np.float64], thumbs: Sequence[bytes], *, colours: NDArray[np.int64], links: NDArray[np.int64]
+) -> bytes:
+    """JPEG. `points` (n, 2) in [0, 1]; `colours` (n,) index the frames; `links` (m, 2) join pairs of points."""
+    sheet = Image.new("RGB", (SIDE, SIDE), PAPER)
+    draw = ImageDraw.Draw(sheet)
+    middle = PAD + points * (SIDE - 2 * PAD)
+    for a, b in links:
+        draw.line((*middle[a], *middle[b]), fill=LINK, width=2)
+    for (x, y), thumb, colour in zip(middle, thumbs, colours, strict=True):
+        image = Image.open(io.BytesIO(thumb)).convert("RGB")
+        image.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
+        left, top = round(x - image.width / 2), round(y - image.height / 2)
+        sheet.paste(image, (left, top))
+        frame = COLOURS[colour % len(COLOURS)]
+        draw.rectangle((left - 2, top - 2, left + image.width + 1, top + image.height + 1), outline=frame, width=2)
+    stream = io.BytesIO()
+    sheet.save(stream, "JPEG", quality=85)
+    return stream.getvalue()

@@ -1,0 +1,34 @@
+"""Every chart is one SVG element with its words as text, and equal data give equal text."""
+
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from pipeline.report import charts
+
+CURVE = [{"false accepts": f"{x / 10}", "head": "1", "no head": f"{x / 10}", "chance": f"{x / 10}"} for x in range(11)]
+HITS = [{"k": f"{k}", "head": "0.9", "no head": "0.8", "chance": f"{k / 5}"} for k in range(1, 6)]
+SHARES = [{"similarity": f"{x / 4}", "matches": "0.2", "non-matches": "0.2"} for x in range(5)]
+ANSWERS = [{"actual": "cat", "said": "cat"}, {"actual": "cat", "said": "dog"}, {"actual": "dog", "said": "dog"}]
+HISTORY = [{"seed": f"{s}", "epoch": f"{e}", "loss": "nan", "val_top2": "0.5"} for s in range(2) for e in range(3)]
+
+
+@pytest.mark.parametrize(
+    ("draw", "words"),
+    [
+        (lambda: charts.hit_rate(HITS), {"head", "no head", "chance", "k", "hit rate"}),
+        (lambda: charts.roc(CURVE), {"head", "no head", "matches called alike"}),
+        (lambda: charts.det(CURVE), {"head", "matches missed", "50%"}),
+        (lambda: charts.similarity(SHARES, 0.5), {"matches", "non-matches", "threshold, from val"}),
+        (lambda: charts.confusion(ANSWERS), {"cat", "dog", "50", "100", "0"}),
+        (lambda: charts.training(HISTORY), {"val top2", "loss", "epoch"}),
+    ],
+    ids=["hit_rate", "roc", "det", "similarity", "confusion", "training"],
+)
+def test_charts(draw, words):
+    text = draw()
+    assert text == draw()
+    root = ElementTree.fromstring(text)
+    assert root.tag.endswith("svg")
+    shown = {"".join(node.itertext()).strip() for node in root.iter() if node.tag.endswith("text")}
+    assert words <= shown
