@@ -32,7 +32,8 @@ class Preprocess:
 
     def describe(self) -> dict[str, Any]:
         """For the sidecar: every field, and the version of the code that acts on them."""
-        return {**asdict(self), "version": VERSION}
+        fields = {**asdict(self), "mean": list(self.mean), "std": list(self.std)}  # lists: as JSON gives them back
+        return {**fields, "version": VERSION}
 
     def squares(self, image: Image.Image, crops: int = 0) -> Tensor:
         """An RGB image -> (1 + crops, 3, size, size) uint8: the whole, then the centre and the corners, closer up."""

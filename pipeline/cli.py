@@ -53,6 +53,17 @@ def fuse(name: str = typer.Argument(help="an entry of fusions")) -> None:
 
 
 @app.command()
+def verify() -> None:
+    """Check that each feature set still belongs to the images, weights and settings; 32 rows are made again."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.verbs.verify import run
+
+    run(params)
+
+
+@app.command()
 def train() -> None:
     """Train the head on the cached features."""
     from pipeline.params import load_params

@@ -1,0 +1,46 @@
+"""Heavy libraries are imported by what needs them alone: the command line answers at once, heads train without them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).parents[2]
+EXTRACTION = ("open_clip", "timm", "torchvision")
+
+
+def loaded(code: str, names: tuple[str, ...]) -> list[str]:
+    code += f"\nimport sys; print(*(name for name in {names!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1].split()
+
+
+HELP = """
+import sys
+from pipeline.cli import app
+try:
+    app(["--help"])
+except SystemExit:
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [
+        (HELP, ("torch", *EXTRACTION)),
+        ("from pipeline.params import load_params; load_params()", ("torch", *EXTRACTION)),
+        ("import pipeline.stages.prepare", ("torch", *EXTRACTION)),
+        ("import features.store", ("torch", *EXTRACTION)),
+        ("import pipeline.stages.train", EXTRACTION),
+        ("import pipeline.stages.evaluate", EXTRACTION),
+        ("import pipeline.stages.fuse", ("torch", *EXTRACTION)),
+    ],
+)
+def test_what_is_not_needed_is_not_imported(code, names):
+    assert loaded(code, names) == []
+
+
+def test_the_check_sees_what_is_imported():
+    assert loaded("import torch", ("torch", "timm")) == ["torch"]
