@@ -194,7 +194,7 @@ import sys, torch
 from pathlib import Path
 import numpy as np
 sys.path.insert(0, {tests!r})
-import test_extract as t
+import test_extract_rows as t
 from features.network import load_network
 source, folder, out = map(Path, sys.argv[1:4])
 network = load_network("resnet18", t.ENTRY)
