@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from pipeline.errors import BAD_INPUT
+from pipeline.ledger import recorded
 
 app = typer.Typer(
     help="lookalike: which of these images look alike? Small heads on frozen features, run by DVC.",
@@ -25,9 +26,12 @@ app.add_typer(bench, name="bench")
 def prepare() -> None:
     """Read the data set, reject what cannot be used, split it, and freeze the evaluation lists."""
     from pipeline.params import load_params
-    from pipeline.stages.prepare import run
 
-    run(load_params())
+    params = load_params()
+    with recorded(params.data.name, "prepare"):
+        from pipeline.stages.prepare import run
+
+        run(params)
 
 
 @app.command()
@@ -36,9 +40,10 @@ def extract(name: str = typer.Argument(help="an entry of features.backbones")) -
     from pipeline.params import load_params
 
     params = load_params()
-    from pipeline.stages.extract import run
+    with recorded(params.data.name, "extract", name):
+        from pipeline.stages.extract import run
 
-    run(params, name)
+        run(params, name)
 
 
 @app.command()
@@ -47,9 +52,10 @@ def fuse(name: str = typer.Argument(help="an entry of fusions")) -> None:
     from pipeline.params import load_params
 
     params = load_params()
-    from pipeline.stages.fuse import run
+    with recorded(params.data.name, "fuse", name):
+        from pipeline.stages.fuse import run
 
-    run(params, name)
+        run(params, name)
 
 
 @app.command()
@@ -69,9 +75,10 @@ def train() -> None:
     from pipeline.params import load_params
 
     params = load_params()
-    from pipeline.stages.train import run
+    with recorded(params.data.name, "train"):
+        from pipeline.stages.train import run
 
-    run(params)
+        run(params)
 
 
 @app.command()
@@ -80,9 +87,10 @@ def evaluate() -> None:
     from pipeline.params import load_params
 
     params = load_params()
-    from pipeline.stages.evaluate import run
+    with recorded(params.data.name, "evaluate"):
+        from pipeline.stages.evaluate import run
 
-    run(params)
+        run(params)
 
 
 @app.command()
@@ -97,6 +105,17 @@ def diff(
     from pipeline.verbs.diff import run
 
     run(params.data.name, (before, after))
+
+
+@app.command()
+def transfer() -> None:
+    """Train on each prepared data set, score on all that share the backbone, minus no head."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.verbs.transfer import run
+
+    run(params)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from heads.scores.paired import exchange
 from heads.scores.trivial import plain
 from heads.similarity import Similarity
 from pipeline.errors import ParamError
+from pipeline.ledger import LEDGER
 from pipeline.params import Params
 from pipeline.report import charts
 from pipeline.report.examples import Example, Picture, examples
@@ -28,7 +29,6 @@ from pipeline.report.parts import test_parts
 from pipeline.report.plane import draw_plane, place
 
 OUT = Path("build/report")
-LEDGER = Path("build/ledger.csv")
 MAPPED = 700  # images on the map
 SET_SIZE = 1000  # images of each set in a Fréchet distance, at most
 TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
