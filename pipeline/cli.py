@@ -129,6 +129,25 @@ def report() -> None:
     run(params)
 
 
+@bench.command("extract")
+def bench_extract(
+    names: Annotated[list[str] | None, typer.Argument(help="networks; none: all four")] = None,
+    images: int = typer.Option(1024, min=128),
+    repeats: int = typer.Option(3, min=1),
+) -> None:
+    """Extraction: decode, preprocess, forward, the whole path, and the usual loop, for each network."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.errors import ParamError, nearest
+    from pipeline.verbs.bench_extract import NETWORKS, run
+
+    for name in names or ():
+        if name not in NETWORKS:
+            raise ParamError(f"no network '{name}' to measure; {nearest(name, NETWORKS)}")
+    run(params, names=names or list(NETWORKS), images=images, repeats=repeats)
+
+
 @bench.command()
 def ranking(
     queries: int = typer.Option(10_000, min=1),
