@@ -5,13 +5,15 @@ Najork, "Computing information retrieval performance measures efficiently in the
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from scipy.special import gammaln
 
 from heads.errors import HeadError
 from heads.scores.ranking import Ranks
+
+PLACES = 2**21  # rows of tied levels that are looked at together
 
 
 @dataclass(frozen=True)
@@ -26,13 +28,15 @@ class Retrieval:
 
 
 @dataclass(frozen=True)
-class _Level:
-    """Gallery rows of one query that are level with each other, of which at least one is a match."""
+class _Levels:
+    """Gallery rows of one query that are level with each other, matches and others; L such levels."""
 
-    above: int  # rows above this level
-    matches_above: int
-    matches: int
-    rows: int
+    start: np.ndarray  # (L,) entry of its first match
+    query: np.ndarray  # (L,) position of its query
+    matches: np.ndarray  # (L,)
+    rows: np.ndarray  # (L,) matches and others
+    above: np.ndarray  # (L,) rows above the level
+    matches_above: np.ndarray  # (L,)
 
 
 def retrieval(ranks: Ranks, *, ks: tuple[int, ...] = (1, 5, 20)) -> Retrieval:
@@ -45,64 +49,82 @@ def retrieval(ranks: Ranks, *, ks: tuple[int, ...] = (1, 5, 20)) -> Retrieval:
     if ks and not 1 <= min(ks) <= max(ks) <= smallest:
         wrong = max(ks) if max(ks) > smallest else min(ks)
         raise HeadError(f"recall at {wrong} cannot be asked for: the gallery has {smallest} rows")
-    count, query = ranks.positives, ranks.query
+    count = ranks.positives
     # Entries are ordered best first: the i-th match of a query has i matches above it.
-    before = np.arange(len(query)) - np.repeat(np.cumsum(count) - count, count)
+    before = np.arange(len(ranks.query)) - np.repeat(np.cumsum(count) - count, count)
     rank = ranks.higher + before + 1
     precision = (before + 1) / rank
-    within_r = rank <= count[query]
+    within_r = (rank <= np.repeat(count, count)).astype(np.float64)
+    precision_at_r = precision * within_r
     first = before == 0
-    result = Retrieval(
-        recall={k: (rank[first] <= k).astype(float) for k in ks},
-        reciprocal_rank=1 / rank[first],
+    reciprocal = 1 / rank[first]
+    recall = {k: (rank[first] <= k).astype(np.float64) for k in ks}
+
+    for tied in _tied_levels(ranks, before):
+        entries = np.repeat(tied.start, tied.matches) + _within(tied.matches)
+        r = count[tied.query]
+        shares = _expected_precision(tied, r)
+        for values, level in zip((precision, precision_at_r, within_r), shares, strict=True):
+            values[entries] = np.repeat(level, tied.matches)
+        best = tied.matches_above == 0
+        reciprocal[tied.query[best]] = _expected_reciprocal(tied)[best]
+        for k, values in recall.items():
+            none = _none_in(tied, np.clip(k - tied.above, 0, tied.rows))
+            values[tied.query[best]] = 1 - none[best]
+    return Retrieval(
+        recall=recall,
+        reciprocal_rank=reciprocal,
         average_precision=ranks.mean_per_query(precision),
-        map_at_r=ranks.mean_per_query(precision * within_r),
-        r_precision=ranks.mean_per_query(within_r.astype(float)),
+        map_at_r=ranks.mean_per_query(precision_at_r),
+        r_precision=ranks.mean_per_query(within_r),
     )
-    for q in np.unique(query[ranks.ties > 0]):
-        _score_with_ties(result, ranks, int(q))
-    return result
 
 
-def _score_with_ties(result: Retrieval, ranks: Ranks, q: int) -> None:
-    """Overwrite the scores of query `q` with their means over all orders within its levels."""
-    entries = slice(*np.searchsorted(ranks.query, [q, q + 1]))
-    levels = list(_levels(ranks.higher[entries], ranks.ties[entries]))
-    r = entries.stop - entries.start
-    precision, precision_at_r, matches_at_r = 0.0, 0.0, 0.0
-    for level in levels:
-        place = level.above + np.arange(1, level.rows + 1)
-        share = level.matches / level.rows  # chance that any one place holds a match
-        others = (level.matches - 1) / max(level.rows - 1, 1)  # ... and that another does, given that one does
-        found = level.matches_above + 1 + np.arange(level.rows) * others
-        at_place = share * found / place
-        precision += at_place.sum()
-        precision_at_r += at_place[place <= r].sum()
-        matches_at_r += share * (place <= r).sum()
-    result.average_precision[q] = precision / r
-    result.map_at_r[q] = precision_at_r / r
-    result.r_precision[q] = matches_at_r / r
-
-    best = levels[0]
-    # All matches are among the last rows - j places of the level: C(rows - j, matches) / C(rows, matches).
-    j = np.arange(best.rows + 1)
-    none_in = np.exp(_log_choose(best.rows - j, best.matches) - _log_choose(np.array(best.rows), best.matches))
-    result.reciprocal_rank[q] = ((none_in[:-1] - none_in[1:]) / (best.above + j[1:])).sum()
-    for k, recall in result.recall.items():
-        recall[q] = 1 - none_in[np.clip(k - best.above, 0, best.rows)]
+def _tied_levels(ranks: Ranks, before: np.ndarray) -> Iterator[_Levels]:
+    """Levels that hold a match and a negative, as many at a time as have `PLACES` rows together."""
+    same = (np.diff(ranks.query) == 0) & (np.diff(ranks.higher) == 0) & (np.diff(ranks.ties) == 0)
+    starts = np.flatnonzero(np.append(True, ~same))
+    matches = np.diff(np.append(starts, len(ranks.query)))
+    tied = ranks.ties[starts] > 0
+    starts, matches = starts[tied], matches[tied]
+    rows = matches + ranks.ties[starts]
+    chunk = np.cumsum(rows) // PLACES
+    for chosen in np.split(np.arange(len(starts)), np.flatnonzero(np.diff(chunk)) + 1):
+        if len(chosen):
+            start = starts[chosen]
+            above = ranks.higher[start] + before[start]
+            yield _Levels(start, ranks.query[start], matches[chosen], rows[chosen], above, before[start])
 
 
-def _levels(higher: np.ndarray, ties: np.ndarray) -> Iterator[_Level]:
-    """Matches, best first, gathered by what they are level with."""
-    start = 0
-    while start < len(higher):
-        same = (higher[start:] == higher[start]) & (ties[start:] == ties[start])
-        matches = int(same.sum())
-        yield _Level(
-            above=int(higher[start]) + start, matches_above=start, matches=matches, rows=matches + int(ties[start])
-        )
-        start += matches
+def _expected_precision(tied: _Levels, r: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of a match of each level, over all orders: mean precision at it, the same within the first R, chance of that."""
+    level, j = np.repeat(np.arange(len(tied.rows)), tied.rows), _within(tied.rows)
+    place = tied.above[level] + 1 + j
+    # Given that this place holds a match, any other of the level does with chance (matches - 1) / (rows - 1).
+    others = (tied.matches - 1) / np.maximum(tied.rows - 1, 1)
+    at_place = (tied.matches_above[level] + 1 + j * others[level]) / place
+    whole = np.bincount(level, weights=at_place) / tied.rows
+    inside = np.bincount(level, weights=at_place * (place <= r[level])) / tied.rows
+    return whole, inside, np.clip(r - tied.above, 0, tied.rows) / tied.rows
 
 
-def _log_choose(n: np.ndarray, k: int) -> np.ndarray:
+def _expected_reciprocal(tied: _Levels) -> np.ndarray:
+    """(L,) mean of 1 / rank of a level's first match."""
+    level, j = np.repeat(np.arange(len(tied.rows)), tied.rows), _within(tied.rows)
+    spread = _Levels(*(getattr(tied, field.name)[level] for field in fields(tied)))
+    first_here = _none_in(spread, j) - _none_in(spread, j + 1)
+    return np.bincount(level, weights=first_here / (spread.above + 1 + j))
+
+
+def _none_in(tied: _Levels, places: np.ndarray) -> np.ndarray:
+    """Chance that the first `places` of each level hold no match: C(rows - places, matches) / C(rows, matches)."""
+    return np.exp(_log_choose(tied.rows - places, tied.matches) - _log_choose(tied.rows, tied.matches))
+
+
+def _within(sizes: np.ndarray) -> np.ndarray:
+    """0, 1, ..., size - 1 for each size in turn."""
+    return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+
+
+def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
     return gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0)

@@ -9,6 +9,7 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 from sklearn.metrics import average_precision_score
 
 from heads.errors import HeadError
+from heads.scores import retrieval as retrieval_module
 from heads.scores.ranking import rank_queries
 from heads.scores.retrieval import retrieval
 from heads.similarity import Similarity
@@ -35,8 +36,10 @@ def slow(relevant, r):
 NAMES = ("reciprocal_rank", "average_precision", "map_at_r", "r_precision")
 
 
+@pytest.mark.parametrize("places", [1, 2**21], ids=["level-by-level", "together"])
 @pytest.mark.parametrize("seed", range(12))
-def test_ties_are_the_mean_over_every_order(seed):
+def test_ties_are_the_mean_over_every_order(seed, places, monkeypatch):
+    monkeypatch.setattr(retrieval_module, "PLACES", places)
     rng = np.random.default_rng(seed)
     codes = np.array([0, *rng.permutation([0, 0, 0, 1, 1, 1])])[: 7 - seed % 2]
     row = rng.integers(1 + seed % 4, size=7) / 2
