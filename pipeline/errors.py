@@ -17,6 +17,6 @@ BAD_INPUT = (ParamError, DataError, FeatureError, HeadError)
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """`, did you mean 'triplet'?` or, with nothing near, the list of what is known."""
-    known = sorted(known)
+    known = list(known)
     close = get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"

@@ -1,0 +1,120 @@
+import copy
+import subprocess
+import sys
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from ruamel.yaml import YAML
+
+from heads.losses import LOSSES
+from heads.settings import MARGINS, Loss
+from pipeline.errors import ParamError
+from pipeline.params import load_params, parse_params
+
+TOP = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def raw() -> dict:
+    return YAML(typ="safe").load((TOP / "params.yaml").read_text())
+
+
+def change(raw: dict, key: str, value: object) -> dict:
+    changed = copy.deepcopy(raw)
+    *parents, last = key.split(".")
+    section = changed
+    for parent in parents:
+        section = section[parent]
+    section[last] = value
+    return changed
+
+
+def test_the_default_file_is_valid_and_says_every_key(raw):
+    params = load_params(TOP / "params.yaml")
+    assert set(raw["head"]) == set(type(params.head).model_fields)
+    assert set(raw["data"]) == set(type(params.data).model_fields)
+
+
+def test_registries_hold_what_params_may_name():
+    assert set(LOSSES) == set(get_args(Loss)) == set(MARGINS)
+
+
+@pytest.mark.parametrize(
+    "key, value, message",
+    [
+        ("head.loss", "tripplet", "head.loss: no 'tripplet'; did you mean 'triplet'?"),
+        ("head.los", "triplet", "head.los: no such key; did you mean 'loss'?"),
+        ("hed", {}, "hed: no such key; did you mean 'head'?"),
+        ("head.model", "liner", "head.model: no 'liner'; did you mean 'linear'?"),
+        ("head.model", "xyz", "head.model: no 'xyz'; known: identity,"),
+        ("head.negatives", "random", "head.negatives: no 'random'; known: in_batch, semihard, hard, random:19"),
+        ("head.batch", 255, "head: batch 255 is not a multiple of images_per_group 2"),
+        ("head.epochs", 0, "head.epochs: 0: input should be greater than or equal to 1"),
+        ("head.lr", "fast", "head.lr: 'fast': input should be a valid number"),
+        ("data.candidates", 1, "data.candidates: 1: input should be greater than or equal to 2"),
+        ("data.splits.train", 0.9, "data.splits: train, val and test add up to 1.3, not to 1"),
+        ("backbones.resnet18.library", "tim", "backbones.resnet18.library: no 'tim'; did you mean 'timm'?"),
+        ("backbones.resnet18.sise", 3, "backbones.resnet18.sise: no such key; did you mean 'size'?"),
+        ("features.backbones", ["resnet"], "features.backbones: no backbone 'resnet' in backbones; did you mean"),
+        ("head.features", "resnet18", "head.features: no feature set 'resnet18'; add it to features.backbones"),
+        ("seed", -1, "seed: -1: input should be greater than or equal to 0"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line(raw, key, value, message):
+    with pytest.raises(ParamError) as error:
+        parse_params(change(raw, key, value))
+    assert str(error.value).startswith(f"params.yaml: {message}")
+    assert "\n" not in str(error.value)
+
+
+def test_scientific_notation_is_a_number(tmp_path):
+    text = (TOP / "params.yaml").read_text().replace("lr: 0.001", "lr: 1e-3")
+    (tmp_path / "params.yaml").write_text(text)
+    assert load_params(tmp_path / "params.yaml").head.lr == 0.001
+
+
+def test_no_file_and_no_yaml(tmp_path):
+    with pytest.raises(ParamError, match=r"params\.yaml: not here; run from the project's top folder"):
+        load_params(tmp_path / "params.yaml")
+    (tmp_path / "params.yaml").write_text("head: [1,\n")
+    with pytest.raises(ParamError, match=r"params\.yaml: not valid YAML") as error:
+        load_params(tmp_path / "params.yaml")
+    assert "\n" not in str(error.value)
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess:
+    environment = {"PYTHONPATH": str(TOP), "PATH": ""}
+    return subprocess.run(
+        [sys.executable, "-m", "pipeline", *words], cwd=folder, capture_output=True, text=True, env=environment
+    )
+
+
+def test_a_mistake_is_one_line_on_stderr_and_exit_code_2(tmp_path):
+    done = run(tmp_path, "train")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: params.yaml: not here; run from the project's top folder\n"
+
+
+def test_a_wrong_verb_is_told_and_exits_with_2(tmp_path):
+    done = run(tmp_path, "trian")
+    assert done.returncode == 2 and "No such command 'trian'" in done.stderr
+
+
+def test_help_names_every_stage_and_a_stage_without_its_input_says_what_to_run(tmp_path):
+    text = run(tmp_path, "--help").stdout
+    assert all(verb in text for verb in ("prepare", "extract", "train", "evaluate"))
+    (tmp_path / "params.yaml").write_bytes((TOP / "params.yaml").read_bytes())
+    done = run(tmp_path, "train")
+    assert done.returncode == 2 and "rows.parquet" in done.stderr and "dvc repro prepare" in done.stderr
+
+
+def test_params_are_checked_before_any_heavy_import(tmp_path):
+    code = (
+        "import sys, pipeline.cli, pipeline.params as p; p.load_params(p.Path(sys.argv[1]));"
+        "print([m for m in ('torch', 'open_clip', 'timm', 'torchvision') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(TOP / "params.yaml")], cwd=TOP, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
