@@ -90,7 +90,7 @@ def _build(entry: Backbone, path: Path | None, where: str, device: str = "cpu") 
                 entry.model,
                 pretrained=str(path) if path else None,
                 device=device,
-                force_image_size=entry.size,
+                force_image_size=entry.pixels,
                 pretrained_text=False,
                 require_pretrained=path is not None,
             )

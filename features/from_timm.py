@@ -76,7 +76,7 @@ def load(entry: Backbone, where: str) -> Network:
         network = Maps(network, entry.grid, where).eval()
     return Network(
         module=network,
-        preprocess=_preprocess(config, entry.size),
+        preprocess=_preprocess(config, entry.pixels),
         weights_sha256=digest,
         convolutional=any(isinstance(m, nn.BatchNorm2d) for m in network.modules()),
     )

@@ -44,7 +44,7 @@ def load(entry: Backbone, where: str) -> Network:
         network = nn.Sequential(*before_pooling, Grid(entry.grid)).eval()
     return Network(
         module=network,
-        preprocess=_preprocess(tag, entry.size),
+        preprocess=_preprocess(tag, entry.pixels),
         weights_sha256=digest,
         convolutional=True,
     )

@@ -12,7 +12,8 @@ class Backbone(BaseModel):
     library: Literal["timm", "torchvision", "open_clip"]
     model: str
     weights: str  # a published tag, `package:<name>`, a path to a checkpoint, or `random`
-    size: int | None = Field(None, ge=16, le=1024)  # pixels, of the whole shorter side; none: as published
+    # Not "size": DVC leaves keys of that name out of its run-cache key, and would bring back stale features.
+    pixels: int | None = Field(None, ge=16, le=1024)  # of the whole shorter side; none: as published
     output: Literal["global", "grid"] = "global"  # grid: the map before pooling, pooled to grid x grid cells
     grid: int = Field(2, ge=1, le=8)
     flip: bool = False  # one more view: mirrored

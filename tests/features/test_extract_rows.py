@@ -26,7 +26,7 @@ from features.store import RowWriter
 from pictures import encode, write_images
 
 CPU = torch.device("cpu")
-ENTRY = Backbone(library="torchvision", model="resnet18", weights="random", size=32)
+ENTRY = Backbone(library="torchvision", model="resnet18", weights="random", pixels=32)
 
 
 def on_cpu(batch: int = 4, workers: int = 0, dtype: torch.dtype = torch.float32, lanes: int = 1, **more) -> Compute:

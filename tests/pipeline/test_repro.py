@@ -12,7 +12,7 @@ SMALL = {
     "data__limit": 240,
     "data__candidates": 10,
     "features__backbones": ["resnet18_random"],
-    "backbones__resnet18_random__size": 32,
+    "backbones__resnet18_random__pixels": 32,
     "head__features": "resnet18_random",
     "head__epochs": 2,
     "head__seeds": 2,
@@ -62,13 +62,13 @@ def test_same_params_same_metrics(project):
 @pytest.mark.slow
 def test_editing_a_loss_keeps_features_and_a_backbones_entry_concerns_it_alone(tmp_path):
     two = {"features__backbones": ["resnet18_random", "resnet18"]}
-    small = {"backbones__resnet18__weights": "random", "backbones__resnet18__size": 32}
+    small = {"backbones__resnet18__weights": "random", "backbones__resnet18__pixels": 32}
     folder = copy_project(tmp_path / "p", **SMALL | two | small)
     call(folder, "dvc", "repro")
     with (folder / "heads/losses.py").open("a") as file:
         file.write("\n# an edit\n")
     assert stages_run(call(folder, "dvc", "repro")) == ["train"]  # the same head comes out, so nothing to evaluate
-    set_params(folder, backbones__resnet18__size=40)
+    set_params(folder, backbones__resnet18__pixels=40)
     assert stages_run(call(folder, "dvc", "repro")) == ["extract@resnet18"]
 
 
