@@ -36,6 +36,7 @@ class FeatureSettings(BaseModel):
     batch: int | None = Field(None, ge=1)  # none: what suits the device
     workers: int | None = Field(None, ge=0, le=256)  # processes that decode; none: one a core
     compile: bool = False  # torch.compile: pays from about 100,000 images on
+    engine: Literal["local", "ray"] = "local"  # ray: every machine of a Ray cluster
 
 
 class Fusion(BaseModel):

@@ -132,7 +132,7 @@ def report() -> None:
 @bench.command("extract")
 def bench_extract(
     names: Annotated[list[str] | None, typer.Argument(help="networks; none: all four")] = None,
-    images: int = typer.Option(1024, min=128),
+    seconds: float = typer.Option(20, min=1, help="of forward passes; the whole takes about four times that"),
     repeats: int = typer.Option(3, min=1),
 ) -> None:
     """Extraction: decode, preprocess, forward, the whole path, and the usual loop, for each network."""
@@ -145,7 +145,7 @@ def bench_extract(
     for name in names or ():
         if name not in NETWORKS:
             raise ParamError(f"no network '{name}' to measure; {nearest(name, NETWORKS)}")
-    run(params, names=names or list(NETWORKS), images=images, repeats=repeats)
+    run(params, names=names or list(NETWORKS), seconds=seconds, repeats=repeats)
 
 
 @bench.command()

@@ -1,8 +1,10 @@
 """`python -m pipeline extract NAME`: images.parquet -> features/NAME/."""
 
 import time
+from functools import partial
 
 from data.rows import read_rows
+from features.engine_ray import extract_shards_with_ray
 from features.extract import extract_shards
 from features.shards import cache_root, digests, feature_shape, fill, missing_rows, shard_folder
 from features.store import new_features
@@ -22,18 +24,13 @@ def run(params: Params, name: str) -> None:
     keys = digests(images.sha256)
     missing = missing_rows(shards, keys)
     start = time.perf_counter()
+    if params.features.engine == "ray":
+        run_engine = partial(extract_shards_with_ray, name=name, entry=params.backbones[name])
+    else:
+        run_engine = partial(extract_shards, network=ready.network)
     if len(missing):
         with progress(len(missing), f"extract {name}") as advance:
-            extract_shards(
-                source,
-                images.id,
-                keys,
-                missing,
-                ready.network,
-                compute=ready.compute,
-                folder=shards,
-                progress=advance,
-            )
+            run_engine(source, images.id, keys, missing, compute=ready.compute, folder=shards, progress=advance)
     seconds = time.perf_counter() - start
     views, width = feature_shape(shards)
     shape = (len(keys), width) if views == 1 else (len(keys), views, width)

@@ -36,16 +36,15 @@ NETWORKS = {
 }
 
 
-def run(params: Params, *, names: list[str], images: int, repeats: int) -> None:
-    """Time `names` on `images` images of the data set (some twice if it has fewer); best of `repeats`."""
+def run(params: Params, *, names: list[str], seconds: float, repeats: int) -> None:
+    """Time `names` on as many images of the data set as the network runs in `seconds`; best of `repeats`."""
     source = dataset_folder(params) / "images.parquet"
     ids = read_rows(source).id
-    rows = np.sort(np.arange(images) % len(ids))
     table = []
     for name in names:
         bench = params.model_copy(update={"backbones": NETWORKS})
         ready = make_ready(bench, name)
-        table.append({"backbone": name, **_measure(source, ids, rows, ready.network, ready.compute, repeats)})
+        table.append({"backbone": name, **_measure(source, ids, ready.network, ready.compute, seconds, repeats)})
         row = table[-1]
         print(
             f"{name} {row['pixels']} px: forward {row['forward']}, whole {row['whole']} ({row['whole_of_forward']}x), "
@@ -62,9 +61,13 @@ def run(params: Params, *, names: list[str], images: int, repeats: int) -> None:
 
 
 def _measure(
-    source: Path, ids: np.ndarray, rows: np.ndarray, network: Network, compute: Compute, repeats: int
+    source: Path, ids: np.ndarray, network: Network, compute: Compute, seconds: float, repeats: int
 ) -> dict[str, object]:
     """Images a second of every part; forward, whole and reference in turn, so that a busy machine slows all alike."""
+    _rate(run_lanes(network, compute, _synthetic(network, compute, 8 * compute.batch)))  # warm
+    guess = _rate(run_lanes(network, compute, _synthetic(network, compute, 8 * compute.batch)))
+    count = max(8, round(guess * seconds / compute.batch)) * compute.batch
+    rows = np.sort(np.arange(count) % len(ids))
     blobs = read_images(source, rows[:256])
     forward, whole, reference = [], [], []
     for _ in range(repeats):
@@ -96,7 +99,7 @@ def _synthetic(network: Network, compute: Compute, images: int) -> Iterator[Tens
     side = network.preprocess.size
     squares = torch.randint(0, 256, (compute.batch, 1, 3, side, side), dtype=torch.uint8)
     squares = squares if compute.on_cpu else squares.pin_memory()
-    for _ in range(max(2, images // compute.batch)):
+    for _ in range(images // compute.batch):
         yield squares
 
 
@@ -137,12 +140,9 @@ def _keep(blocks: Iterable[tuple[np.ndarray, np.ndarray]], kept: list[np.ndarray
 
 
 def _rate(batches: Iterable) -> float:
-    """Items a second from the first batch on: what starts up once (processes, kernels) is not counted."""
-    batches = iter(batches)
-    next(batches)
-    start, count = time.perf_counter(), 0
-    for batch in batches:
-        count += len(batch)
+    """Items a second, with all that a run starts up: processes, lanes."""
+    start = time.perf_counter()
+    count = sum(len(batch) for batch in batches)
     return count / (time.perf_counter() - start)
 
 

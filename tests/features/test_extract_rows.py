@@ -152,7 +152,9 @@ def into_array(source, folder, network, compute, tmp_path) -> np.ndarray:
     images = read_rows(source)
     keys = digests(images.sha256)
     missing = missing_rows(folder, keys)
-    extract_shards(source, images.id, keys, missing, network, compute=compute, folder=folder, progress=lambda n: None)
+    extract_shards(
+        source, images.id, keys, missing, network=network, compute=compute, folder=folder, progress=lambda n: None
+    )
     views, width = feature_shape(folder)
     writer = RowWriter(tmp_path / "out.npy", (len(keys), views, width))
     fill(folder, keys, writer)
