@@ -1,11 +1,11 @@
 """Raw pixels in memory (MNIST's, CIFAR's) as a source of PNG images."""
 
+import struct
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from data.source import Item, Source
 
@@ -30,7 +30,19 @@ def array_source(
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:
-    """(H, W) or (H, W, 3) as PNG. Level 1 is half the time of the default, for files a tenth larger."""
-    file = BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.getvalue()
+    """(H, W) or (H, W, 3) as PNG, each line as its difference to the line above.
+
+    Pillow's writer takes five times as long on pictures this small, and 70,000 of them are written twice.
+    """
+    height, width = pixels.shape[:2]
+    lines = pixels.reshape(height, -1)
+    filtered = np.empty((height, 1 + lines.shape[1]), dtype=np.uint8)
+    filtered[:, 0] = 2  # "up"
+    filtered[0, 1:] = lines[0]
+    np.subtract(lines[1:], lines[:-1], out=filtered[1:, 1:])  # modulo 256
+    header = struct.pack(">2I5B", width, height, 8, 2 if pixels.ndim == 3 else 0, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(filtered, 1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        for kind, content in chunks
+    )

@@ -18,6 +18,7 @@ from PIL import Image
 from data.catalogue import CATALOGUE, Place
 from data.decode import decode
 from data.errors import DataError
+from data.sources.arrays import png as png_of
 from data.sources.cifar import _load
 from data.sources.idx import read_idx
 from pictures import png
@@ -59,6 +60,16 @@ def test_idx(mnist, name):
     back = pictures_of(source)
     np.testing.assert_array_equal(np.stack(back)[..., 0], PIXELS)
     assert list(source.read([39, 0])) == [*source.read([39]), *source.read([0])]
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (32, 32, 3), (1, 9), (9, 1), (5, 7, 3)])
+def test_png_is_what_pillow_reads(shape):
+    for pixels in (RNG.integers(0, 256, shape, dtype=np.uint8), np.zeros(shape, np.uint8)):
+        image = Image.open(BytesIO(png_of(pixels)))
+        image.verify()
+        np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(png_of(pixels)))), pixels)
+        turned = pixels.swapaxes(0, 1)  # not contiguous
+        np.testing.assert_array_equal(np.asarray(Image.open(BytesIO(png_of(turned)))), turned)
 
 
 @pytest.mark.parametrize(
