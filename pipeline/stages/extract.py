@@ -21,7 +21,8 @@ def run(params: Params, name: str) -> None:
     ready = make_ready(params, name)
     device = ready.compute.devices[0].type
     shards = shard_folder(cache_root(), {**ready.made_by, "device": device})
-    keys = digests(images.sha256)
+    ids, keys, images_hash = images.id, digests(images.sha256), images.images_hash
+    del images  # strings of every row: what a million images would notice
     missing = missing_rows(shards, keys)
     start = time.perf_counter()
     if params.features.engine == "ray":
@@ -30,12 +31,12 @@ def run(params: Params, name: str) -> None:
         run_engine = partial(extract_shards, network=ready.network)
     if len(missing):
         with progress(len(missing), f"extract {name}") as advance:
-            run_engine(source, images.id, keys, missing, compute=ready.compute, folder=shards, progress=advance)
+            run_engine(source, ids, keys, missing, compute=ready.compute, folder=shards, progress=advance)
     seconds = time.perf_counter() - start
     views, width = feature_shape(shards)
     shape = (len(keys), width) if views == 1 else (len(keys), views, width)
     folder = features_folder(params, name)
-    with new_features(folder, shape, images_hash=images.images_hash, made_by=ready.made_by) as writer:
+    with new_features(folder, shape, images_hash=images_hash, made_by=ready.made_by) as writer:
         fill(shards, keys, writer)
     count = len(ready.compute.devices)
     speed = f"{len(missing) / seconds:.0f} images/s on {count} {device}" if len(missing) else "all of them known"
