@@ -7,7 +7,7 @@ import torch
 from numpy.typing import ArrayLike
 
 from heads.errors import HeadError
-from heads.scores.ranking import BLOCK
+from heads.scores.ranking import BLOCK, NOT_FINITE
 from heads.similarity import Similarity
 
 MOST = 1_000_000  # matches, and non-matches, kept: beyond that more of them change no digit that is printed
@@ -40,7 +40,7 @@ def similarities_of(similarity: Similarity, left: ArrayLike, right: ArrayLike) -
     else:
         scores = similarity.pairs(torch.from_numpy(left), torch.from_numpy(right)).cpu().numpy()
     if not np.isfinite(scores).all():
-        raise HeadError("a similarity is not finite (NaN or infinite): the head's output or the features are broken")
+        raise HeadError(NOT_FINITE)
     return scores.astype(np.float32)
 
 

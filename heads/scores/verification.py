@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from heads.errors import HeadError
+from heads.scores.ranking import NOT_FINITE
 
 
 @dataclass(frozen=True)
@@ -93,5 +94,5 @@ def _checked(matches: ArrayLike, others: ArrayLike) -> tuple[np.ndarray, np.ndar
     if not len(matches) or not len(others):
         raise HeadError(f"verification needs matches and non-matches, there are {len(matches)} and {len(others)}")
     if not (np.isfinite(matches).all() and np.isfinite(others).all()):
-        raise HeadError("a similarity is not finite (NaN or infinite): the head's output or the features are broken")
+        raise HeadError(NOT_FINITE)
     return matches, others

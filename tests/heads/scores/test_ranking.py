@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from heads.errors import HeadError
+from heads.scores import ranking
 from heads.scores.ranking import rank_queries
 from heads.similarity import Similarity, embedding_similarity
 
@@ -38,8 +39,9 @@ def as_dict(ranks):
 
 @pytest.mark.parametrize("groups", [2, 5, 12, 30], ids=lambda g: f"{g}-groups")
 @pytest.mark.parametrize("levels", [1, 3, 1000], ids=lambda n: f"{n}-levels")
-@pytest.mark.parametrize("block", [1, 100, 2**20])
-def test_ranks_equal_a_loop(groups, levels, block):
+@pytest.mark.parametrize(("block", "tile"), [(1, 7), (100, 8192), (2**20, 1)])
+def test_ranks_equal_a_loop(groups, levels, block, tile, monkeypatch):
+    monkeypatch.setattr(ranking, "TILE", tile)
     rng = np.random.default_rng(groups * levels)
     codes = rng.integers(groups, size=40)
     scores = rng.integers(levels, size=(40, 40)) / 8 - 1
@@ -116,9 +118,14 @@ def test_nothing_to_rank(codes, queries, gallery, message):
     assert str(error.value) == message
 
 
+@pytest.mark.parametrize("size", [2, 6], ids=["counted", "sorted"])
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
-def test_a_broken_similarity_is_an_error(broken):
-    scores = np.zeros((4, 4))
-    scores[1, 2] = broken
-    with pytest.raises(HeadError, match="not finite"):
-        rank_queries(table(scores), [0, 0, 1, 1], queries=range(4), gallery=range(4))
+@pytest.mark.parametrize("place", [(1, 0), (1, -1)], ids=["match", "non-match"])
+def test_a_broken_similarity_is_an_error(broken, size, place):
+    scores = np.zeros((2 * size, 2 * size))
+    scores[place] = broken
+    with pytest.raises(HeadError) as error:
+        rank_queries(table(scores), np.repeat([0, 1], size), queries=range(2 * size), gallery=range(2 * size))
+    assert str(error.value) == (
+        "a similarity is not finite (NaN or infinite): the head's output or the features are broken"
+    )
