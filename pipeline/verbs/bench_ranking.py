@@ -55,7 +55,8 @@ def run(*, queries: int, gallery: int, width: int, repeats: int) -> None:
         writer.writerow(row)
     print(
         f"{queries:,} queries x {gallery:,} rows of width {width}: product {row['product_s']} s, ranks "
-        f"{row['ranking_s']} s ({row['ratio']}x; {row['cpu_ratio']}x in processor time), {row['memory_mb']} MB beyond the features -> {OUT}"
+        f"{row['ranking_s']} s ({row['ratio']}x; {row['cpu_ratio']}x in processor time), "
+        f"{row['memory_mb']} MB beyond the features -> {OUT}"
     )
 
 
