@@ -13,7 +13,7 @@ from heads.similarity import Similarity
 MOST = 1_000_000  # matches, and non-matches, kept: beyond that more of them change no digit that is printed
 
 
-CHEAPER = 32  # a product of all rows beats gathering pairs up to this many times as many similarities
+CHEAPER = 64  # a product of all rows beats gathering pairs up to this many times as many similarities
 
 
 @dataclass(frozen=True)
