@@ -112,28 +112,7 @@ class PseudoClassHead(Head):
         return softmax(self.branch(x), dim=-1)
 
 
-def build_head(settings: HeadSettings, width: int, draws: Generators, *, train: Tensor | None = None) -> Head:
-    """The head of `settings.model` for inputs of `width`, one seed for every generator.
-
-    `train` (N, D), the transformed training rows, sets where linear paths start; without it (a head about to be
-    loaded) they start at zero.
-    """
-    out = settings.dim or width
-    match settings.model:
-        case "identity":
-            return Head(settings.distance)
-        case "linear":
-            return LinearHead(_start(width, out, train), settings.distance, draws)
-        case "mlp":
-            return MlpHead(_start(width, out, train), settings, draws)
-        case "residual":
-            return ResidualHead(width, settings, draws)
-        case "pseudo_class":
-            return PseudoClassHead(width, out, settings, draws)
-    raise ValueError(settings.model)
-
-
-def _start(width: int, out: int, train: Tensor | None) -> Tensor:
+def linear_start(width: int, out: int, train: Tensor | None) -> Tensor:
     """(D, out): the identity where the width stays, else the main directions (and zero columns past D)."""
     if out == width:
         return torch.eye(width)

@@ -54,11 +54,11 @@ def epoch_score(
 def val_thresholds(
     head: Head, inputs: Tensor, settings: HeadSettings, *, a: Ints, b: Ints, same: NDArray
 ) -> list[float]:
-    """The calibrated threshold of each seed on val pairs: row numbers a (P,), b (P,), and same (P,) bool."""
+    """The threshold of each seed (or of their ensemble) on val pairs: rows a (P,), b (P,); same (P,) bool."""
     chosen, places = np.unique(np.r_[a, b], return_inverse=True)
     left, right = (torch.from_numpy(part) for part in np.split(places, 2))
     encoded = encode_rows(head, inputs[torch.from_numpy(chosen).to(inputs.device)], seeds=settings.seeds)
     return [
         calibrate_threshold(similarity.pairs(left, right).cpu().numpy(), same)
-        for similarity in similarities(head, encoded)
+        for similarity in similarities(head, encoded, ensemble=settings.ensemble)
     ]

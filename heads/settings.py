@@ -27,6 +27,7 @@ class HeadSettings(BaseModel):
     model: Model = "linear"
     hidden: tuple[Dimension, ...] = ()
     dim: Dimension | None = None  # width of the embedding; null: that of the input
+    classifier: tuple[Dimension, ...] = ()  # pair_bc, pair_mlp: hidden widths of the classifier of the pair
     norm: Literal["none", "layer"] = "none"
     dropout: float = Field(0.0, ge=0, lt=1)
 
@@ -46,6 +47,7 @@ class HeadSettings(BaseModel):
     patience: int = Field(10, ge=1)  # epochs without a better val score before a seed stops
     select: Literal["top1", "top2", "top5"] = "top2"  # the val score that picks the epoch
     seeds: int = Field(3, ge=1, le=64)  # this many heads, from seed, seed + 1, ...
+    ensemble: bool = False  # score the mean of their similarities as one
 
     @property
     def loss_margin(self) -> float:

@@ -10,9 +10,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from heads.build import build_head
 from heads.errors import HeadError
 from heads.layers import generators
-from heads.models import Head, build_head
+from heads.models import Head
+from heads.pair_models import seed_of
 from heads.settings import HeadSettings
 from heads.similarity import Similarity, embedding_similarity
 from heads.transforms import Transform
@@ -28,7 +30,9 @@ class TrainedHead:
     width: int  # D, of the features
     transform: Transform
     head: Head
-    thresholds: list[float]  # (S,) the similarity from which a pair counts as alike, chosen on val
+    thresholds: list[
+        float
+    ]  # (S,), or (1,) of an ensemble: from this similarity on a pair counts as alike; chosen on val
     best_epochs: list[int]  # (S,)
     features_sha256: str
     images_hash: str
@@ -48,8 +52,8 @@ class TrainedHead:
         return encode_rows(self.head, self.transform(features.float()), seeds=self.settings.seeds)
 
     def similarities(self, features: Tensor) -> list[Similarity]:
-        """One similarity a seed, over the rows of `features` (N, D)."""
-        return similarities(self.head, self.embeddings(features))
+        """One similarity a seed, over the rows of `features` (N, D); one in all for an ensemble."""
+        return similarities(self.head, self.embeddings(features), ensemble=self.settings.ensemble)
 
 
 @torch.inference_mode()
@@ -59,11 +63,37 @@ def encode_rows(head: Head, inputs: Tensor, *, seeds: int) -> Tensor:
     return torch.cat(parts, 1)
 
 
-def similarities(head: Head, encoded: Tensor) -> list[Similarity]:
-    """One similarity a seed, from what `encode_rows` gave (S, N, E)."""
-    # A distance and its square rank alike; scores and thresholds speak of the distance itself.
-    distance = "cosine" if head.distance == "cosine" else "euclidean"
-    return [embedding_similarity(seed, distance) for seed in encoded]
+def similarities(head: Head, encoded: Tensor, *, ensemble: bool = False) -> list[Similarity]:
+    """One similarity a seed, from what `encode_rows` gave (S, N, E); their mean alone for an ensemble."""
+    if ensemble:
+        return [mean_similarity(similarities(head, encoded))]
+    if head.embeds:
+        # A distance and its square rank alike; scores and thresholds speak of the distance itself.
+        distance = "cosine" if head.distance == "cosine" else "euclidean"
+        return [embedding_similarity(seed, distance) for seed in encoded]
+    return [_pair_similarity(seed_of(head, s), encoded[s : s + 1]) for s in range(len(encoded))]
+
+
+def _pair_similarity(head: Head, encoded: Tensor) -> Similarity:
+    """The logits of one seed's classifier of pairs, encoded (1, N, E)."""
+
+    @torch.inference_mode()
+    def block(q: Tensor, g: Tensor) -> Tensor:
+        return head.block(encoded[:, q], encoded[:, g])[0]
+
+    @torch.inference_mode()
+    def pairs(a: Tensor, b: Tensor) -> Tensor:
+        return head.rowwise(encoded[:, a], encoded[:, b].unsqueeze(2))[0, :, 0]
+
+    return Similarity(block=block, pairs=pairs)
+
+
+def mean_similarity(several: list[Similarity]) -> Similarity:
+    """The ensemble: the mean of what several heads say of a pair."""
+    return Similarity(
+        block=lambda q, g: torch.stack([one.block(q, g) for one in several]).mean(0),
+        pairs=lambda a, b: torch.stack([one.pairs(a, b) for one in several]).mean(0),
+    )
 
 
 def dump_head(trained: TrainedHead) -> dict[str, bytes]:

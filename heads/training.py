@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from heads.batches import Pool, epoch_batches, random_negatives
+from heads.build import build_head
 from heads.errors import HeadError
 from heads.layers import generators
 from heads.lists import Lists, explicit_lists, in_batch_lists
 from heads.losses import LOSSES
 from heads.mining import mine
-from heads.models import Head, build_head
+from heads.models import Head
 from heads.settings import HeadSettings
 
 Validate = Callable[[Head], list[float]]  # a score for each seed, higher is better

@@ -2,8 +2,9 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
+from heads.build import build_head
 from heads.layers import generators
-from heads.models import Head, build_head
+from heads.models import Head
 from heads.settings import HeadSettings
 
 WIDTH = 12

@@ -3,9 +3,9 @@ import json
 import pytest
 import torch
 
+from heads.build import build_head
 from heads.errors import HeadError
 from heads.layers import generators
-from heads.models import build_head
 from heads.settings import HeadSettings
 from heads.store import TrainedHead, dump_head, load_head
 from heads.transforms import fit_transform

@@ -1,0 +1,33 @@
+"""The head that `head.model` names."""
+
+from torch import Tensor
+
+from heads.layers import Generators
+from heads.models import Head, LinearHead, MlpHead, PseudoClassHead, ResidualHead, linear_start
+from heads.pair_models import DistanceLogitHead, PairHead
+from heads.settings import HeadSettings
+
+
+def build_head(settings: HeadSettings, width: int, draws: Generators, *, train: Tensor | None = None) -> Head:
+    """The head of `settings.model` for inputs of `width`, one seed for every generator.
+
+    `train` (N, D), the transformed training rows, sets where linear paths start; without it (a head about to be
+    loaded) they start at zero.
+    """
+    out = settings.dim or width
+    match settings.model:
+        case "identity":
+            return Head(settings.distance)
+        case "linear":
+            return LinearHead(linear_start(width, out, train), settings.distance, draws)
+        case "mlp":
+            return MlpHead(linear_start(width, out, train), settings, draws)
+        case "residual":
+            return ResidualHead(width, settings, draws)
+        case "pseudo_class":
+            return PseudoClassHead(width, out, settings, draws)
+        case "pair_bc" | "pair_mlp":
+            return PairHead(width, settings, draws, last_relu=settings.model == "pair_bc")
+        case "distance_logit":
+            return DistanceLogitHead(width, settings, draws)
+    raise ValueError(settings.model)
