@@ -1,7 +1,13 @@
-"""Which of a batch's negatives an anchor learns from. The plain-loop oracles are in tests/heads/test_mining.py."""
+"""Which negatives an anchor learns from: of its batch, or of the whole training set."""
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from heads.batches import Pool, random_negatives
+from heads.models import Head
+
+ANCHORS_AT_ONCE = 1024
 
 
 def mine(kind: str, positive: Tensor, negative: Tensor, valid: Tensor) -> Tensor:
@@ -22,3 +28,47 @@ def mine(kind: str, positive: Tensor, negative: Tensor, valid: Tensor) -> Tensor
         negative = torch.where(easier.any(2, keepdim=True), negative, -negative)
     best = torch.where(candidates, negative, -torch.inf).argmax(2, keepdim=True)
     return torch.zeros_like(valid).scatter(2, best, True) & valid
+
+
+@torch.no_grad()
+def mine_offline(
+    head: Head,
+    encoded: Tensor,
+    pool: Pool,
+    count: int,
+    *,
+    relative_margin: float | None,
+    max_score: float | None,
+    draws: list[np.random.Generator],
+) -> np.ndarray:
+    """The `count` most alike negatives of every pool row, over the whole pool: positions (S, n, count).
+
+    encoded (S, n, E). Guards against false negatives, as sentence-transformers' `mine_hard_negatives` has them: a row
+    more alike than `max_score` is passed over, and so is one more alike than (1 - relative_margin) times the mean
+    positive of the anchor. Where fewer than `count` are left, random negatives fill up.
+    """
+    codes = torch.as_tensor(pool.codes, device=encoded.device)
+    answers = torch.ones_like(codes, dtype=torch.bool)
+    if pool.sides is not None:
+        answers = torch.as_tensor(pool.sides == 1, device=encoded.device)
+    chosen = []
+    for start in range(0, len(codes), ANCHORS_AT_ONCE):
+        rows = torch.arange(start, min(start + ANCHORS_AT_ONCE, len(codes)), device=encoded.device)
+        scores = head.block(encoded[:, rows], encoded)  # (S, A, n)
+        same = codes[rows, None] == codes
+        positive = same & answers & (rows[:, None] != torch.arange(len(codes), device=encoded.device))
+        allowed = (~same & answers).expand_as(scores)
+        if max_score is not None:
+            allowed = allowed & (scores <= max_score)
+        if relative_margin is not None:
+            mean = torch.where(positive, scores, 0.0).sum(2) / positive.sum(1).clamp(min=1)
+            allowed = allowed & (scores <= (1 - relative_margin) * mean.unsqueeze(2))
+        best, place = torch.where(allowed, scores, -torch.inf).topk(min(count, len(codes)), dim=2)
+        chosen.append(torch.where(best > -torch.inf, place, -1).cpu().numpy())
+    found = np.concatenate(chosen, axis=1)
+    found = np.pad(found, ((0, 0), (0, 0), (0, count - found.shape[2])), constant_values=-1)
+    anchors = np.arange(len(codes))
+    for seed, draw in enumerate(draws):
+        spare = random_negatives(pool, anchors, count, draw)
+        found[seed] = np.where(found[seed] < 0, spare, found[seed])
+    return found

@@ -15,6 +15,7 @@ from heads.threshold import calibrate_threshold
 from heads.training import Validate
 
 Ints = NDArray[np.int64]
+CONSTANT = 1e-6  # similarities that differ by less differ by rounding
 
 
 def epoch_score(
@@ -54,11 +55,21 @@ def epoch_score(
 def val_thresholds(
     head: Head, inputs: Tensor, settings: HeadSettings, *, a: Ints, b: Ints, same: NDArray
 ) -> list[float]:
-    """The threshold of each seed (or of their ensemble) on val pairs: rows a (P,), b (P,); same (P,) bool."""
+    """The threshold of each seed (or of their ensemble) on val pairs: rows a (P,), b (P,); same (P,) bool.
+
+    Raises:
+        HeadError: the similarity is the same for all pairs.
+    """
     chosen, places = np.unique(np.r_[a, b], return_inverse=True)
     left, right = (torch.from_numpy(part) for part in np.split(places, 2))
     encoded = encode_rows(head, inputs[torch.from_numpy(chosen).to(inputs.device)], seeds=settings.seeds)
-    return [
-        calibrate_threshold(similarity.pairs(left, right).cpu().numpy(), same)
-        for similarity in similarities(head, encoded, ensemble=settings.ensemble)
-    ]
+    thresholds = []
+    for similarity in similarities(head, encoded, ensemble=settings.ensemble):
+        scores = similarity.pairs(left, right).cpu().numpy()
+        if np.ptp(scores) < CONSTANT:
+            raise HeadError(
+                "all val pairs have the same similarity: the embedding is constant; lower head.lr, take easier "
+                "negatives, or look at the features (`python -m pipeline verify`)"
+            )
+        thresholds.append(calibrate_threshold(scores, same))
+    return thresholds

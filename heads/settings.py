@@ -13,7 +13,7 @@ MARGINS = {"contrastive": 0.7, "triplet": 0.2}
 
 Model = Literal["identity", "linear", "mlp", "residual", "pseudo_class", "pair_bc", "pair_mlp", "distance_logit"]
 Loss = Literal["contrastive", "triplet"]
-NEGATIVES = ("in_batch", "semihard", "hard", "random:19")  # random: any count
+NEGATIVES = ("in_batch", "semihard", "hard", "random:19", "offline:5")  # random and offline: any count
 Dimension = Annotated[int, Field(ge=1, le=65536)]
 
 
@@ -36,12 +36,16 @@ class HeadSettings(BaseModel):
     distance: Literal["cosine", "euclidean", "squared_euclidean"] = "cosine"
     margin: float | None = Field(None, gt=0)  # null: the loss's own, see MARGINS
     negatives: str = "in_batch"  # one of NEGATIVES
+    relative_margin: float | None = Field(None, ge=0, lt=1)  # offline: no negative above (1 - this) x the positive
+    max_score: float | None = None  # offline: no negative above this similarity
 
     # Training
     batch: int = Field(256, ge=4)  # images a step (with `random:19`: anchors and positives; negatives come on top)
     images_per_group: int = Field(2, ge=2)  # K of P groups x K images
     epochs: int = Field(30, ge=1)
     lr: float = Field(1e-3, gt=0)
+    noise: float = Field(0.0, ge=0)  # length of Gaussian noise on each input, as a share of a unit vector
+    mixup: float = Field(0.0, ge=0)  # alpha of mix-up's Beta distribution; 0: none
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "cosine"] = "cosine"
     patience: int = Field(10, ge=1)  # epochs without a better val score before a seed stops
@@ -59,13 +63,13 @@ class HeadSettings(BaseModel):
 
     @property
     def negatives_count(self) -> int:
-        """N of `random:N`; 0 for the kinds that look inside the batch."""
+        """N of `random:N` and `offline:N`; 0 for the kinds that look inside the batch."""
         return int(re.sub(r"\D", "", self.negatives) or 0)
 
     @field_validator("negatives")
     @classmethod
     def _known_negatives(cls, negatives: str) -> str:
-        if not re.fullmatch(r"in_batch|semihard|hard|random:[1-9]\d{0,3}", negatives):
+        if not re.fullmatch(r"in_batch|semihard|hard|(random|offline):[1-9]\d{0,3}", negatives):
             raise ValueError(f"no '{negatives}'; known: {', '.join(NEGATIVES)}")
         return negatives
 

@@ -2,20 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import nan
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from heads.batches import Pool, epoch_batches, random_negatives
+from heads.batches import Pool
 from heads.build import build_head
+from heads.collapse import Health, alarms, health
 from heads.errors import HeadError
 from heads.layers import generators
-from heads.lists import Lists, explicit_lists, in_batch_lists
 from heads.losses import LOSSES
-from heads.mining import mine
 from heads.models import Head
 from heads.settings import HeadSettings
+from heads.steps import Feed, steps
 
 Validate = Callable[[Head], list[float]]  # a score for each seed, higher is better
 
@@ -27,6 +28,7 @@ class Trained:
     head: Head
     history: list[dict[str, float]]
     best: list[int]
+    alarms: list[str]  # what a person should know: collapse, nothing left to learn
 
 
 def train_heads(
@@ -36,9 +38,12 @@ def train_heads(
     *,
     seed: int,
     validate: Validate,
+    views: Tensor | None = None,
     progress: Callable[[int], None] = lambda epochs: None,
 ) -> Trained:
     """Train `settings.seeds` heads on transformed features `inputs` (N, D) float32, resident on their device.
+
+    `views` (N, V, D), where features hold several, are drawn from at every step; val sees `inputs` alone.
 
     Epoch 0 is the untrained head: one that training does not improve on val is returned as it started. A seed stops
     when `patience` epochs brought nothing better; seeds beside it go on, and change nothing of its result.
@@ -50,26 +55,27 @@ def train_heads(
     orders = [np.random.default_rng(seed + s) for s in range(settings.seeds)]
     head = build_head(settings, inputs.shape[1], draws, train=inputs[pool.rows].cpu()).to(inputs.device)
     scores = validate(head.eval())
-    history = [_record(s, 0, float("nan"), scores[s], settings) for s in range(settings.seeds)]
+    history = [_record(s, 0, nan, scores[s], settings) for s in range(settings.seeds)]
     best_score, best_epoch = list(scores), [0] * settings.seeds
     parameters = [p for p in head.parameters() if p.requires_grad]
     if not parameters:
-        return Trained(head, history, best_epoch)
+        return Trained(head, history, best_epoch, alarms=[])
     best_state = {name: value.clone() for name, value in head.state_dict().items()}
+    views = inputs if views is None else views
+    feed = Feed(views.reshape(len(views), -1, inputs.shape[1])[pool.rows], pool, settings, draws, orders)
     optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
-    pooled = inputs[torch.as_tensor(pool.rows, device=inputs.device)]
 
     for epoch in range(1, settings.epochs + 1):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * _rate(epoch, settings)
-        losses = _epoch(head.train(), pooled, pool, settings, optimizer, orders)
+        losses, life = _epoch(head.train(), feed, optimizer)
         if not torch.isfinite(losses).all():
             raise HeadError(f"the loss became {losses.tolist()} in epoch {epoch}: lower head.lr")
         scores = validate(head.eval())
         for s in range(settings.seeds):
             if epoch - best_epoch[s] > settings.patience:
                 continue  # this seed has stopped: alone, it would not have seen this epoch
-            history.append(_record(s, epoch, losses[s].item(), scores[s], settings))
+            history.append(_record(s, epoch, losses[s].item(), scores[s], settings, life=life))
             if scores[s] > best_score[s]:
                 best_score[s], best_epoch[s] = scores[s], epoch
                 for name, value in head.state_dict().items():
@@ -78,7 +84,9 @@ def train_heads(
         if all(epoch - best >= settings.patience for best in best_epoch):
             break
     head.load_state_dict(best_state)
-    return Trained(head.eval(), sorted(history, key=lambda row: (row["seed"], row["epoch"])), best_epoch)
+    history.sort(key=lambda row: (row["seed"], row["epoch"]))
+    said = alarms(history, loss=settings.loss, margin=settings.loss_margin)
+    return Trained(head.eval(), history, best_epoch, alarms=said)
 
 
 def _rate(epoch: int, settings: HeadSettings) -> float:
@@ -88,55 +96,28 @@ def _rate(epoch: int, settings: HeadSettings) -> float:
     return 0.5 * (1 + np.cos(np.pi * (epoch - 1) / settings.epochs))
 
 
-def _record(seed: int, epoch: int, loss: float, score: float, settings: HeadSettings) -> dict[str, float]:
-    return {"seed": seed, "epoch": epoch, "loss": round(loss, 6), f"val_{settings.select}": round(score, 6)}
+def _record(
+    seed: int, epoch: int, loss: float, score: float, settings: HeadSettings, *, life: Health | None = None
+) -> dict[str, float]:
+    """One line of history.csv; before training there is neither loss nor sign of life."""
+    return {
+        "seed": seed,
+        "epoch": epoch,
+        "loss": round(loss, 6),
+        f"val_{settings.select}": round(score, 6),
+        "spread": round(life.spread[seed], 6) if life else nan,
+        "active": round(life.active[seed], 6) if life else nan,
+    }
 
 
-def _epoch(
-    head: Head,
-    pooled: Tensor,
-    pool: Pool,
-    settings: HeadSettings,
-    optimizer: torch.optim.Optimizer,
-    orders: list[np.random.Generator],
-) -> Tensor:
-    """One pass; the mean loss of each seed (S,)."""
-    loss_of = LOSSES[settings.loss]
-    batches = np.stack(  # (S, steps, M, K) positions into the pool
-        [epoch_batches(pool, batch=settings.batch, images=settings.images_per_group, draw=draw) for draw in orders]
-    )
-    total = torch.zeros(len(orders), device=pooled.device)
-    for step in range(batches.shape[1]):
-        positive, negative, valid = _lists(head, pooled, pool, batches[:, step], settings, orders)
-        valid = mine(settings.negatives_kind, positive.detach(), negative.detach(), valid)
-        loss = loss_of(positive, negative, valid, settings)  # (S,)
+def _epoch(head: Head, feed: Feed, optimizer: torch.optim.Optimizer) -> tuple[Tensor, Health]:
+    """One pass: the mean loss of each seed (S,), and the last step's signs of life."""
+    loss_of = LOSSES[feed.settings.loss]
+    total, count = torch.zeros(len(feed.orders), device=feed.pooled.device), 0
+    for step in steps(head, feed):
+        loss = loss_of(*step.lists, feed.settings)  # (S,)
         optimizer.zero_grad()
         loss.sum().backward()  # a sum over seeds: each seed's parameters see only its own loss
         optimizer.step()
-        total += loss.detach()
-    return total / batches.shape[1]
-
-
-def _lists(
-    head: Head,
-    pooled: Tensor,
-    pool: Pool,
-    blocks: np.ndarray,
-    settings: HeadSettings,
-    orders: list[np.random.Generator],
-) -> Lists:
-    """Encode one step's images, blocks (S, M, K) of positions into the pool, and compare them."""
-    seeds = blocks.shape[0]
-
-    def encode(positions: np.ndarray) -> Tensor:
-        x = pooled[torch.as_tensor(positions.reshape(seeds, -1), device=pooled.device)]
-        return head.encode(x).reshape(*positions.shape, -1)
-
-    if settings.negatives_kind != "random":
-        codes = torch.as_tensor(pool.codes[blocks], device=pooled.device)
-        return in_batch_lists(head, encode(blocks), codes, paired=pool.sides is not None)
-    chosen = np.stack(
-        [random_negatives(pool, blocks[s, :, 0], settings.negatives_count, orders[s]) for s in range(seeds)]
-    )
-    encoded = encode(np.concatenate([blocks[:, :, :2], chosen], axis=2))  # (S, M, 2 + N, E)
-    return explicit_lists(head, encoded[:, :, 0], encoded[:, :, 1], encoded[:, :, 2:])
+        total, count = total + loss.detach(), count + 1
+    return total / count, health(step.lists, feed.settings.loss_margin)

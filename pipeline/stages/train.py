@@ -35,10 +35,11 @@ def run(params: Params) -> None:
     if "val" not in protocol.pairs:
         raise DataError("the protocol has no val pairs to choose a threshold on: enlarge data.splits.val")
     source = features_folder(params, settings.features)
-    features = torch.from_numpy(load_features(source, images_hash=rows.images_hash)).to(device()).float()
+    views = torch.from_numpy(load_features(source, images_hash=rows.images_hash, views=True)).to(device()).float()
     pool = training_pool(rows, settings)
-    transform = fit_transform(settings.transform, features[torch.from_numpy(pool.rows)])
-    inputs = transform(features)
+    transform = fit_transform(settings.transform, views[torch.from_numpy(pool.rows), 0])
+    views = transform(views)  # (N, V, D)
+    inputs = views[:, 0].contiguous()
     queries, gallery = queries_and_gallery(rows, "val")
     if len(queries) > VAL_QUERIES:
         queries = np.sort(np.random.default_rng(params.seed).choice(queries, VAL_QUERIES, replace=False))
@@ -51,11 +52,13 @@ def run(params: Params) -> None:
         candidates=protocol.candidates.candidates.shape[1],
     )
     with progress(settings.epochs, "train", unit="epochs") as advance:
-        trained = train_heads(inputs, pool, settings, seed=params.seed, validate=validate, progress=advance)
+        trained = train_heads(
+            inputs, pool, settings, seed=params.seed, validate=validate, views=views, progress=advance
+        )
     pairs = protocol.pairs["val"]
     head = TrainedHead(
         settings=settings,
-        width=features.shape[1],
+        width=inputs.shape[1],
         transform=transform,
         head=trained.head,
         thresholds=val_thresholds(trained.head, inputs, settings, a=pairs.a, b=pairs.b, same=pairs.same),
@@ -89,6 +92,8 @@ def say(trained: Trained, pool: Pool, settings: HeadSettings, folder: Path) -> N
     """What a person wants to know of a training, in a few lines."""
     if pool.left_out:
         print(f"left out: {pool.left_out} training images of groups with fewer than {settings.images_per_group}")
+    for alarm in trained.alarms:
+        print(f"warning: {alarm}")
     score = f"val_{settings.select}"
     start = [row[score] for row in trained.history if row["epoch"] == 0]
     best = [max(row[score] for row in trained.history if row["seed"] == s) for s in range(settings.seeds)]

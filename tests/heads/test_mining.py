@@ -1,7 +1,10 @@
+import numpy as np
 import pytest
 import torch
 
-from heads.mining import mine
+from heads.batches import Pool
+from heads.mining import mine, mine_offline
+from heads.models import Head
 
 
 def loop_mine(kind, positive, negative, valid):
@@ -35,3 +38,50 @@ def test_equals_loop(kind, seed):
 def test_in_batch_keeps_all():
     valid = torch.rand(1, 3, 4) > 0.5
     assert mine("in_batch", torch.rand(1, 3, 1), torch.rand(1, 3, 4), valid) is valid
+
+
+def loop_offline(similarity, codes, sides, count, relative_margin, max_score):
+    """What each anchor may take, most alike first."""
+    chosen = []
+    for a in range(len(codes)):
+        answers = [n for n in range(len(codes)) if n != a and (sides is None or sides[n] == 1)]
+        positives = [similarity[a, n].item() for n in answers if codes[n] == codes[a]]
+        mean = sum(positives) / len(positives) if positives else 0.0
+        allowed = [
+            n
+            for n in answers
+            if codes[n] != codes[a]
+            and (max_score is None or similarity[a, n] <= max_score)
+            and (relative_margin is None or similarity[a, n] <= (1 - relative_margin) * mean)
+        ]
+        chosen.append(sorted(allowed, key=lambda n: -similarity[a, n].item())[:count])
+    return chosen
+
+
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("relative_margin, max_score", [(None, None), (0.05, None), (None, 0.5), (0.2, 0.4)])
+def test_offline_equals_loop_and_fills_up_with_random_negatives(paired, relative_margin, max_score, monkeypatch):
+    monkeypatch.setattr("heads.mining.ANCHORS_AT_ONCE", 5)
+    codes = np.repeat(np.arange(8), 2)
+    sides = np.tile([0, 1], 8) if paired else None
+    pool = Pool(np.arange(16), codes, sides, 0)
+    encoded = torch.randn(2, 16, 3, generator=torch.Generator().manual_seed(0))
+    draws = [np.random.default_rng(s) for s in range(2)]
+    head = Head("cosine")
+    found = mine_offline(head, encoded, pool, 4, relative_margin=relative_margin, max_score=max_score, draws=draws)
+    assert found.shape == (2, 16, 4)
+    for s in range(2):
+        similarity = head.block(encoded[s : s + 1], encoded[s : s + 1])[0]
+        for a, wanted in enumerate(loop_offline(similarity, codes, sides, 4, relative_margin, max_score)):
+            assert found[s, a, : len(wanted)].tolist() == wanted
+            assert all(codes[n] != codes[a] for n in found[s, a])
+            assert sides is None or (sides[found[s, a]] == 1).all()
+
+
+def test_offline_asks_for_more_than_there_are():
+    pool = Pool(np.arange(4), np.array([0, 0, 1, 1]), None, 0)
+    draws = [np.random.default_rng(0)]
+    found = mine_offline(
+        Head("cosine"), torch.randn(1, 4, 3), pool, 9, relative_margin=None, max_score=None, draws=draws
+    )
+    assert found.shape == (1, 4, 9) and (pool.codes[found[0]] != pool.codes[:, None]).all()

@@ -38,7 +38,7 @@ def train(heads: HeadSettings, *, seed: int = 0, paired: bool = True, validate=N
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "triplet"])
-@pytest.mark.parametrize("negatives", ["in_batch", "random:5", "hard", "semihard"])
+@pytest.mark.parametrize("negatives", ["in_batch", "random:5", "hard", "semihard", "offline:5"])
 @pytest.mark.parametrize("paired", [True, False])
 def test_training_beats_the_start_and_never_ends_below_it(loss, negatives, paired):
     trained = train(settings(loss=loss, negatives=negatives), paired=paired)
@@ -55,10 +55,10 @@ def test_every_model_and_distance_trains(model, distance):
     assert np.isfinite(last) and last < first
 
 
-@pytest.mark.parametrize("negatives", ["in_batch", "random:5"])
+@pytest.mark.parametrize("negatives", ["in_batch", "random:5", "offline:5"])
 @pytest.mark.parametrize("model", ["linear", "residual"])
 def test_a_seed_is_the_same_alone_and_beside_others(model, negatives):
-    changes = {"model": model, "negatives": negatives, "dropout": 0.2, "patience": 2}
+    changes = {"model": model, "negatives": negatives, "dropout": 0.2, "patience": 2, "noise": 0.1, "mixup": 0.2}
     together = train(settings(seeds=3, **changes), seed=5)
     for s in range(3):
         alone = train(settings(seeds=1, **changes), seed=5 + s)
@@ -88,3 +88,16 @@ def test_identity_needs_no_training():
 def test_a_loss_that_blows_up_is_one_line():
     with pytest.raises(HeadError, match=r"the loss became .*: lower head\.lr"):
         train(settings(lr=1e30, distance="squared_euclidean", schedule="constant"))
+
+
+def test_views_are_used_in_training_only():
+    inputs, codes, sides = pairs_world()
+    pool = make_pool(np.arange(TRAIN), codes[:TRAIN], sides[:TRAIN], images=2)
+    heads = settings(epochs=2)
+
+    def run(views):
+        return train_heads(inputs, pool, heads, seed=0, validate=lambda head: [0.0, 0.0], views=views).history
+
+    plain, one = run(None), run(inputs.unsqueeze(1))
+    assert str(plain) == str(one)
+    assert str(plain) != str(run(torch.stack([inputs, inputs.flip(1)], 1)))

@@ -1,0 +1,97 @@
+"""One epoch's steps: which images meet, encoded once each, and each anchor's similarities."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+
+from heads.augment import add_noise, mix_blocks, pick_views
+from heads.batches import Pool, epoch_batches, random_negatives
+from heads.lists import Lists, explicit_lists, in_batch_lists
+from heads.mining import mine, mine_offline
+from heads.models import Head
+from heads.settings import HeadSettings
+
+
+@dataclass(frozen=True)
+class Feed:
+    """What steps are made of. pooled (n, V, D): the pool's rows in V views; one generator a seed of each kind."""
+
+    pooled: Tensor
+    pool: Pool
+    settings: HeadSettings
+    draws: list[Generator]
+    orders: list[np.random.Generator]
+
+
+@dataclass(frozen=True)
+class Step:
+    lists: Lists  # what losses of similarities take
+    encoded: Tensor  # (S, B, E), the batch, for losses of embeddings
+    codes: Tensor  # (S, B), its groups
+
+
+def steps(head: Head, feed: Feed) -> Iterator[Step]:
+    """Every step of an epoch, computed when asked for: each with the weights that the step before left."""
+    settings, pool = feed.settings, feed.pool
+    batches = np.stack(  # (S, steps, M, K) positions into the pool
+        [epoch_batches(pool, batch=settings.batch, images=settings.images_per_group, draw=draw) for draw in feed.orders]
+    )
+    mined = _mined(head, feed) if settings.negatives_kind == "offline" else None
+    for step in range(batches.shape[1]):
+        blocks = batches[:, step]
+        if settings.negatives_kind in ("random", "offline"):
+            yield _explicit(head, feed, blocks[:, :, :2], mined)
+        else:
+            yield _in_batch(head, feed, blocks)
+
+
+def _in_batch(head: Head, feed: Feed, blocks: np.ndarray) -> Step:
+    codes = torch.as_tensor(feed.pool.codes[blocks], device=feed.pooled.device)
+    encoded = _encode(head, feed, blocks)
+    positive, negative, valid = in_batch_lists(head, encoded, codes, paired=feed.pool.sides is not None)
+    valid = mine(feed.settings.negatives_kind, positive.detach(), negative.detach(), valid)
+    return Step((positive, negative, valid), encoded.flatten(1, 2), codes.flatten(1))
+
+
+def _explicit(head: Head, feed: Feed, blocks: np.ndarray, mined: np.ndarray | None) -> Step:
+    """Each block's first image is the anchor, its second the positive; N negatives come on top."""
+    anchors = blocks[:, :, 0]
+    if mined is None:
+        count = feed.settings.negatives_count
+        pairs = zip(anchors, feed.orders, strict=True)
+        chosen = np.stack([random_negatives(feed.pool, anchor, count, draw) for anchor, draw in pairs])
+    else:
+        chosen = np.take_along_axis(mined, anchors[:, :, None], axis=1)
+    positions = np.concatenate([blocks, chosen], axis=2)  # (S, M, 2 + N)
+    encoded = _encode(head, feed, positions)
+    lists = explicit_lists(head, encoded[:, :, 0], encoded[:, :, 1], encoded[:, :, 2:])
+    codes = torch.as_tensor(feed.pool.codes[positions], device=feed.pooled.device)
+    return Step(lists, encoded.flatten(1, 2), codes.flatten(1))
+
+
+def _encode(head: Head, feed: Feed, positions: np.ndarray) -> Tensor:
+    """positions (S, M, L) -> (S, M, L, E), augmented as the settings say."""
+    x = pick_views(feed.pooled, positions, feed.orders)
+    x = mix_blocks(x, feed.settings.mixup, feed.orders)
+    x = add_noise(x, feed.settings.noise, feed.draws)
+    return head.encode(x.flatten(1, 2)).reshape(*positions.shape, -1)
+
+
+def _mined(head: Head, feed: Feed) -> np.ndarray:
+    """(S, n, N) positions, by the weights at the start of the epoch, on plain views."""
+    with torch.no_grad():
+        encoded = head.eval().encode(feed.pooled[:, 0].expand(len(feed.orders), -1, -1))
+    mined = mine_offline(
+        head,
+        encoded,
+        feed.pool,
+        feed.settings.negatives_count,
+        relative_margin=feed.settings.relative_margin,
+        max_score=feed.settings.max_score,
+        draws=feed.orders,
+    )
+    head.train()
+    return mined

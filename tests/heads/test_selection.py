@@ -1,0 +1,39 @@
+import numpy as np
+import pytest
+import torch
+
+from heads.errors import HeadError
+from heads.models import Head
+from heads.selection import epoch_score, val_thresholds
+from heads.settings import HeadSettings
+
+SETTINGS = HeadSettings(features="x", model="identity", seeds=2)
+
+
+def test_scores_every_seed_and_shortens_lists_to_a_small_gallery():
+    inputs = torch.eye(4).repeat_interleave(2, 0)
+    codes = np.repeat(np.arange(4), 2)
+    score = epoch_score(inputs, codes, SETTINGS, queries=np.arange(0, 8, 2), gallery=np.arange(1, 8, 2), candidates=20)
+    assert score(Head("cosine")) == [1.0, 1.0]
+
+
+def test_too_few_groups_to_choose_an_epoch():
+    with pytest.raises(HeadError, match=r"val has 2 groups, too few to choose an epoch by top2: enlarge"):
+        epoch_score(
+            torch.eye(4), np.array([0, 0, 1, 1]), SETTINGS, queries=np.arange(4), gallery=np.arange(4), candidates=20
+        )
+
+
+def test_constant_embedding_fails():
+    a, b, same = np.array([0, 1]), np.array([2, 3]), np.array([True, False])
+    with pytest.raises(HeadError, match="all val pairs have the same similarity: the embedding is constant"):
+        val_thresholds(Head("cosine"), torch.ones(4, 3), SETTINGS, a=a, b=b, same=same)
+
+
+def test_an_ensemble_has_one_threshold():
+    inputs, same = torch.eye(4), np.array([True, False])
+    inputs[2] = inputs[0]
+    a, b = np.array([0, 1]), np.array([2, 3])
+    assert len(val_thresholds(Head("cosine"), inputs, SETTINGS, a=a, b=b, same=same)) == 2
+    together = SETTINGS.model_copy(update={"ensemble": True})
+    assert val_thresholds(Head("cosine"), inputs, together, a=a, b=b, same=same) == [0.5]
