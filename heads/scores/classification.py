@@ -51,15 +51,10 @@ def nearest_vote(
     return torch.cat(said).numpy()
 
 
-def confusion_matrix(truth: ArrayLike, said: ArrayLike, *, groups: int) -> np.ndarray:
-    """(groups, groups) counts, rows the truth, columns the answer."""
+def most_confused(truth: ArrayLike, said: ArrayLike, *, most: int = 10) -> list[Confused]:
+    """The most frequent errors, most frequent first. `truth`, `said`: (Q,) groups; there may be any number of them."""
     truth, said = np.asarray(truth, np.int64), np.asarray(said, np.int64)
-    return np.bincount(truth * groups + said, minlength=groups * groups).reshape(groups, groups)
-
-
-def most_confused(matrix: np.ndarray, *, most: int = 10) -> list[Confused]:
-    """The largest entries off the diagonal, largest first."""
-    errors = matrix * (1 - np.eye(len(matrix), dtype=matrix.dtype))
-    order = np.argsort(-errors, axis=None, kind="stable")[:most]
-    pairs = (np.unravel_index(place, errors.shape) for place in order)
-    return [Confused(int(t), int(s), int(errors[t, s])) for t, s in pairs if errors[t, s]]
+    wrong = truth != said
+    errors, counts = np.unique(np.stack([truth[wrong], said[wrong]], axis=1), axis=0, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:most]
+    return [Confused(int(errors[i, 0]), int(errors[i, 1]), int(counts[i])) for i in order]

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any
@@ -12,13 +13,16 @@ import pyarrow.parquet as pq
 
 from data.rows import Rows
 from heads.scores.card import Card, merge
+from heads.scores.classification import most_confused
 from heads.scores.summary import Line, Scores
 from heads.scores.verification import Roc
 from pipeline.report.parts import clusters
 
 BY_QUERY = ("top1", "top2", "top5", "recall_at_1", "recall_at_5", "recall_at_20", "mrr", "map_at_r", "triplet_accuracy")
 BINS = 40
+BY_GROUP = ("recall_at_1", "map_at_r")
 FEW_CLASSES = 30
+MOST_CONFUSED = 20
 
 
 def table_csv(table: Sequence[Line]) -> bytes:
@@ -88,7 +92,7 @@ def confusion_csv(scores: Scores, rows: Rows) -> bytes:
     """What was and what the first seed said, answer by answer: classes where there are few, else alike or different."""
     card = merge(list(scores.head[0].values()))
     if card.said is not None and len(np.unique(card.truth)) <= FEW_CLASSES:
-        names = dict(zip(rows.codes.tolist(), rows.group, strict=True))
+        names = _names(rows)
         answers = (
             [names[truth], names[said]] for truth, said in zip(card.truth.tolist(), card.said.tolist(), strict=True)
         )
@@ -101,6 +105,47 @@ def confusion_csv(scores: Scores, rows: Rows) -> bytes:
         cells = [(actual, said) for actual in kinds for said in kinds]
         answers = (cell for cell, count in zip(cells, times, strict=True) for _ in range(count))
     return _csv(["actual", "said"], answers)
+
+
+def confused_csv(scores: Scores, rows: Rows) -> bytes:
+    """The most frequent wrong answers of the nearest images where groups are classes: counts are means over seeds."""
+    cards = [merge(list(parts.values())) for parts in scores.head]
+    lines: list[list[Any]] = []
+    if all(card.said is not None for card in cards):
+        names, asked = _names(rows), Counter(cards[0].truth.tolist())
+        truth, said = (np.concatenate([getattr(card, side) for card in cards]) for side in ("truth", "said"))
+        for error in most_confused(truth, said, most=MOST_CONFUSED):
+            count, total = error.count / len(cards), asked[error.truth]
+            lines.append([names[error.truth], names[error.said], _cell(count), total, _cell(count / total)])
+    return _csv(["actual", "said", "count", "queries", "share"], lines)
+
+
+def groups_csv(scores: Scores, rows: Rows) -> bytes:
+    """Every group that was asked for, by the head (mean over seeds) and without; groups in the order of their names."""
+    heads, bare = [merge(list(parts.values())) for parts in scores.head], merge(list(scores.plain.values()))
+    codes = rows.codes[bare.queries]
+    found, place, counts = np.unique(codes, return_inverse=True, return_counts=True)
+    names = _names(rows)
+
+    def means(values: np.ndarray) -> np.ndarray:
+        return np.bincount(place, weights=values) / counts
+
+    columns = [
+        means(np.mean([card.by_query[name] for card in cards], axis=0))
+        for name in BY_GROUP
+        for cards in (heads, [bare])
+    ]
+    seen = dict(zip(codes.tolist(), rows.seen[bare.queries].tolist(), strict=True))
+    lines = (
+        [names[code], str(seen[code]).lower(), int(count), *map(_cell, cells)]
+        for code, count, *cells in zip(found.tolist(), counts, *columns, strict=True)
+    )
+    header = [f"{name}{side}" for name in BY_GROUP for side in ("", " no head")]
+    return _csv(["group", "seen", "queries", *header], lines)
+
+
+def _names(rows: Rows) -> dict[int, str]:
+    return dict(zip(rows.codes.tolist(), rows.group, strict=True))
 
 
 def _accepted(curve: Roc, at: float) -> float:

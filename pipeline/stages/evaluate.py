@@ -47,6 +47,8 @@ def run(params: Params) -> None:
         "similarity.csv": files.similarity_csv(scores),
         "roc.csv": files.roc_csv(scores),
         "confusion.csv": files.confusion_csv(scores, rows),
+        "confused.csv": files.confused_csv(scores, rows),
+        "groups.csv": files.groups_csv(scores, rows),
         "gallery.png": draw_gallery(
             gallery_sections(scores, rows, folder / "rows.parquet", parts=parts, sides=(heads[0], bare), most=most),
             title=name,

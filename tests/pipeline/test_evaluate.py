@@ -19,6 +19,7 @@ from heads.errors import HeadError
 from pipeline.stages.evaluate import run
 
 FILES = {"table.csv", "queries.parquet", "hit_rate.csv", "similarity.csv", "roc.csv", "confusion.csv", "gallery.png"}
+FILES |= {"confused.csv", "groups.csv"}
 
 
 @pytest.fixture
@@ -91,6 +92,45 @@ def test_classes_seen_and_unseen_and_episodes(here):
     assert np.mean(right) == pytest.approx(
         float(lines["test", "knn_accuracy"]["head"]), abs=0.1
     )  # the first of two seeds
+
+
+def test_every_group_has_its_line(here):
+    rows = class_rows()
+    make_run(rows, noise=2.0)
+    numbers = evaluate()
+    lines = read("groups.csv")
+    assert [line["group"] for line in lines] == sorted(set(rows.group))
+    assert {line["group"] for line in lines if line["seen"] == "true"} == {f"c{i}" for i in range(6)}
+    assert [int(line["queries"]) for line in lines] == [4] * 6 + [12] * 4
+    queries = pq.read_table(FOLDER / "scores/queries.parquet").to_pylist()
+    for line in lines:
+        for name in ("recall_at_1", "map_at_r"):
+            for model, column in (("head", name), ("no head", f"{name} no head")):
+                mine = [q[name] for q in queries if q["model"] == model and q["id"].startswith(line["group"] + "/")]
+                assert float(line[column]) == pytest.approx(np.mean(mine), abs=1e-5)
+    mean = np.average([float(line["map_at_r"]) for line in lines], weights=[int(line["queries"]) for line in lines])
+    assert mean == pytest.approx(numbers["map_at_r"], abs=1e-4)
+
+
+def test_the_most_confused_classes(here):
+    make_run(class_rows(), noise=3.0)
+    evaluate()
+    lines = read("confused.csv")
+    first = [(row["actual"], row["said"]) for row in read("confusion.csv")]  # of the first of two seeds
+    counts = [float(line["count"]) for line in lines]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > 0
+    for line in lines:
+        assert line["actual"] != line["said"]
+        assert float(line["share"]) == pytest.approx(float(line["count"]) / int(line["queries"]), abs=1e-5)
+        of_first = first.count((line["actual"], line["said"]))
+        assert of_first <= 2 * float(line["count"]) <= of_first + int(line["queries"])
+
+
+def test_pairs_are_no_classes_to_confuse(here):
+    make_run(pair_rows())
+    evaluate()
+    assert (FOLDER / "scores/confused.csv").read_text() == "actual,said,count,queries,share\n"
 
 
 def test_two_runs_give_the_same_bytes(here):
