@@ -1,6 +1,5 @@
 """`python -m pipeline report`: one page (HTML, and Markdown) with all that is known of the run that lies here."""
 
-import base64
 import csv
 import json
 from collections.abc import Sequence
@@ -8,28 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
-import torch
 from jinja2 import Environment, FileSystemLoader
 
+from data.audit import audit
 from data.files import write_bytes
-from data.rows import Rows, read_thumbs
+from data.rows import read_looks, read_thumbs
+from data.source import shown
 from heads.scores.card import Part
 from heads.scores.frechet import frechet_distance, frechet_floor
-from heads.scores.paired import exchange
 from heads.scores.trivial import plain
-from heads.similarity import Similarity
 from pipeline.errors import ParamError
 from pipeline.ledger import LEDGER
 from pipeline.params import Params
 from pipeline.report import charts
-from pipeline.report.examples import Example, Picture, examples
+from pipeline.report.audited import audit_lines, draw_pairs, near_pairs
+from pipeline.report.galleries import data_url, galleries
+from pipeline.report.known import known_beforehand
 from pipeline.report.loaded import Loaded, load_run
 from pipeline.report.parts import test_parts
 from pipeline.report.plane import draw_plane, place
 
 OUT = Path("build/report")
 MAPPED = 700  # images on the map
+GROUPS = 10  # shown as best, and as worst
 SET_SIZE = 1000  # images of each set in a Fréchet distance, at most
 TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
 
@@ -39,6 +39,7 @@ def run(params: Params, *, out: Path = OUT) -> None:
     found = load_run(params)
     page = collect(found, params)
     environment = Environment(loader=FileSystemLoader(TEMPLATES), autoescape=lambda name: name.endswith(".html"))
+    environment.filters["cell"] = lambda name: shown(name).replace("|", "\\|")
     for template, file in (("page.html", "index.html"), ("page.md", "report.md")):
         write_bytes(out / file, environment.get_template(template).render(page).encode())
     print(f"wrote {out / 'index.html'} and {out / 'report.md'}")
@@ -60,12 +61,16 @@ def collect(found: Loaded, params: Params) -> dict[str, Any]:
     return {
         "title": found.title,
         "about": f"{sum(len(part.queries) for part in parts.values()):,} queries of the test split. {_settings(found)}",
+        "warning": known_beforehand(params, params.head.features, params.data.name),
         "headline": _headline(table),
         "table": _table(table),
         "charts": _charts(found),
-        "galleries": _galleries(found, parts, head=head, bare=bare, most=params.scores.gallery),
+        "confused": _confused(_read(scores / "confused.csv")),
+        "groups": _groups(found, _read(scores / "groups.csv")),
+        "galleries": galleries(found, parts, head=head, bare=bare, most=params.scores.gallery),
         "map": _map(found, parts, first.float().cpu().numpy()),
         "distances": _distances(found, first.float().cpu().numpy()),
+        "audit": _audit(found),
         "ledger": _ledger(params.data.name),
         "protocol": numbers["protocol"],
         "source": found.protocol.source,
@@ -130,73 +135,30 @@ def _charts(found: Loaded) -> list[dict[str, str]]:
     return [{"title": title, "svg": svg, "caption": caption} for title, svg, caption in listed]
 
 
-def _galleries(
-    found: Loaded, parts: dict[str, Part], *, head: Similarity, bare: Similarity, most: int
-) -> list[dict[str, Any]]:
-    chosen: dict[str, list[Example]] = {kind: [] for kind in ("gained", "lost", "surest", "worst")}
-    totals = {"gained": 0, "lost": 0}
-    thumbs = found.folder / "rows.parquet"
-    top2 = _hits(found)
-    for part in parts.values():
-        queries = part.queries[np.isin(found.rows.id[part.queries], list(top2["head"]))]
-        ids = found.rows.id[queries]
-        swap = exchange([top2["no head"][name] for name in ids], [top2["head"][name] for name in ids])
-        order = np.argsort(-_leads(head, queries, part.gallery, found.rows.codes), kind="stable")
-        places = {"gained": swap.gained, "lost": swap.lost, "surest": order, "worst": order[::-1]}
-        for kind, found_places in places.items():
-            if kind in totals:
-                totals[kind] += len(found_places)
-            picked = queries[found_places[: max(1, most // len(parts))]]
-            chosen[kind] += examples(picked, part=part, sides=(head, bare), rows=found.rows, thumbs=thumbs)
-    captions = {
-        "gained": f"{totals['gained']:,} queries that the head hits at 2 and no head misses, largest change first.",
-        "lost": f"{totals['lost']:,} queries that no head hits at 2 and the head misses.",
-        "surest": "Queries whose match leads the best other image by most.",
-        "worst": "Queries whose match is furthest behind.",
-    }
-    sides = " Query; best five by the head (first seed); best five with no head. The match is framed."
+def _confused(lines: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
+    return [line | {"count": f"{float(line['count']):.1f}", "share": _percent(line["share"])} for line in lines]
+
+
+def _groups(found: Loaded, lines: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """The groups that the head finds best and worst; none where groups are pairs, which the galleries show."""
+    if found.rows.has_roles:
+        return []
+    order = sorted(lines, key=lambda line: float(line["map_at_r"]))
+    worst = order[: min(GROUPS, len(order) // 2)]
+    best = order[::-1][: min(GROUPS, len(order) - len(worst))]
+    columns = ("recall_at_1", "recall_at_1 no head", "map_at_r", "map_at_r no head")
     return [
-        {
-            "title": kind.capitalize(),
-            "caption": captions[kind] + sides,
-            "examples": [_shown(example, found.rows) for example in chosen[kind]],
-        }
-        for kind in chosen
+        {"title": title, "lines": [line | {"cells": [_percent(line[name]) for name in columns]} for line in part]}
+        for title, part in (("Best", best), ("Worst", worst))
     ]
 
 
-def _hits(found: Loaded) -> dict[str, dict[str, float]]:
-    """model -> id -> hit rate at 2, mean over seeds; as evaluate wrote it."""
-    table = pq.read_table(found.folder / "scores" / "queries.parquet", columns=["model", "id", "top2"]).to_pydict()
-    sums: dict[str, dict[str, list[float]]] = {"head": {}, "no head": {}}
-    for model, name, hit in zip(table["model"], table["id"], table["top2"], strict=True):
-        sums[model].setdefault(name, []).append(hit)
-    return {model: {name: float(np.mean(hits)) for name, hits in by_id.items()} for model, by_id in sums.items()}
-
-
-@torch.no_grad()
-def _leads(similarity: Similarity, queries: np.ndarray, gallery: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """(Q,) how far the best match is ahead of the best other gallery row."""
-    leads = []
-    columns = torch.from_numpy(gallery)
-    for rows in np.array_split(queries, max(1, len(queries) * len(gallery) // 2**24)):
-        scores = similarity.block(torch.from_numpy(rows), columns).float().cpu().numpy()
-        same, own = codes[rows][:, None] == codes[gallery], rows[:, None] == gallery
-        leads.append(np.where(same & ~own, scores, -np.inf).max(1) - np.where(same, -np.inf, scores).max(1))
-    return np.concatenate(leads)
-
-
-def _shown(example: Example, rows: Rows) -> dict[str, Any]:
-    def picture(one: Picture) -> dict[str, Any]:
-        return {"src": _data(one.thumb, "jpeg"), "id": rows.id[one.row], "match": one.match}
-
-    return {
-        "query": picture(example.query),
-        "rank": example.rank,
-        "plain_rank": example.plain_rank,
-        "nearest": [picture(one) for one in example.nearest],
-        "plain_nearest": [picture(one) for one in example.plain_nearest],
-    }
+def _audit(found: Loaded) -> dict[str, Any]:
+    path = found.folder / "rows.parquet"
+    audited = audit(found.rows, found.protocol, read_looks(path))
+    pairs = near_pairs(audited)
+    picture = data_url(draw_pairs(pairs, path), "png") if len(pairs) else ""
+    return {"lines": audit_lines(audited, found.protocol, found.rows), "near": picture}
 
 
 def _map(found: Loaded, parts: dict[str, Part], embeddings: np.ndarray) -> dict[str, str]:
@@ -219,7 +181,7 @@ def _map(found: Loaded, parts: dict[str, Part], embeddings: np.ndarray) -> dict[
     points = place(embeddings[shown], cosine=found.trained.settings.distance == "cosine" and not two)
     kind = "The head's plane itself." if two else "t-SNE of the first seed's embeddings: near counts, far does not."
     picture = draw_plane(points, read_thumbs(found.folder / "rows.parquet", shown), colours=colours, links=links)
-    return {"src": _data(picture, "jpeg"), "caption": f"{len(shown):,} test images. {kind} {words}"}
+    return {"src": data_url(picture, "jpeg"), "caption": f"{len(shown):,} test images. {kind} {words}"}
 
 
 def _distances(found: Loaded, embeddings: np.ndarray) -> list[dict[str, Any]]:
@@ -262,7 +224,3 @@ def _read(path: Path) -> list[dict[str, str]]:
 
 def _percent(cell: str) -> str:
     return f"{100 * float(cell):.1f}" if cell else ""
-
-
-def _data(content: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"

@@ -8,13 +8,14 @@ import torch
 from PIL import Image
 
 from data.draw import generator
+from data.leaks import LOOK_BYTES
 from data.lists import draw_candidates, draw_episodes, draw_pairs, draw_triplets
 from data.protocol import Protocol, write_protocol
 from data.rows import Rows
 from data.write import open_rows
 from features.store import read_sidecar, save_features
+from heads.build import build_head
 from heads.layers import generators
-from heads.models import build_head
 from heads.settings import HeadSettings
 from heads.store import TrainedHead, dump_head
 from heads.transforms import fit_transform
@@ -55,7 +56,10 @@ def make_run(rows: Rows, *, noise: float = 1.0, head_noise: float = 0.3, seed: i
     """Write rows.parquet, protocol.json, features/made_up and head/. Features are a group's direction plus noise."""
     rng = np.random.default_rng(seed)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with open_rows(FOLDER / "rows.parquet", rows, picture="thumb") as writer:
+    looks = [
+        row.tobytes() for row in np.random.default_rng(1).integers(256, size=(len(rows), LOOK_BYTES), dtype=np.uint8)
+    ]
+    with open_rows(FOLDER / "rows.parquet", rows, picture="thumb", looks=looks) as writer:
         for code in rows.codes:
             stream = io.BytesIO()
             Image.new("RGB", (24, 16), (int(4 * code), 90, 160)).save(stream, "JPEG")
@@ -96,12 +100,18 @@ def make_protocol(rows: Rows) -> Protocol:
         seed=0,
         group_level="group",
         rows=rows.hash,
-        counts={},
+        counts=make_counts(rows),
         candidates=draw_candidates(rows, tests, size=5, rng=generator(3, "lists")),
         pairs=pairs,
         triplets=triplets,
         episodes=episodes,
     )
+
+
+def make_counts(rows: Rows) -> dict:
+    sides = {name: rows.split == name for name in ("train", "val", "test")}
+    splits = {name: {"images": int(of.sum()), "groups": len(set(rows.group[of]))} for name, of in sides.items()}
+    return {"images": len(rows), "groups": len(set(rows.group)), "splits": splits, "rejected": {}}
 
 
 def save_head(settings: HeadSettings, head, rows: Rows, protocol: Protocol, *, folder: Path = FOLDER / "head") -> None:

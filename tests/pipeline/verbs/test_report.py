@@ -1,5 +1,6 @@
 """The page on made-up runs: complete, self-contained, and the same when written twice."""
 
+import csv
 import json
 import re
 from html.parser import HTMLParser
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 from evaluated import FOLDER, class_rows, make_params, make_run, pair_rows
 
+from features.settings import Backbone
 from pipeline.errors import ParamError
 from pipeline.stages.evaluate import run as evaluate
 from pipeline.verbs.report import run
@@ -38,15 +40,18 @@ class Outline(HTMLParser):
             self.inside = False
 
 
-@pytest.mark.parametrize("rows", [pair_rows, class_rows], ids=["pairs", "classes"])
-def test_one_page_that_needs_nothing_else(rows):
-    make_run(rows())
+@pytest.mark.parametrize(
+    ("rows", "of_classes"), [(pair_rows, []), (class_rows, ["Confused", "Groups"])], ids=["pairs", "classes"]
+)
+def test_one_page_that_needs_nothing_else(rows, of_classes):
+    make_run(rows(), noise=2.0)
     evaluate(make_params())
     run(make_params())
     page = PAGE.read_text()
     outline = Outline(page)
     assert outline.headings == [
-        *("Scores", "Curves", "Gained", "Lost", "Surest", "Worst", "Map", "Distances between sets", "Provenance")
+        *("Scores", "Curves", *of_classes, "Gained", "Lost", "Surest", "Worst", "Map"),
+        *("Distances between sets", "Audit", "Provenance"),
     ]
     assert all(link.startswith(("data:image/", "#")) for link in outline.fetched)
     assert not re.search(r"url\((?!#)|@import|<script", page)
@@ -60,6 +65,46 @@ def test_one_page_that_needs_nothing_else(rows):
     before = (PAGE.read_bytes(), TEXT.read_bytes())
     run(make_params())
     assert (PAGE.read_bytes(), TEXT.read_bytes()) == before
+
+
+def test_classes_have_their_best_and_worst_and_what_is_confused():
+    make_run(class_rows(), noise=2.0)
+    evaluate(make_params())
+    run(make_params())
+    lines = list(csv.DictReader((FOLDER / "scores/groups.csv").read_text().splitlines()))
+    worst = min(lines, key=lambda line: float(line["map_at_r"]))
+    text = TEXT.read_text()
+    best_part, worst_part = text.split("| best | seen |")[1].split("| worst | seen |")
+    assert f"| {worst['group']} | {worst['seen']} | {worst['queries']} | " in worst_part.split("\n\n")[0].split("\n")[2]
+    assert best_part.count("\n| c") == worst_part.split("##")[0].count("\n| c") == 5  # ten groups, each once
+    error = next(csv.DictReader((FOLDER / "scores/confused.csv").read_text().splitlines()))
+    assert f"| {error['actual']} | {error['said']} | {float(error['count']):.1f} | {error['queries']} | " in text
+
+
+def test_the_audit_is_a_section():
+    rows = pair_rows()
+    rows.sha256[rows.where(split="test")[0]] = rows.sha256[0]
+    make_run(rows)
+    evaluate(make_params())
+    run(make_params())
+    for page in (PAGE.read_text(), TEXT.read_text()):
+        assert "120 images of 60 groups (group)" in page
+        assert "identical pictures in two splits: 1 (p00/000 = p40/080)" in page
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [("openai", "Read the scores with care: the backbone may have seen these images."), ("random", "")],
+)
+def test_what_the_backbone_knew_is_said_first(weights, said):
+    make_run(pair_rows())
+    backbone = Backbone(library="timm", model="none", weights=weights)
+    params = make_params().model_copy(update={"backbones": {"made_up": backbone}})
+    evaluate(params)
+    run(params)
+    for page in (PAGE.read_text(), TEXT.read_text()):
+        assert ("Read the scores with care" in page) == bool(said)
+        assert said in page[: page.index("top1")]
 
 
 def test_costs_are_shown_where_they_are_known():

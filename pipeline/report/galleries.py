@@ -1,0 +1,89 @@
+"""The report's galleries: queries gained and lost against no head, and those that the head is surest and worst of."""
+
+import base64
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+
+from data.rows import Rows
+from heads.scores.card import Part
+from heads.scores.paired import exchange
+from heads.similarity import Similarity
+from pipeline.report.examples import Example, Picture, examples
+from pipeline.report.loaded import Loaded
+
+
+def galleries(
+    found: Loaded, parts: dict[str, Part], *, head: Similarity, bare: Similarity, most: int
+) -> list[dict[str, Any]]:
+    """At most `most` queries of each kind, evenly from the parts, as the page shows them."""
+    chosen: dict[str, list[Example]] = {kind: [] for kind in ("gained", "lost", "surest", "worst")}
+    totals = {"gained": 0, "lost": 0}
+    thumbs = found.folder / "rows.parquet"
+    top2 = _hits(found)
+    for part in parts.values():
+        queries = part.queries[np.isin(found.rows.id[part.queries], list(top2["head"]))]
+        ids = found.rows.id[queries]
+        swap = exchange([top2["no head"][name] for name in ids], [top2["head"][name] for name in ids])
+        order = np.argsort(-_leads(head, queries, part.gallery, found.rows.codes), kind="stable")
+        places = {"gained": swap.gained, "lost": swap.lost, "surest": order, "worst": order[::-1]}
+        for kind, found_places in places.items():
+            if kind in totals:
+                totals[kind] += len(found_places)
+            picked = queries[found_places[: max(1, most // len(parts))]]
+            chosen[kind] += examples(picked, part=part, sides=(head, bare), rows=found.rows, thumbs=thumbs)
+    captions = {
+        "gained": f"{totals['gained']:,} queries that the head hits at 2 and no head misses, largest change first.",
+        "lost": f"{totals['lost']:,} queries that no head hits at 2 and the head misses.",
+        "surest": "Queries whose match leads the best other image by most.",
+        "worst": "Queries whose match is furthest behind.",
+    }
+    sides = " Query; best five by the head (first seed); best five with no head. The match is framed."
+    return [
+        {
+            "title": kind.capitalize(),
+            "caption": captions[kind] + sides,
+            "examples": [_shown(example, found.rows) for example in chosen[kind]],
+        }
+        for kind in chosen
+    ]
+
+
+def _hits(found: Loaded) -> dict[str, dict[str, float]]:
+    """model -> id -> hit rate at 2, mean over seeds; as evaluate wrote it."""
+    table = pq.read_table(found.folder / "scores" / "queries.parquet", columns=["model", "id", "top2"]).to_pydict()
+    sums: dict[str, dict[str, list[float]]] = {"head": {}, "no head": {}}
+    for model, name, hit in zip(table["model"], table["id"], table["top2"], strict=True):
+        sums[model].setdefault(name, []).append(hit)
+    return {model: {name: float(np.mean(hits)) for name, hits in by_id.items()} for model, by_id in sums.items()}
+
+
+@torch.no_grad()
+def _leads(similarity: Similarity, queries: np.ndarray, gallery: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """(Q,) how far the best match is ahead of the best other gallery row."""
+    leads = []
+    columns = torch.from_numpy(gallery)
+    for rows in np.array_split(queries, max(1, len(queries) * len(gallery) // 2**24)):
+        scores = similarity.block(torch.from_numpy(rows), columns).float().cpu().numpy()
+        same, own = codes[rows][:, None] == codes[gallery], rows[:, None] == gallery
+        leads.append(np.where(same & ~own, scores, -np.inf).max(1) - np.where(same, -np.inf, scores).max(1))
+    return np.concatenate(leads)
+
+
+def _shown(example: Example, rows: Rows) -> dict[str, Any]:
+    def picture(one: Picture) -> dict[str, Any]:
+        return {"src": data_url(one.thumb, "jpeg"), "id": rows.id[one.row], "match": one.match}
+
+    return {
+        "query": picture(example.query),
+        "rank": example.rank,
+        "plain_rank": example.plain_rank,
+        "nearest": [picture(one) for one in example.nearest],
+        "plain_nearest": [picture(one) for one in example.plain_nearest],
+    }
+
+
+def data_url(content: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
