@@ -6,6 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
+from heads.scores.resample import resampled
+
 DRAWS = 1000
 
 
@@ -50,7 +52,9 @@ def mean_interval(
     values = np.atleast_2d(np.asarray(values, np.float64))
     sums, counts = _by_cluster(values, clusters)
     over_queries = _Spread(_bootstrap_variance(sums.mean(0), counts, draws=draws, seed=seed), max(len(counts) - 1, 1))
-    return _combine(float(values.mean()), over_queries, [values], clusters)
+    return _combine(
+        float(values.mean()), over_queries, [(_seed_spread(values.mean(1)), _interaction(values, clusters))]
+    )
 
 
 def paired_interval(
@@ -65,16 +69,31 @@ def paired_interval(
     gap = (first.mean(0) - second.mean(0))[None]
     sums, counts = _by_cluster(gap, clusters)
     over_queries = _Spread(_bootstrap_variance(sums[0], counts, draws=draws, seed=seed), max(len(counts) - 1, 1))
-    return _combine(float(gap.mean()), over_queries, [first, second], clusters)
+    sides = [(_seed_spread(side.mean(1)), _interaction(side, clusters)) for side in (first, second)]
+    return _combine(float(gap.mean()), over_queries, sides)
 
 
-def _combine(mean: float, queries: _Spread, sides: list[np.ndarray], clusters: ArrayLike | None) -> Interval:
-    seeds = [_seed_spread(side) for side in sides]
+def drawn_interval(drawn: ArrayLike, *, clusters: int) -> Interval:
+    """As `mean_interval`, of a score that is no mean over queries: `drawn` (S, B) are its values in B bootstrap draws.
+
+    All S seeds share the draws, each of so many `clusters`.
+    """
+    drawn = np.asarray(drawn, np.float64)
+    seeds, draws = drawn.shape
+    if clusters < 2 or draws < 2:
+        return Interval(float(drawn.mean()), 0.0, 0.0, 0.0)
+    few = clusters / (clusters - 1)  # as in _bootstrap_variance
+    over_queries = _Spread(float(drawn.mean(0).var(ddof=1)) * few, clusters - 1)
+    own = (drawn - drawn.mean(0)).var(axis=1, ddof=1).sum()
+    together = float(own) / (seeds * (seeds - 1)) * few if seeds > 1 else 0.0
+    return _combine(float(drawn.mean()), over_queries, [(_seed_spread(drawn.mean(1)), together)])
+
+
+def _combine(mean: float, queries: _Spread, sides: list[tuple[_Spread, float]]) -> Interval:
+    """`sides`: the spread over seeds, and the variance that comes from seeds and queries together."""
     # What seeds and queries do together is in both spreads; a spread over seeds below it is noise in its estimate.
-    beyond = [
-        _Spread(max(0.0, spread.variance - _interaction(side, *_by_cluster(side, clusters))), spread.freedom)
-        for spread, side in zip(seeds, sides, strict=True)
-    ]
+    beyond = [_Spread(max(0.0, spread.variance - together), spread.freedom) for spread, together in sides]
+    seeds = [spread for spread, _ in sides]
     return Interval(mean, _half_width([queries, *beyond]), _half_width([queries]), _half_width(seeds))
 
 
@@ -101,21 +120,19 @@ def _bootstrap_variance(sums: np.ndarray, counts: np.ndarray, *, draws: int, see
     size = len(sums)
     if size < 2:
         return 0.0
-    rng = np.random.default_rng(seed)
-    means = np.empty(draws)
-    for draw in range(draws):
-        times = np.bincount(rng.integers(size, size=size), minlength=size)
-        means[draw] = (times @ sums) / (times @ counts)
-    return float(means.var(ddof=1) * size / (size - 1))
+    drawn = resampled(np.stack([sums, counts], axis=1), draws=draws, seed=seed)
+    return float((drawn[:, 0] / drawn[:, 1]).var(ddof=1) * size / (size - 1))
 
 
-def _seed_spread(values: np.ndarray) -> _Spread:
-    seeds = len(values)
-    return _Spread(float(values.mean(1).var(ddof=1) / seeds), seeds - 1) if seeds > 1 else _Spread(0.0, 1)
+def _seed_spread(means: np.ndarray) -> _Spread:
+    """`means` (S,): the score of each seed."""
+    seeds = len(means)
+    return _Spread(float(means.var(ddof=1) / seeds), seeds - 1) if seeds > 1 else _Spread(0.0, 1)
 
 
-def _interaction(values: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> float:
+def _interaction(values: np.ndarray, clusters: ArrayLike | None) -> float:
     """Variance of the mean that comes from seeds and queries together: luck of this seed on these queries."""
+    sums, counts = _by_cluster(values, clusters)
     seeds, size = sums.shape
     if seeds < 2 or size < 2:
         return 0.0

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from heads.scores.card import Card, merge
 from heads.scores.intervals import DRAWS, mean_interval
+from heads.scores.pair_intervals import pair_intervals
 from heads.scores.trivial import majority
 
 Parts = dict[str, Card]  # name of a part -> its card
@@ -111,14 +112,15 @@ def _lines(
         # Chance cannot vote by expectation: its like is to name the largest class always.
         trivial = majority(plain.truth) if name == "knn_accuracy" else float(chance.by_query[name].mean())
         add(name, [interval.mean], (*others, trivial), interval)
+    sure = pair_intervals([c.pairs for c in head], [c.threshold for c in head], clusters=clusters, draws=draws)
     curves, plain_roc, projection_roc = [card.roc for card in head], plain.roc, projection.roc
-    add("auc", [curve.auc for curve in curves], (plain_roc.auc, projection_roc.auc, 0.5))
-    add("eer", [curve.eer for curve in curves], (plain_roc.eer, projection_roc.eer, 0.5))
+    add("auc", [curve.auc for curve in curves], (plain_roc.auc, projection_roc.auc, 0.5), sure["auc"])
+    add("eer", [curve.eer for curve in curves], (plain_roc.eer, projection_roc.eer, 0.5), sure["eer"])
     decided = [card.decisions for card in (*head, plain, projection)]
     for name in ("balanced_accuracy", "accuracy"):
         *values, of_plain, of_projection = (getattr(decisions, name) for decisions in decided)
         trivial = 0.5 if name == "balanced_accuracy" else decided[0].always_different
-        add(name, values, (of_plain, of_projection, trivial))
+        add(name, values, (of_plain, of_projection, trivial), sure[name])
     for name, values in plain.frozen.items():
         each = np.stack([card.frozen[name] for card in head])
         trivial = float(chance.frozen[name].mean()) if name in chance.frozen else None
