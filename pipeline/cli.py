@@ -108,6 +108,14 @@ def diff(
 
 
 @app.command()
+def table() -> None:
+    """A Markdown table of this run and the experiments beside it, each beside no head and chance."""
+    from pipeline.verbs.table import run
+
+    run()
+
+
+@app.command()
 def transfer() -> None:
     """Train on each prepared data set, score on all that share the backbone, minus no head."""
     from pipeline.params import load_params
@@ -146,6 +154,17 @@ def bench_extract(
         if name not in NETWORKS:
             raise ParamError(f"no network '{name}' to measure; {nearest(name, NETWORKS)}")
     run(params, names=names or list(NETWORKS), seconds=seconds, repeats=repeats)
+
+
+@bench.command()
+def heads(epochs: int = typer.Option(6, min=2, help="of each contender")) -> None:
+    """Training a head: ours, a DataLoader loop over explicit pairs, and pytorch-metric-learning with its miner."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.verbs.bench_heads import run
+
+    run(params, epochs=epochs)
 
 
 @bench.command()

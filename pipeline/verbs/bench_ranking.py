@@ -3,10 +3,6 @@
 Wall seconds count on a quiet machine; `cpu_ratio` is of processor seconds, which other work disturbs less.
 """
 
-import csv
-import os
-import platform
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +12,7 @@ import torch
 
 from heads.scores.ranking import BLOCK, rank_queries
 from heads.similarity import embedding_similarity
+from pipeline.machine import machine, peak_bytes, write_rows
 
 OUT = Path("benchmarks/ranking.csv")
 
@@ -28,7 +25,7 @@ def run(*, queries: int, gallery: int, width: int, repeats: int) -> None:
     rows = np.arange(queries + gallery)
     similarity = embedding_similarity(embeddings)
     unit = torch.nn.functional.normalize(embeddings)
-    before = _peak()
+    before = peak_bytes()
     products, rankings = [], []
     for _ in range(repeats):
         rankings.append(
@@ -43,16 +40,12 @@ def run(*, queries: int, gallery: int, width: int, repeats: int) -> None:
         "ranking_s": round(min(rankings)[0], 2),
         "ratio": round(min(rankings)[0] / min(products)[0], 3),
         "cpu_ratio": round(min(cpu for _, cpu in rankings) / min(cpu for _, cpu in products), 3),
-        "memory_mb": round((_peak() - before) / 2**20),
+        "memory_mb": round((peak_bytes() - before) / 2**20),
         "threads": torch.get_num_threads(),
-        "machine": f"{_cpu()}, {os.cpu_count()} cores",
+        "machine": machine(),
         "torch": torch.__version__,
     }
-    OUT.parent.mkdir(exist_ok=True)
-    with OUT.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
-        writer.writeheader()
-        writer.writerow(row)
+    write_rows(OUT, [row])
     print(
         f"{queries:,} queries x {gallery:,} rows of width {width}: product {row['product_s']} s, ranks "
         f"{row['ranking_s']} s ({row['ratio']}x; {row['cpu_ratio']}x in processor time), "
@@ -70,17 +63,3 @@ def _seconds(work: Callable[[], object]) -> tuple[float, float]:
     wall, cpu = time.perf_counter(), time.process_time()
     work()
     return time.perf_counter() - wall, time.process_time() - cpu
-
-
-def _peak() -> int:
-    """Bytes of the process at its largest."""
-    unit = 1 if platform.system() == "Darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def _cpu() -> str:
-    try:
-        names = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-        return names[0].partition(":")[2].strip()
-    except (OSError, IndexError):
-        return platform.processor() or platform.machine()
