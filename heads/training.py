@@ -15,6 +15,7 @@ from heads.errors import HeadError
 from heads.layers import generators
 from heads.losses import LOSSES
 from heads.models import Head
+from heads.optimizer import AdamW
 from heads.settings import HeadSettings
 from heads.steps import Feed, steps
 
@@ -63,11 +64,10 @@ def train_heads(
     best_state = {name: value.clone() for name, value in head.state_dict().items()}
     views = inputs if views is None else views
     feed = Feed(views.reshape(len(views), -1, inputs.shape[1])[pool.rows], pool, settings, draws, orders)
-    optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+    optimizer = AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
 
     for epoch in range(1, settings.epochs + 1):
-        for group in optimizer.param_groups:
-            group["lr"] = settings.lr * _rate(epoch, settings)
+        optimizer.lr = settings.lr * _rate(epoch, settings)
         losses, life = _epoch(head.train(), feed, optimizer)
         if not torch.isfinite(losses).all():
             raise HeadError(f"the loss became {losses.tolist()} in epoch {epoch}: lower head.lr")
@@ -110,7 +110,7 @@ def _record(
     }
 
 
-def _epoch(head: Head, feed: Feed, optimizer: torch.optim.Optimizer) -> tuple[Tensor, Health]:
+def _epoch(head: Head, feed: Feed, optimizer: AdamW) -> tuple[Tensor, Health]:
     """One pass: the mean loss of each seed (S,), and the last step's signs of life."""
     loss_of = LOSSES[feed.settings.loss]
     total, count = torch.zeros(len(feed.orders), device=feed.pooled.device), 0

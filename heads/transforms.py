@@ -65,8 +65,8 @@ def principal_axes(x: Tensor, count: int) -> Tensor:
 
     Not centred, so that projecting on them keeps inner products, and with them cosines, as far as `count` allows.
     """
-    _, basis = torch.linalg.eigh((x.T.double() @ x.double()) / len(x))
+    _, basis = torch.linalg.eigh((x.T @ x) / len(x))
     axes = basis.flip(1)[:, :count]
     # An eigenvector's sign is arbitrary and differs between machines: make the largest entry positive.
     signs = axes.gather(0, axes.abs().argmax(0, keepdim=True)).sign()
-    return (axes * signs).float()
+    return axes * signs

@@ -25,6 +25,7 @@ from heads.build import build_head
 from heads.layers import generators
 from heads.losses import triplet
 from heads.models import Head
+from heads.optimizer import AdamW
 from heads.selection import epoch_score
 from heads.settings import HeadSettings
 from heads.steps import Feed, steps
@@ -39,7 +40,7 @@ from pipeline.stages.train import training_pool
 OUT = Path("benchmarks/heads.csv")
 NEGATIVES = 19
 SEEDS = 5
-Epoch = Callable[[Head, torch.optim.Optimizer], None]  # one pass over the training rows
+Epoch = Callable[[Head, AdamW], None]  # one pass over the training rows
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _train(
 ) -> Result:
     draws = generators(0, settings.seeds)
     head = build_head(settings, inputs.shape[1], draws, train=inputs[torch.from_numpy(pool.rows)])
-    optimizer = torch.optim.AdamW(head.parameters(), lr=settings.lr, weight_decay=0.0, fused=True)
+    optimizer = AdamW(head.parameters(), lr=settings.lr, weight_decay=0.0)
     result = Result([], [])
     for _ in range(epochs):
         start = time.perf_counter()
@@ -123,7 +124,7 @@ def _train(
     return result
 
 
-def _step(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def _step(optimizer: AdamW, loss: Tensor) -> None:
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -134,7 +135,7 @@ def _ours(inputs: Tensor, pool: Pool, settings: HeadSettings) -> Epoch:
     orders = [np.random.default_rng(seed) for seed in range(settings.seeds)]
     feed = Feed(pooled, pool, settings, generators(0, settings.seeds), orders)
 
-    def epoch(head: Head, optimizer: torch.optim.Optimizer) -> None:
+    def epoch(head: Head, optimizer: AdamW) -> None:
         for step in steps(head, feed):
             _step(optimizer, triplet(*step.lists, margin=settings.loss_margin).sum())
 
@@ -163,7 +164,7 @@ class ExplicitPairs(Dataset):
 def _plain(inputs: Tensor, pool: Pool, settings: HeadSettings) -> Epoch:
     loader = DataLoader(ExplicitPairs(inputs, pool), batch_size=settings.batch // 2, shuffle=True, drop_last=True)
 
-    def epoch(head: Head, optimizer: torch.optim.Optimizer) -> None:
+    def epoch(head: Head, optimizer: AdamW) -> None:
         for x in loader:  # (A, 21, D)
             encoded = head.encode(x.flatten(0, 1).unsqueeze(0)).reshape(1, *x.shape[:2], -1)
             against = head.rowwise(encoded[:, :, 0], encoded[:, :, 1:])
@@ -183,7 +184,7 @@ def _library(inputs: Tensor, pool: Pool, settings: HeadSettings) -> Epoch:
         order = torch.tensor(list(iter(sampler)))
         return iter(order.split(settings.batch))
 
-    def epoch(head: Head, optimizer: torch.optim.Optimizer) -> None:
+    def epoch(head: Head, optimizer: AdamW) -> None:
         for rows in batches():
             if len(rows) == settings.batch:
                 encoded = head.encode(x[rows].unsqueeze(0))[0]
