@@ -1,4 +1,5 @@
 import copy
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -69,7 +70,7 @@ def test_what_is_wrong_is_said_in_one_line(raw, key, value, message):
 
 
 def test_scientific_notation_is_a_number(tmp_path):
-    text = (TOP / "params.yaml").read_text().replace("lr: 0.001", "lr: 1e-3")
+    text = re.sub(r"\blr: .*", "lr: 1e-3", (TOP / "params.yaml").read_text())
     (tmp_path / "params.yaml").write_text(text)
     assert load_params(tmp_path / "params.yaml").head.lr == 0.001
 
