@@ -44,3 +44,19 @@ def explicit_lists(head: Head, anchor: Tensor, positive: Tensor, negative: Tenso
     against = head.rowwise(anchor, torch.cat([positive.unsqueeze(2), negative], 2))
     scores = against[:, :, 1:]
     return against[:, :, :1], scores, torch.ones_like(scores, dtype=torch.bool)
+
+
+def positives_to_negatives(
+    head: Head, encoded: Tensor, similarity: Tensor, chosen: Tensor | None, *, paired: bool
+) -> Tensor:
+    """Similarity of each anchor's positives to its negatives (S, A, P, N), in the order of the lists.
+
+    encoded (S, M, K, E) and `similarity`, the negatives' list, are those of `in_batch_lists`; or chosen (S, M, N, E)
+    are negatives of each block's first image, as in `explicit_lists`.
+    """
+    if chosen is not None:
+        return head.rowwise(encoded[:, :, 1], chosen).unsqueeze(2)
+    if paired:  # a query's positive and negatives are gallery images, and the other way round
+        left, right = encoded[:, :, 0], encoded[:, :, 1]
+        return torch.cat([head.block(right, right), head.block(left, left)], 1).unsqueeze(2)
+    return similarity[:, _partners(*encoded.shape[1:3], encoded.device)[0]]

@@ -1,57 +1,107 @@
-"""Losses of similarities. All take, for S seeds and A anchors a seed,
+"""What `head.loss` names: each loss, from one step's comparisons and from what the loss itself learns."""
 
-    positive (S, A, P)   similarity of each anchor to its positives
-    negative (S, A, N)   similarity of each anchor to its negatives
-    valid    (S, A, N)   False where a column is no negative of that anchor (itself, or of the same group)
+import math
+from collections.abc import Callable
 
-and return (S,): one loss a seed, so that S heads train in one pass without seeing each other.
-"""
-
+import numpy as np
 import torch
-from torch import Tensor
-from torch.nn.functional import relu
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+from heads.batch_losses import multi_similarity, supcon
+from heads.layers import Generators
+from heads.list_losses import angular, bce, contrastive, infonce, triplet
+from heads.lists import Lists
+from heads.models import Head
+from heads.proxy_losses import cross_entropy, proxy_anchor
+from heads.settings import LIBRARY_LOSSES, HeadSettings
+from heads.steps import Step
+
+MAX_SCALE = 100.0  # of the learned 1 / temperature (Radford et al. 2021, section 2.5)
+CHUNK = 65_536  # rows encoded at once
 
 
-def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean over all but the seed axis, of the valid entries; 0 where there is none. (S, ...) -> (S,)"""
-    valid = valid.expand_as(values)
-    total = torch.where(valid, values, 0.0).flatten(1).sum(1)
-    return total / valid.flatten(1).sum(1).clamp(min=1)
+Learned = nn.ParameterDict
 
-
-def to_distance(similarity: Tensor, distance: str) -> Tensor:
-    """The distance that a similarity stands for: 1 - cos, or d of the -d or -d^2 that a Euclidean head gives."""
-    match distance:
-        case "cosine":
-            return 1 - similarity
-        case "euclidean":
-            return -similarity
-        case _:
-            return (-similarity + 1e-12).sqrt()
-
-
-def contrastive(positive: Tensor, negative: Tensor, valid: Tensor, *, margin: float, distance: str) -> Tensor:
-    """d^2 for positives, max(margin - d, 0)^2 for negatives (Hadsell et al. 2006, eq. 4; reports 2 and 5).
-
-    The negatives' mean is over those inside the margin: with hundreds of them a batch, nearly all are far, and a
-    plain mean would let the few that matter fade. Positives and negatives weigh the same.
-    """
-    pull = to_distance(positive, distance).square().flatten(1).mean(1)
-    push = relu(margin - to_distance(negative, distance)).square()
-    return pull + masked_mean(push, valid & (push > 0))
-
-
-def triplet(positive: Tensor, negative: Tensor, valid: Tensor, *, margin: float) -> Tensor:
-    """max(d_ap - d_an + margin, 0) over all triplets (Schroff et al. 2015, eq. 3), as similarities: a cosine
-    (reports 3 and 4) or a negated (squared) distance (report 5). The mean is over the active triplets (Hermans et
-    al. 2017, section 2): satisfied ones would only shrink the step.
-    """
-    terms = relu(negative.unsqueeze(2) - positive.unsqueeze(3) + margin)  # (S, A, P, N)
-    return masked_mean(terms, valid.unsqueeze(2) & (terms > 0))
-
-
-# What `head.loss` names. Each takes the lists and the settings it needs from them.
-LOSSES = {
-    "contrastive": lambda p, n, valid, head: contrastive(p, n, valid, margin=head.loss_margin, distance=head.distance),
-    "triplet": lambda p, n, valid, head: triplet(p, n, valid, margin=head.loss_margin),
+LOSSES: dict[str, Callable[[Step, HeadSettings, Learned], Tensor]] = {
+    "contrastive": lambda step, head, learned: contrastive(
+        *step.lists, margin=head.loss_margin, distance=head.distance, margin_on=head.margin_on
+    ),
+    "triplet": lambda step, head, learned: triplet(*step.lists, margin=head.loss_margin),
+    "infonce": lambda step, head, learned: infonce(*step.lists, scale=learned["log_scale"].exp()),
+    "supcon": lambda step, head, learned: supcon(*step.whole, temperature=head.temperature),
+    "angular": lambda step, head, learned: angular(*step.lists, between=step.between, **head.arguments),
+    "multi_similarity": lambda step, head, learned: multi_similarity(*step.whole, **head.arguments),
+    "cross_entropy": lambda step, head, learned: cross_entropy(
+        *step.to_proxies(learned["proxies"]), temperature=head.temperature
+    ),
+    "proxy_anchor": lambda step, head, learned: proxy_anchor(
+        *step.to_proxies(learned["proxies"]), margin=head.loss_margin, **head.arguments
+    ),
+    "bce": lambda step, head, learned: bce(*_logits(step, head)),
 }
+
+
+class LossOfSteps(nn.Module):
+    """An entry of LOSSES with what it learns; every parameter has a leading seed axis. Step -> (S,)"""
+
+    def __init__(self, settings: HeadSettings, *, means: Tensor) -> None:
+        super().__init__()
+        self.settings = settings
+        self.learned = nn.ParameterDict()
+        match settings.loss:
+            case "infonce":  # learned in logarithms: steps are then ratios, and the scale stays positive
+                self.learned["log_scale"] = nn.Parameter(torch.full((len(means),), -math.log(settings.temperature)))
+            case "cross_entropy" | "proxy_anchor":
+                self.learned["proxies"] = nn.Parameter(means.clone())
+
+    def forward(self, step: Step) -> Tensor:
+        if "log_scale" in self.learned:
+            with torch.no_grad():  # not in the graph: a clamp there would hold the scale at its limit for good
+                self.learned["log_scale"].clamp_(max=math.log(MAX_SCALE))
+        return LOSSES[self.settings.loss](step, self.settings, self.learned)
+
+
+def build_loss(settings: HeadSettings, *, means: Tensor, draws: Generators) -> nn.Module:
+    """The loss of `settings.loss`, Step -> (S,), of groups whose mean embeddings are `means` (S, C, E).
+
+    Proxies start there (weight imprinting, Qi et al. 2018): random ones would first pull a head away from the
+    similarity that it starts with. What pytorch-metric-learning draws at random comes from `draws`.
+
+    Raises:
+        HeadError: a loss of pytorch-metric-learning was given arguments that it does not take.
+    """
+    if settings.loss in LIBRARY_LOSSES:
+        from heads.library_losses import LibraryLoss  # a second to import: only for those who ask for it
+
+        return LibraryLoss(settings, groups=means.shape[1], width=means.shape[2], draws=draws)
+    return LossOfSteps(settings, means=means)
+
+
+@torch.no_grad()
+def group_means(head: Head, inputs: Tensor, codes: np.ndarray, *, seeds: int) -> Tensor:
+    """The mean embedding of each group (S, C, E), of length 1 where alike is a cosine.
+
+    inputs (n, D), codes (n,) from 0 to C - 1, in which every group occurs.
+    """
+    head.eval()
+    group = torch.as_tensor(codes, device=inputs.device)
+    total: Tensor | None = None
+    for rows, own in zip(inputs.split(CHUNK), group.split(CHUNK), strict=True):
+        encoded = head.encode(rows.expand(seeds, -1, -1))
+        if head.distance == "cosine":
+            encoded = normalize(encoded, dim=-1)
+        if total is None:
+            total = encoded.new_zeros(seeds, int(codes.max()) + 1, encoded.shape[2])
+        total.index_add_(1, own, encoded)
+    if head.distance == "cosine":
+        return normalize(total, dim=-1)
+    return total / torch.bincount(group).view(1, -1, 1)
+
+
+def _logits(step: Step, head: HeadSettings) -> Lists:
+    """A classifier of pairs gives logits; the cosine of two softmax vectors is a probability (report 1, CL)."""
+    positive, negative, valid = step.lists
+    if head.model != "pseudo_class":
+        return positive, negative, valid
+    return positive.logit(eps=1e-6), negative.logit(eps=1e-6), valid

@@ -1,7 +1,8 @@
 """The `head` and `scores` sections of params.yaml. No heavy import: they are read before anything else."""
 
 import re
-from typing import Annotated, Literal
+from difflib import get_close_matches
+from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -9,10 +10,66 @@ EMBEDDERS = ("identity", "linear", "mlp", "residual", "pseudo_class")  # similar
 PAIR_MODELS = ("pair_bc", "pair_mlp", "distance_logit")  # similarity is the logit of a classifier of the pair
 
 # A margin is a distance for contrastive and a gap between similarities for triplet: one number cannot suit both.
-MARGINS = {"contrastive": 0.7, "triplet": 0.2}
+MARGINS = {"contrastive": 0.7, "triplet": 0.2, "proxy_anchor": 0.1}
+
+# `head.loss_args` of our own losses; those of pytorch-metric-learning take what their classes take.
+ARGUMENTS: dict[str, dict[str, float]] = {
+    "angular": {"alpha": 45.0},  # degrees
+    "multi_similarity": {"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1},
+    "proxy_anchor": {"alpha": 32.0},
+}
 
 Model = Literal["identity", "linear", "mlp", "residual", "pseudo_class", "pair_bc", "pair_mlp", "distance_logit"]
-Loss = Literal["contrastive", "triplet"]
+OwnLoss = Literal[
+    "contrastive",
+    "triplet",
+    "infonce",
+    "supcon",
+    "angular",
+    "multi_similarity",
+    "cross_entropy",
+    "proxy_anchor",
+    "bce",
+]
+LibraryLoss = Literal[  # of pytorch-metric-learning, by their class names: tests/heads/test_library_losses.py
+    "AngularLoss",
+    "ArcFaceLoss",
+    "CircleLoss",
+    "ContrastiveLoss",
+    "CosFaceLoss",
+    "FastAPLoss",
+    "GeneralizedLiftedStructureLoss",
+    "HistogramLoss",
+    "InstanceLoss",
+    "IntraPairVarianceLoss",
+    "LargeMarginSoftmaxLoss",
+    "LiftedStructureLoss",
+    "MarginLoss",
+    "MultiSimilarityLoss",
+    "NCALoss",
+    "NPairsLoss",
+    "NTXentLoss",
+    "NormalizedSoftmaxLoss",
+    "P2SGradLoss",
+    "PNPLoss",
+    "ProxyAnchorLoss",
+    "ProxyNCALoss",
+    "RankedListLoss",
+    "SignalToNoiseRatioContrastiveLoss",
+    "SmoothAPLoss",
+    "SoftTripleLoss",
+    "SphereFaceLoss",
+    "SubCenterArcFaceLoss",
+    "SupConLoss",
+    "TripletMarginLoss",
+    "TupletMarginLoss",
+]
+Loss = Literal[OwnLoss, LibraryLoss]
+LIBRARY_LOSSES = get_args(LibraryLoss)
+# Losses that need no list of negatives, only embeddings and groups.
+WITHOUT_NEGATIVES = ("cross_entropy", "proxy_anchor", *LIBRARY_LOSSES)
+OF_COSINES = ("angular", "multi_similarity", "proxy_anchor", *LIBRARY_LOSSES)
+OF_LOGITS = ("bce", "triplet", "infonce", "supcon")  # a logit is no distance and no cosine
 NEGATIVES = ("in_batch", "semihard", "hard", "random:19", "offline:5")  # random and offline: any count
 Dimension = Annotated[int, Field(ge=1, le=65536)]
 
@@ -35,6 +92,9 @@ class HeadSettings(BaseModel):
     loss: Loss = "contrastive"
     distance: Literal["cosine", "euclidean", "squared_euclidean"] = "cosine"
     margin: float | None = Field(None, gt=0)  # null: the loss's own, see MARGINS
+    margin_on: Literal["distance", "squared"] = "distance"  # contrastive: max(m - d, 0)^2, or max(m - d^2, 0)
+    temperature: float = Field(0.07, gt=0)  # supcon, cross_entropy; infonce learns its own from here
+    loss_args: dict[str, float | int | bool | str] = {}  # further arguments, see ARGUMENTS
     negatives: str = "in_batch"  # one of NEGATIVES
     relative_margin: float | None = Field(None, ge=0, lt=1)  # offline: no negative above (1 - this) x the positive
     max_score: float | None = None  # offline: no negative above this similarity
@@ -55,7 +115,12 @@ class HeadSettings(BaseModel):
 
     @property
     def loss_margin(self) -> float:
-        return self.margin or MARGINS[self.loss]
+        return self.margin or MARGINS.get(self.loss, 0.0)
+
+    @property
+    def arguments(self) -> dict[str, float]:
+        """The further arguments of a loss of ours."""
+        return ARGUMENTS.get(self.loss, {}) | self.loss_args
 
     @property
     def negatives_kind(self) -> str:
@@ -77,7 +142,38 @@ class HeadSettings(BaseModel):
     def _fit_together(self) -> "HeadSettings":
         if self.batch % self.images_per_group:
             raise ValueError(f"batch {self.batch} is not a multiple of images_per_group {self.images_per_group}")
+        problem = self._loss_problem()
+        if problem:
+            raise ValueError(problem)
         return self
+
+    def _loss_problem(self) -> str | None:
+        """Why the loss cannot work with the rest, and what to do: one line; or None."""
+        loss, models = f"loss {self.loss}", f"{', '.join(PAIR_MODELS)} or pseudo_class"
+        if self.loss == "bce" and self.model not in (*PAIR_MODELS, "pseudo_class"):
+            return (
+                f"{loss} needs a probability of a pair, which model {self.model} does not give: choose model {models}"
+            )
+        if self.model in PAIR_MODELS and self.loss not in OF_LOGITS:
+            return f"{loss} cannot use the logits of model {self.model}: choose loss {' or '.join(OF_LOGITS)}"
+        if self.loss in OF_COSINES and self.distance != "cosine":
+            return f"{loss} is made for cosines: set distance to cosine"
+        if self.loss in WITHOUT_NEGATIVES and self.negatives != "in_batch":
+            return f"{loss} has no negatives to choose: set negatives to in_batch"
+        instead = ", loss_args to what its class takes" if self.loss in LIBRARY_LOSSES else ""
+        if self.margin is not None and self.loss not in MARGINS:
+            return f"{loss} takes no margin here: set margin to null{instead}"
+        if self.margin_on != "distance" and self.loss != "contrastive":
+            return f"margin_on {self.margin_on} is a spelling of contrastive, not of {self.loss}: set it to distance"
+        known = ARGUMENTS.get(self.loss, {})
+        for name, value in self.loss_args.items() if self.loss not in LIBRARY_LOSSES else ():
+            if name not in known:
+                close = get_close_matches(name, known, n=1)
+                hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
+                return f"loss_args: {self.loss} has no argument '{name}'; {hint}"
+            if isinstance(value, bool | str) or value <= 0:
+                return f"loss_args: {name} is {value!r}: give a number above 0"
+        return None
 
 
 class ScoreSettings(BaseModel):

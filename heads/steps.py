@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from heads.augment import add_noise, mix_blocks, pick_views
 from heads.batches import Pool, epoch_batches, random_negatives
-from heads.lists import Lists, explicit_lists, in_batch_lists
+from heads.lists import Lists, explicit_lists, in_batch_lists, positives_to_negatives
 from heads.mining import mine, mine_offline
 from heads.models import Head
 from heads.settings import HeadSettings
@@ -28,9 +28,43 @@ class Feed:
 
 @dataclass(frozen=True)
 class Step:
-    lists: Lists  # what losses of similarities take
-    encoded: Tensor  # (S, B, E), the batch, for losses of embeddings
-    codes: Tensor  # (S, B), its groups
+    """One step's images, compared.
+
+    `lists` are what losses of similarities take, negatives mined. encoded (S, M, K, E) and codes (S, M, K): M blocks of
+    K images of one group. `chosen` (S, M, N, E) are negatives taken for each block's first image, None where the batch
+    has them.
+    """
+
+    head: Head
+    lists: Lists
+    encoded: Tensor
+    codes: Tensor
+    chosen: Tensor | None
+    paired: bool
+
+    @property
+    def whole(self) -> Lists:
+        """similarity, same, other (S, A, L): every image an anchor is compared with, and which are its positives."""
+        positive, negative, valid = self.lists
+        if self.chosen is not None:
+            alike = torch.ones_like(positive, dtype=torch.bool)
+            same = torch.cat([alike, torch.zeros_like(valid)], 2)
+            return torch.cat([positive, negative], 2), same, torch.cat([~alike, valid], 2)
+        if self.paired:
+            same = self.codes[:, :, None, 0] == self.codes[:, None, :, 1]
+            return negative, torch.cat([same, same.mT], 1), valid
+        code = self.codes.flatten(1)
+        itself = torch.eye(code.shape[1], dtype=torch.bool, device=code.device)
+        return negative, (code.unsqueeze(2) == code.unsqueeze(1)) & ~itself, valid
+
+    @property
+    def between(self) -> Tensor:
+        """Similarity of each anchor's positives to its negatives (S, A, P, N)."""
+        return positives_to_negatives(self.head, self.encoded, self.lists[1], self.chosen, paired=self.paired)
+
+    def to_proxies(self, proxies: Tensor) -> tuple[Tensor, Tensor]:
+        """Similarity of every image to `proxies` (S, C, E): (S, B, C), and the images' groups (S, B)."""
+        return self.head.block(self.encoded.flatten(1, 2), proxies), self.codes.flatten(1)
 
 
 def steps(head: Head, feed: Feed) -> Iterator[Step]:
@@ -51,9 +85,10 @@ def steps(head: Head, feed: Feed) -> Iterator[Step]:
 def _in_batch(head: Head, feed: Feed, blocks: np.ndarray) -> Step:
     codes = torch.as_tensor(feed.pool.codes[blocks], device=feed.pooled.device)
     encoded = _encode(head, feed, blocks)
-    positive, negative, valid = in_batch_lists(head, encoded, codes, paired=feed.pool.sides is not None)
+    paired = feed.pool.sides is not None
+    positive, negative, valid = in_batch_lists(head, encoded, codes, paired=paired)
     valid = mine(feed.settings.negatives_kind, positive.detach(), negative.detach(), valid)
-    return Step((positive, negative, valid), encoded.flatten(1, 2), codes.flatten(1))
+    return Step(head, (positive, negative, valid), encoded, codes, None, paired)
 
 
 def _explicit(head: Head, feed: Feed, blocks: np.ndarray, mined: np.ndarray | None) -> Step:
@@ -66,10 +101,10 @@ def _explicit(head: Head, feed: Feed, blocks: np.ndarray, mined: np.ndarray | No
     else:
         chosen = np.take_along_axis(mined, anchors[:, :, None], axis=1)
     positions = np.concatenate([blocks, chosen], axis=2)  # (S, M, 2 + N)
-    encoded = _encode(head, feed, positions)
-    lists = explicit_lists(head, encoded[:, :, 0], encoded[:, :, 1], encoded[:, :, 2:])
-    codes = torch.as_tensor(feed.pool.codes[positions], device=feed.pooled.device)
-    return Step(lists, encoded.flatten(1, 2), codes.flatten(1))
+    encoded, taken = _encode(head, feed, positions).split([2, chosen.shape[2]], 2)
+    lists = explicit_lists(head, encoded[:, :, 0], encoded[:, :, 1], taken)
+    codes = torch.as_tensor(feed.pool.codes[blocks], device=feed.pooled.device)
+    return Step(head, lists, encoded, codes, taken, feed.pool.sides is not None)
 
 
 def _encode(head: Head, feed: Feed, positions: np.ndarray) -> Tensor:

@@ -1,19 +1,19 @@
 """Train S heads, one a seed, in one batched pass over features that stay on the device."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from heads.batches import Pool
 from heads.build import build_head
 from heads.collapse import Health, alarms, health
 from heads.errors import HeadError
 from heads.layers import generators
-from heads.losses import LOSSES
+from heads.losses import build_loss, group_means
 from heads.models import Head
 from heads.optimizer import AdamW
 from heads.settings import HeadSettings
@@ -63,12 +63,20 @@ def train_heads(
         return Trained(head, history, best_epoch, alarms=[])
     best_state = {name: value.clone() for name, value in head.state_dict().items()}
     views = inputs if views is None else views
+    pool = replace(pool, codes=np.unique(pool.codes, return_inverse=True)[1])  # from 0 on, as classifiers want them
     feed = Feed(views.reshape(len(views), -1, inputs.shape[1])[pool.rows], pool, settings, draws, orders)
-    optimizer = AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay)
+    means = group_means(head, feed.pooled[:, 0], pool.codes, seeds=settings.seeds)
+    loss_of = build_loss(settings, means=means, draws=draws).to(inputs.device)
+    # What a loss learns is not decayed: a temperature has no reason to shrink, and of a proxy only the direction counts.
+    optimizers = [
+        AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay),
+        AdamW(loss_of.parameters(), lr=settings.lr, weight_decay=0.0),
+    ]
 
     for epoch in range(1, settings.epochs + 1):
-        optimizer.lr = settings.lr * _rate(epoch, settings)
-        losses, life = _epoch(head.train(), feed, optimizer)
+        for optimizer in optimizers:
+            optimizer.lr = settings.lr * _rate(epoch, settings)
+        losses, life = _epoch(head.train(), loss_of, feed, optimizers)
         if not torch.isfinite(losses).all():
             raise HeadError(f"the loss became {losses.tolist()} in epoch {epoch}: lower head.lr")
         scores = validate(head.eval())
@@ -110,14 +118,15 @@ def _record(
     }
 
 
-def _epoch(head: Head, feed: Feed, optimizer: AdamW) -> tuple[Tensor, Health]:
+def _epoch(head: Head, loss_of: nn.Module, feed: Feed, optimizers: list[AdamW]) -> tuple[Tensor, Health]:
     """One pass: the mean loss of each seed (S,), and the last step's signs of life."""
-    loss_of = LOSSES[feed.settings.loss]
     total, count = torch.zeros(len(feed.orders), device=feed.pooled.device), 0
     for step in steps(head, feed):
-        loss = loss_of(*step.lists, feed.settings)  # (S,)
-        optimizer.zero_grad()
+        loss = loss_of(step)  # (S,)
+        for optimizer in optimizers:
+            optimizer.zero_grad()
         loss.sum().backward()  # a sum over seeds: each seed's parameters see only its own loss
-        optimizer.step()
+        for optimizer in optimizers:
+            optimizer.step()
         total, count = total + loss.detach(), count + 1
     return total / count, health(step.lists, feed.settings.loss_margin)
