@@ -111,9 +111,9 @@ def bce(positive: Tensor, negative: Tensor, valid: Tensor) -> Tensor:
 
 
 def angular(positive: Tensor, negative: Tensor, valid: Tensor, *, between: Tensor, alpha: float) -> Tensor:
-    """log(1 + sum_n exp(f_apn)), f = 4 tan^2(alpha) (x_a + x_p)'x_n - 2 (1 + tan^2(alpha)) x_a'x_p, the mean over anchors
-    and their positives (Wang, Zhou, Wen, Liu and Lin 2017: eq. 4, smooth and over a batch). Similarities are cosines, alpha is in degrees,
-    and between (S, A, P, N) holds x_p'x_n.
+    """log(1 + sum_n exp(f_apn)), f = 4 tan^2(alpha) (x_a + x_p)'x_n - 2 (1 + tan^2(alpha)) x_a'x_p, the mean over
+    anchors and their positives (Wang, Zhou, Wen, Liu and Lin 2017: eq. 4, smooth and over a batch). Similarities are
+    cosines, alpha is in degrees, and between (S, A, P, N) holds x_p'x_n.
     """
     tan2 = math.tan(math.radians(alpha)) ** 2
     terms = 4 * tan2 * (negative.unsqueeze(2) + between) - 2 * (1 + tan2) * positive.unsqueeze(3)

@@ -1,10 +1,19 @@
-"""Every loss against a plain loop over pairs and triplets, in float64."""
+"""Losses of similarities against plain loops over pairs and triplets, in float64."""
+
+import math
 
 import pytest
 import torch
 
-from heads.losses import LOSSES, contrastive, to_distance, triplet
-from heads.settings import HeadSettings
+from heads.list_losses import (
+    angular,
+    bce,
+    contrastive,
+    contrastive_of_pairs,
+    infonce,
+    to_distance,
+    triplet,
+)
 
 SEEDS, ANCHORS, POSITIVES, NEGATIVES = 2, 5, 3, 7
 
@@ -15,6 +24,21 @@ def random_lists(low: float = -1.0, high: float = 1.0):
     negative = torch.rand(SEEDS, ANCHORS, NEGATIVES, generator=draw, dtype=torch.float64) * (high - low) + low
     valid = torch.rand(SEEDS, ANCHORS, NEGATIVES, generator=draw) > 0.3
     return positive, negative, valid
+
+
+def between_of(seeds: int = SEEDS):
+    draw = torch.Generator().manual_seed(1)
+    return (torch.rand(SEEDS, ANCHORS, POSITIVES, NEGATIVES, generator=draw, dtype=torch.float64) * 2 - 1)[:seeds]
+
+
+LISTS = {
+    "contrastive": lambda p, n, v: contrastive(p, n, v, margin=0.7, distance="cosine"),
+    "contrastive_squared": lambda p, n, v: contrastive(p, n, v, margin=0.7, distance="cosine", margin_on="squared"),
+    "triplet": lambda p, n, v: triplet(p, n, v, margin=0.3),
+    "infonce": lambda p, n, v: infonce(p, n, v, scale=torch.full((len(p),), 5.0, dtype=p.dtype)),
+    "bce": bce,
+    "angular": lambda p, n, v: angular(p, n, v, between=between_of(len(p)), alpha=40.0),
+}
 
 
 def loop_contrastive(positive, negative, valid, margin, distance_of):
@@ -65,31 +89,98 @@ def test_triplet_equals_loop(margin):
     torch.testing.assert_close(ours, loop_triplet(positive, negative, valid, margin))
 
 
-@pytest.mark.parametrize("name", sorted(LOSSES))
+def each_positive(positive, negative, valid, term):
+    """Mean over anchors and positives of term(s, a, p, valid negatives' columns)."""
+    losses = []
+    for s in range(len(positive)):
+        columns = [torch.nonzero(valid[s, a]).flatten().tolist() for a in range(positive.shape[1])]
+        terms = [term(s, a, p, columns[a]) for a in range(positive.shape[1]) for p in range(positive.shape[2])]
+        losses.append(sum(terms) / len(terms))
+    return torch.tensor(losses, dtype=torch.float64)
+
+
+def test_infonce_equals_loop_with_a_temperature_a_seed():
+    positive, negative, valid = random_lists()
+    scale = torch.tensor([3.0, 12.0], dtype=torch.float64)
+
+    def term(s, a, p, columns):
+        own = math.exp(scale[s] * positive[s, a, p])
+        return -math.log(own / (own + sum(math.exp(scale[s] * negative[s, a, n]) for n in columns)))
+
+    ours = infonce(positive, negative, valid, scale=scale)
+    torch.testing.assert_close(ours, each_positive(positive, negative, valid, term))
+
+
+def test_infonce_of_pairs_is_cross_entropy_of_rows_and_of_columns():
+    """As CLIP's pseudo-code has it: (S, M, M) similarities of left to right, in the lists of `in_batch_lists`."""
+    forth = torch.randn(1, 6, 6, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    positive = forth.diagonal(dim1=1, dim2=2).repeat(1, 2).unsqueeze(2)
+    other = ~torch.eye(6, dtype=torch.bool).expand(1, 6, 6)
+    ours = infonce(positive, torch.cat([forth, forth.mT], 1), torch.cat([other, other], 1), scale=torch.tensor([4.0]))
+    rows, columns = (torch.nn.functional.cross_entropy(4 * m, torch.arange(6)) for m in (forth[0], forth[0].T))
+    torch.testing.assert_close(ours[0], (rows + columns) / 2)
+
+
+@pytest.mark.parametrize("alpha", [36.0, 45.0])
+def test_angular_equals_loop(alpha):
+    positive, negative, valid = random_lists()
+    between, tan2 = between_of(), math.tan(math.radians(alpha)) ** 2
+
+    def term(s, a, p, columns):
+        f = [4 * tan2 * (negative[s, a, n] + between[s, a, p, n]) - 2 * (1 + tan2) * positive[s, a, p] for n in columns]
+        return math.log(1 + sum(math.exp(value) for value in f))
+
+    ours = angular(positive, negative, valid, between=between, alpha=alpha)
+    torch.testing.assert_close(ours, each_positive(positive, negative, valid, term))
+
+
+def test_bce_equals_loop_and_weighs_both_kinds_alike():
+    positive, negative, valid = random_lists(-4.0, 4.0)
+    losses = []
+    for s in range(SEEDS):
+        near = [-math.log(1 / (1 + math.exp(-v))) for v in positive[s].flatten().tolist()]
+        far = [-math.log(1 - 1 / (1 + math.exp(-v))) for v in negative[s][valid[s]].tolist()]
+        losses.append(0.5 * sum(near) / len(near) + 0.5 * sum(far) / len(far))
+    torch.testing.assert_close(bce(positive, negative, valid), torch.tensor(losses, dtype=torch.float64))
+
+
+def test_contrastive_of_pairs_is_what_the_reports_write():
+    d, y = torch.tensor([0.5, 2.0, 6.0, 3.0]), torch.tensor([0, 0, 1, 1])
+    report_2 = (1 - y) * d**2 + y * (5 - d).clamp(min=0) ** 2  # y = 1: different
+    torch.testing.assert_close(contrastive_of_pairs(d, margin=5.0, different=y), report_2)
+    report_5 = y * d**2 + (1 - y) * (5 - d).clamp(min=0) ** 2  # y = 1: same
+    torch.testing.assert_close(contrastive_of_pairs(d, margin=5.0, same=y), report_5)
+    squared = (1 - y) * d**2 + y * (5 - d**2).clamp(min=0)
+    torch.testing.assert_close(contrastive_of_pairs(d, margin=5.0, different=y, margin_on="squared"), squared)
+    for labels in ({}, {"same": y, "different": 1 - y}):
+        with pytest.raises(TypeError, match="give the labels once"):
+            contrastive_of_pairs(d, margin=5.0, **labels)
+
+
+def test_contrastive_on_the_square_equals_loop():
+    positive, negative, valid = random_lists()
+    ours = contrastive(positive, negative, valid, margin=0.7, distance="cosine", margin_on="squared")
+    for s in range(SEEDS):
+        terms = [max(0.7 - (1 - v) ** 2, 0) for v in negative[s][valid[s]].tolist()]
+        active = [term for term in terms if term > 0]
+        torch.testing.assert_close(ours[s], (1 - positive[s]).square().mean() + sum(active) / len(active))
+
+
+@pytest.mark.parametrize("name", sorted(LISTS))
 def test_gradients_are_the_numerical_ones(name):
     positive, negative, valid = random_lists()
-    settings = HeadSettings(features="x", loss=name, margin=0.7)
     inputs = (positive.requires_grad_(), negative.requires_grad_())
-    assert torch.autograd.gradcheck(lambda p, n: LOSSES[name](p, n, valid, settings), inputs)
+    assert torch.autograd.gradcheck(lambda p, n: LISTS[name](p, n, valid), inputs)
 
 
-@pytest.mark.parametrize("name", sorted(LOSSES))
-def test_one_seed_does_not_see_another(name):
-    positive, negative, valid = random_lists()
-    settings = HeadSettings(features="x", loss=name)
-    together = LOSSES[name](positive, negative, valid, settings)
-    for s in range(SEEDS):
-        alone = LOSSES[name](positive[s : s + 1], negative[s : s + 1], valid[s : s + 1], settings)
-        torch.testing.assert_close(alone[0], together[s])
-
-
-@pytest.mark.parametrize("name", sorted(LOSSES))
-def test_no_valid_negative_is_a_number_with_a_gradient(name):
-    positive, negative, valid = random_lists()
-    positive.requires_grad_()
-    loss = LOSSES[name](positive, negative, torch.zeros_like(valid), HeadSettings(features="x", loss=name))
-    loss.sum().backward()
-    assert torch.isfinite(loss).all() and torch.isfinite(positive.grad).all()
+@pytest.mark.parametrize("name", sorted(LISTS))
+def test_no_valid_negative_and_hard_numbers_are_finite_with_finite_gradients(name):
+    for low, high in ((-1.0, 1.0), (0.999999, 1.0)):
+        positive, negative, valid = random_lists(low, high)
+        for part in (valid, torch.zeros_like(valid)):
+            loss = LISTS[name](positive.requires_grad_(), negative.requires_grad_(), part)
+            gradients = torch.autograd.grad(loss.sum(), (positive, negative))
+            assert torch.isfinite(loss).all() and all(torch.isfinite(g).all() for g in gradients)
 
 
 def test_no_active_triplet_is_zero():

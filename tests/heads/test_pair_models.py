@@ -11,7 +11,7 @@ WIDTH, SEEDS = 6, 3
 
 
 def settings(model: str, **changes) -> HeadSettings:
-    return HeadSettings(**{"features": "x", "model": model, "seeds": SEEDS, **changes})
+    return HeadSettings(**{"features": "x", "model": model, "seeds": SEEDS, "loss": "bce", **changes})
 
 
 def head_of(model: str, **changes):
