@@ -77,11 +77,11 @@ def similarities(head: Head, encoded: Tensor, *, ensemble: bool = False) -> list
 def _pair_similarity(head: Head, encoded: Tensor) -> Similarity:
     """The logits of one seed's classifier of pairs, encoded (1, N, E)."""
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def block(q: Tensor, g: Tensor) -> Tensor:
         return head.block(encoded[:, q], encoded[:, g])[0]
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def pairs(a: Tensor, b: Tensor) -> Tensor:
         return head.rowwise(encoded[:, a], encoded[:, b].unsqueeze(2))[0, :, 0]
 
