@@ -45,15 +45,10 @@ LOSSES: dict[str, Callable[[Step, HeadSettings, Learned], Tensor]] = {
 class LossOfSteps(nn.Module):
     """An entry of LOSSES with what it learns; every parameter has a leading seed axis. Step -> (S,)"""
 
-    def __init__(self, settings: HeadSettings, *, means: Tensor) -> None:
+    def __init__(self, settings: HeadSettings, learned: dict[str, Tensor]) -> None:
         super().__init__()
         self.settings = settings
-        self.learned = nn.ParameterDict()
-        match settings.loss:
-            case "infonce":  # learned in logarithms: steps are then ratios, and the scale stays positive
-                self.learned["log_scale"] = nn.Parameter(torch.full((len(means),), -math.log(settings.temperature)))
-            case "cross_entropy" | "proxy_anchor":
-                self.learned["proxies"] = nn.Parameter(means.clone())
+        self.learned = nn.ParameterDict({name: nn.Parameter(start) for name, start in learned.items()})
 
     def forward(self, step: Step) -> Tensor:
         if "log_scale" in self.learned:
@@ -62,11 +57,15 @@ class LossOfSteps(nn.Module):
         return LOSSES[self.settings.loss](step, self.settings, self.learned)
 
 
-def build_loss(settings: HeadSettings, *, means: Tensor, draws: Generators) -> nn.Module:
-    """The loss of `settings.loss`, Step -> (S,), of groups whose mean embeddings are `means` (S, C, E).
+def build_loss(
+    settings: HeadSettings, head: Head, inputs: Tensor, codes: np.ndarray, *, draws: Generators
+) -> nn.Module:
+    """The loss of `settings.loss`, Step -> (S,), for an untrained head and the training rows `inputs` (n, D), whose
+    groups `codes` (n,) run from 0 to C - 1.
 
-    Proxies start there (weight imprinting, Qi et al. 2018): random ones would first pull a head away from the
-    similarity that it starts with. What pytorch-metric-learning draws at random comes from `draws`.
+    Proxies start at their group's mean embedding (weight imprinting, Qi et al. 2018): random ones would first pull a
+    head away from the similarity that it starts with. A learned temperature starts at `head.temperature`. What
+    pytorch-metric-learning draws at random comes from `draws`.
 
     Raises:
         HeadError: a loss of pytorch-metric-learning was given arguments that it does not take.
@@ -74,8 +73,14 @@ def build_loss(settings: HeadSettings, *, means: Tensor, draws: Generators) -> n
     if settings.loss in LIBRARY_LOSSES:
         from heads.library_losses import LibraryLoss  # a second to import: only for those who ask for it
 
-        return LibraryLoss(settings, groups=means.shape[1], width=means.shape[2], draws=draws)
-    return LossOfSteps(settings, means=means)
+        return LibraryLoss(settings, groups=int(codes.max()) + 1, width=_width(head, inputs, len(draws)), draws=draws)
+    learned = {}
+    match settings.loss:
+        case "infonce":  # learned in logarithms: steps are then ratios, and the scale stays positive
+            learned["log_scale"] = torch.full((len(draws),), -math.log(settings.temperature))
+        case "cross_entropy" | "proxy_anchor":
+            learned["proxies"] = group_means(head, inputs, codes, seeds=len(draws))
+    return LossOfSteps(settings, learned)
 
 
 @torch.no_grad()
@@ -97,6 +102,12 @@ def group_means(head: Head, inputs: Tensor, codes: np.ndarray, *, seeds: int) ->
     if head.distance == "cosine":
         return normalize(total, dim=-1)
     return total / torch.bincount(group).view(1, -1, 1)
+
+
+@torch.no_grad()
+def _width(head: Head, inputs: Tensor, seeds: int) -> int:
+    """E, of the embeddings."""
+    return head.eval().encode(inputs[:1].expand(seeds, -1, -1)).shape[2]
 
 
 def _logits(step: Step, head: HeadSettings) -> Lists:

@@ -13,7 +13,7 @@ from heads.build import build_head
 from heads.collapse import Health, alarms, health
 from heads.errors import HeadError
 from heads.layers import generators
-from heads.losses import build_loss, group_means
+from heads.losses import build_loss
 from heads.models import Head
 from heads.optimizer import AdamW
 from heads.settings import HeadSettings
@@ -65,9 +65,8 @@ def train_heads(
     views = inputs if views is None else views
     pool = replace(pool, codes=np.unique(pool.codes, return_inverse=True)[1])  # from 0 on, as classifiers want them
     feed = Feed(views.reshape(len(views), -1, inputs.shape[1])[pool.rows], pool, settings, draws, orders)
-    means = group_means(head, feed.pooled[:, 0], pool.codes, seeds=settings.seeds)
-    loss_of = build_loss(settings, means=means, draws=draws).to(inputs.device)
-    # What a loss learns is not decayed: a temperature has no reason to shrink, and of a proxy only the direction counts.
+    loss_of = build_loss(settings, head, feed.pooled[:, 0], pool.codes, draws=draws).to(inputs.device)
+    # What a loss learns is not decayed: a temperature has no reason to shrink; of a proxy only the direction counts.
     optimizers = [
         AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay),
         AdamW(loss_of.parameters(), lr=settings.lr, weight_decay=0.0),

@@ -23,7 +23,7 @@ from features.store import load_features
 from heads.batches import Pool, random_negatives
 from heads.build import build_head
 from heads.layers import generators
-from heads.losses import triplet
+from heads.list_losses import triplet
 from heads.models import Head
 from heads.optimizer import AdamW
 from heads.selection import epoch_score
