@@ -10,7 +10,7 @@ from heads.scores.classification import nearest_vote
 from heads.scores.fewshot import episode_accuracy
 from heads.scores.lists import hit_curve, hits, list_hits, rank_lists
 from heads.scores.pairs import PairScores, score_all_pairs, score_pairs
-from heads.scores.ranking import rank_queries
+from heads.scores.ranking import answerable, rank_queries
 from heads.scores.retrieval import retrieval
 from heads.scores.triplets import triplet_hits
 from heads.scores.verification import Confusion, Roc, decide, roc
@@ -19,6 +19,7 @@ from heads.similarity import Similarity
 Ints = NDArray[np.int64]
 KS = (1, 2, 5)  # hit rates in lists
 RECALL_KS = (1, 5, 20)  # in the whole gallery
+ENTRIES = 2**21  # queries times matches that are scored together: what is kept of each is some 100 bytes
 NEIGHBOURS = 5  # that vote for a query's group
 
 
@@ -72,7 +73,42 @@ def score(similarity: Similarity, codes: ArrayLike, *, part: Part, candidates: i
     Raises:
         HeadError: as `rank_queries` and `hits` do.
     """
-    ranks = rank_queries(similarity, codes, queries=part.queries, gallery=part.gallery)
+    codes = np.asarray(codes)
+    queries = part.queries[answerable(codes, queries=part.queries, gallery=part.gallery)]
+    if not len(queries):
+        queries = part.queries  # rank_queries says what is wrong
+    each = max(1, int(np.bincount(codes[part.gallery]).max()))
+    chunks = np.array_split(queries, max(1, -(-len(queries) * each // ENTRIES)))
+    scored = [
+        _by_query(similarity, codes, queries=rows, gallery=part.gallery, candidates=candidates) for rows in chunks
+    ]
+    names = [name for name in scored[0][0] if all(name in values for values, _ in scored)]
+    by_query = {name: np.concatenate([values[name] for values, _ in scored]) for name in names}
+    sizes = [len(rows) for rows in chunks]
+    said, truth = None, codes[queries]
+    if _most_matches(codes, queries, part.gallery) > 1:
+        neighbours = min(NEIGHBOURS, len(part.gallery) - 1)
+        said = nearest_vote(similarity, codes, queries=queries, gallery=part.gallery, k=neighbours)
+        by_query["knn_accuracy"] = (said == truth).astype(float)
+    return Card(
+        queries=queries,
+        by_query=by_query,
+        curve=np.average([curve for _, curve in scored], axis=0, weights=sizes),
+        pairs=score_all_pairs(similarity, codes, queries=part.queries, gallery=part.gallery),
+        threshold=threshold,
+        left_out=len(part.queries) - len(queries),
+        frozen=_frozen(similarity, part, threshold=threshold),
+        fewshot=_episodes(similarity, part),
+        said=said,
+        truth=truth,
+    )
+
+
+def _by_query(
+    similarity: Similarity, codes: Ints, *, queries: Ints, gallery: Ints, candidates: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """name -> (Q,) the scores that follow from ranks, and (C,) the hit curve."""
+    ranks = rank_queries(similarity, codes, queries=queries, gallery=gallery)
     recall_ks = tuple(k for k in RECALL_KS if k <= (ranks.negatives + ranks.positives).min())
     whole = retrieval(ranks, ks=recall_ks)
     beaten = 1 - (ranks.higher + ranks.ties / 2) / ranks.negatives[ranks.query]
@@ -87,24 +123,13 @@ def score(similarity: Similarity, codes: ArrayLike, *, part: Part, candidates: i
             "triplet_accuracy": ranks.mean_per_query(beaten),
         }
     )
-    codes = np.asarray(codes)
-    said, truth = None, codes[ranks.queries]
-    if ranks.positives.max() > 1:
-        neighbours = min(NEIGHBOURS, len(part.gallery) - 1)
-        said = nearest_vote(similarity, codes, queries=ranks.queries, gallery=part.gallery, k=neighbours)
-        by_query["knn_accuracy"] = (said == truth).astype(float)
-    return Card(
-        queries=ranks.queries,
-        by_query=by_query,
-        curve=hit_curve(ranks, candidates=candidates),
-        pairs=score_all_pairs(similarity, codes, queries=part.queries, gallery=part.gallery),
-        threshold=threshold,
-        left_out=ranks.left_out,
-        frozen=_frozen(similarity, part, threshold=threshold),
-        fewshot=_episodes(similarity, part),
-        said=said,
-        truth=truth,
-    )
+    return by_query, hit_curve(ranks, candidates=candidates)
+
+
+def _most_matches(codes: Ints, queries: Ints, gallery: Ints) -> int:
+    """Of any query."""
+    sizes = np.bincount(codes[gallery], minlength=codes.max() + 1)[codes[queries]]
+    return int((sizes - np.isin(queries, gallery)).max())
 
 
 def merge(cards: list[Card]) -> Card:

@@ -1,5 +1,6 @@
 """Hit rate at k in lists of one match and C - 1 foils: exact over random foils, and on frozen lists."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -29,11 +30,9 @@ def hits(ranks: Ranks, *, k: int, candidates: int) -> np.ndarray:
     """
     check_k(k, candidates=candidates)
     _check_foils(ranks, candidates)
-    negatives = ranks.negatives[ranks.query]
     chance = np.empty(len(ranks.higher))
-    for n in np.unique(negatives):
-        of_n = negatives == n
-        sums = _sums_of_chances(int(n), candidates - 1, k)
+    for n, of_n in _by_negatives(ranks):
+        sums = _sums_of_chances(n, candidates - 1, k)
         first, last = ranks.higher[of_n], ranks.higher[of_n] + ranks.ties[of_n]
         chance[of_n] = (sums[last + 1] - sums[first]) / (last + 1 - first)
     return ranks.mean_per_query(chance)
@@ -46,17 +45,26 @@ def hit_curve(ranks: Ranks, *, candidates: int) -> np.ndarray:
         HeadError: a gallery has too few negatives.
     """
     _check_foils(ranks, candidates)
-    negatives = ranks.negatives[ranks.query]
     share = 1 / ranks.positives[ranks.query] / (ranks.ties + 1)
     curve = np.zeros(candidates)
-    for n in np.unique(negatives):
-        of_n = negatives == n
+    for n, of_n in _by_negatives(ranks):
         first, last = ranks.higher[of_n], ranks.higher[of_n] + ranks.ties[of_n]
         starts = np.bincount(first, weights=share[of_n], minlength=n + 2)
         ends = np.bincount(last + 1, weights=share[of_n], minlength=n + 2)
         weight = np.cumsum(starts - ends)[:-1]  # (n + 1,) how much of all queries has b negatives above its match
-        curve += [weight @ np.diff(_sums_of_chances(int(n), candidates - 1, k)) for k in range(1, candidates + 1)]
+        curve += [weight @ np.diff(_sums_of_chances(n, candidates - 1, k)) for k in range(1, candidates + 1)]
     return np.clip(curve / len(ranks.queries), 0, 1)
+
+
+def _by_negatives(ranks: Ranks) -> Iterator[tuple[int, np.ndarray | slice]]:
+    """Each number of negatives, and the entries whose query has it."""
+    numbers = np.unique(ranks.negatives)
+    if len(numbers) == 1:
+        yield int(numbers[0]), slice(None)
+        return
+    negatives = ranks.negatives[ranks.query]
+    for n in numbers.tolist():
+        yield n, negatives == n
 
 
 def _check_foils(ranks: Ranks, candidates: int) -> None:

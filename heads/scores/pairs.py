@@ -75,11 +75,18 @@ def score_all_pairs(
         scores = similarity.block(torch.from_numpy(rows), torch.from_numpy(gallery)).float().cpu().numpy()
         same = codes[rows][:, None] == codes[gallery]
         alike = same & (rows[:, None] != gallery)
-        kinds = [alike, ~same]
-        for kind, share in zip(kinds, shares, strict=True):
-            if share < 1:
-                kind &= rng.random(kind.shape, dtype=np.float32) < share
-        alike, other = kinds
-        repeated = np.broadcast_to(rows[:, None], scores.shape)
-        parts.append((scores[alike], scores[other], repeated[alike], repeated[other]))
+        places = [_some(kind, share, rng) for kind, share in zip((alike, ~same), shares, strict=True)]
+        parts.append((*(scores.ravel()[place] for place in places), *(rows[place // len(gallery)] for place in places)))
     return PairScores(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+
+def _some(kind: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Flat places where `kind` (B, G) holds, each kept with chance `share`."""
+    if share >= 1:
+        return np.flatnonzero(kind)
+    # Steps between kept places are geometric: one random number for each that is kept, not for each there is.
+    expected = kind.size * share
+    steps = rng.geometric(share, size=int(expected + 6 * expected**0.5) + 10)
+    place = np.cumsum(steps) - 1
+    place = place[place < kind.size]
+    return place[kind.ravel()[place]]

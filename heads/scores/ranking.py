@@ -95,6 +95,13 @@ def rank_queries(
     )
 
 
+def answerable(codes: ArrayLike, *, queries: ArrayLike, gallery: ArrayLike) -> np.ndarray:
+    """(Q,) bool: queries that have a match and a non-match in the gallery, themselves not counted."""
+    codes, queries, gallery = (np.asarray(array, dtype=np.int64) for array in (codes, queries, gallery))
+    group_sizes = np.bincount(codes[gallery], minlength=codes.max() + 1)[codes[queries]]
+    return (group_sizes > np.isin(queries, gallery)) & (group_sizes < len(gallery))
+
+
 def _positives(codes: np.ndarray, queries: np.ndarray, gallery: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
     """For each query: places in the gallery of its matches, and (Q,) its own place or -1."""
     order = np.argsort(codes[gallery], kind="stable")
@@ -165,7 +172,10 @@ def _beats_by_order(scores: Tensor, above: Tensor, level: Tensor) -> tuple[Tenso
     """The same by sorting each row once: for many bounds."""
     if not torch.isfinite(scores.sum()):
         raise HeadError(NOT_FINITE)
-    ordered = scores.sort(dim=1).values
+    # NumPy sorts float32 with vector instructions, six times as fast as torch on a processor.
+    ordered = (
+        torch.from_numpy(np.sort(scores.numpy(), axis=1)) if scores.device.type == "cpu" else scores.sort(1).values
+    )
     width = scores.shape[1]
     higher = width - torch.searchsorted(ordered, above.contiguous(), right=True)
     return higher, width - torch.searchsorted(ordered, level.contiguous(), right=False)

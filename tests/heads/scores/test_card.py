@@ -60,6 +60,19 @@ def test_frozen_lists_are_scored_beside():
     assert card.fewshot.tolist() == [1]
 
 
+def test_many_matches_are_scored_in_chunks_with_the_same_result(monkeypatch):
+    part = Part(ALL, ALL[6:])  # six queries have no match
+    whole = score(SIMILARITY, CODES, part=part, candidates=20, threshold=0)
+    monkeypatch.setattr("heads.scores.card.ENTRIES", 50)
+    chunked = score(SIMILARITY, CODES, part=part, candidates=20, threshold=0)
+    assert (whole.left_out, chunked.left_out) == (6, 6)
+    np.testing.assert_array_equal(chunked.queries, ALL[6:])
+    assert list(chunked.by_query) == list(whole.by_query)
+    for name, values in whole.by_query.items():
+        np.testing.assert_allclose(chunked.by_query[name], values, atol=1e-12)
+    np.testing.assert_allclose(chunked.curve, whole.curve, atol=1e-12)
+
+
 def test_merged_parts():
     seen, unseen = (
         score(SIMILARITY, CODES, part=Part(rows, rows), candidates=5, threshold=0) for rows in (ALL[:24], ALL[24:])

@@ -57,6 +57,21 @@ def test_beyond_most_an_equal_part_of_each_kind_is_kept(monkeypatch):
     assert len(score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every).matches) < 12
 
 
+def test_kept_places_are_a_fair_sample():
+    kind = np.random.default_rng(0).random((50, 40)) < 0.5
+    rng = np.random.default_rng(1)
+    times = np.zeros(kind.size)
+    for _ in range(2000):
+        place = pairs._some(kind, 0.2, rng)
+        assert (np.diff(place) > 0).all()
+        times[place] += 1
+    assert (times[~kind.ravel()] == 0).all()
+    kept = times[kind.ravel()] / 2000
+    assert kept.mean() == pytest.approx(0.2, abs=0.002)
+    assert kept.std() == pytest.approx((0.2 * 0.8 / 2000) ** 0.5, rel=0.15)  # none is favoured, not the last either
+    assert kept[-20:].mean() == pytest.approx(0.2, abs=0.01)
+
+
 def test_empty():
     with pytest.raises(HeadError) as error:
         score_all_pairs(SIMILARITY, CODES, queries=[], gallery=[1])

@@ -6,7 +6,7 @@ import torch
 
 from heads.errors import HeadError
 from heads.scores import ranking
-from heads.scores.ranking import rank_queries
+from heads.scores.ranking import answerable, rank_queries
 from heads.similarity import Similarity, embedding_similarity
 
 
@@ -129,3 +129,20 @@ def test_a_broken_similarity_is_an_error(broken, size, place):
     assert str(error.value) == (
         "a similarity is not finite (NaN or infinite): the head's output or the features are broken"
     )
+
+
+def test_answerable_queries_are_those_that_are_ranked():
+    rng = np.random.default_rng(0)
+    for _ in range(30):
+        codes = rng.integers(4, size=12)
+        queries, gallery = (rng.permutation(12)[: rng.integers(2, 8)] for _ in range(2))
+        found = answerable(codes, queries=queries, gallery=gallery)
+        expected = []
+        for query in queries:
+            others = codes[gallery[gallery != query]]
+            expected.append((others == codes[query]).any() and (others != codes[query]).any())
+        np.testing.assert_array_equal(found, expected)
+        if found.any():
+            similarity = embedding_similarity(torch.from_numpy(rng.normal(size=(12, 3))))
+            ranks = rank_queries(similarity, codes, queries=queries, gallery=gallery)
+            np.testing.assert_array_equal(ranks.queries, queries[found])
