@@ -1,7 +1,11 @@
 """Any loss of pytorch-metric-learning, by its own class name and with its own arguments; one instance a seed."""
 
 import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
+from typing import TypeVar
 
 import torch
 from pytorch_metric_learning import losses as library
@@ -12,6 +16,7 @@ from heads.layers import Generators
 from heads.settings import HeadSettings
 from heads.steps import Step
 
+T = TypeVar("T")
 Arguments = dict[str, float | int | bool | str]
 
 # What a constructor wants to know of the training set; it is told, and needs no argument for it.
@@ -33,27 +38,33 @@ class LibraryLoss(nn.Module):
         super().__init__()
         kind = getattr(library, settings.loss)
         arguments = _arguments(kind, settings, {"width": width, "groups": groups})
+        self.name = settings.loss
         self.draws = draws
-        self.seeds = nn.ModuleList()
-        for draw in draws:
-            with torch.random.fork_rng(devices=[]):
-                torch.random.default_generator.set_state(draw.get_state())
-                try:
-                    self.seeds.append(kind(**arguments))
-                except (TypeError, ValueError, AssertionError, RuntimeError) as error:
-                    raise HeadError(f"head.loss_args: {settings.loss}: {' '.join(str(error).split())}") from None
-                draw.set_state(torch.random.default_generator.get_state())
+        with refusals("head.loss_args", self.name):
+            self.seeds = nn.ModuleList(drawn_from(draw, lambda: kind(**arguments)) for draw in draws)
 
     def forward(self, step: Step) -> Tensor:
-        losses = []
-        for seed, draw, encoded, labels in zip(
-            self.seeds, self.draws, step.encoded.flatten(1, 2), step.codes.flatten(1), strict=True
-        ):
-            with torch.random.fork_rng(devices=[]):
-                torch.random.default_generator.set_state(draw.get_state())
-                losses.append(seed(encoded, labels))
-                draw.set_state(torch.random.default_generator.get_state())
-        return torch.stack(losses)
+        each = zip(self.seeds, self.draws, step.encoded.flatten(1, 2), step.codes.flatten(1), strict=True)
+        with refusals("head.loss", self.name):
+            return torch.stack([drawn_from(draw, partial(loss, x, codes)) for loss, draw, x, codes in each])
+
+
+def drawn_from(draw: torch.Generator, call: Callable[[], T]) -> T:
+    """call() with torch's global generator in the place of `draw`, which moves on; the global one is put back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.set_state(draw.get_state())
+        result = call()
+        draw.set_state(torch.random.default_generator.get_state())
+    return result
+
+
+@contextmanager
+def refusals(key: str, name: str) -> Iterator[None]:
+    """What the library refuses (an argument's type or value, groups of unequal size in a batch), in one line."""
+    try:
+        yield
+    except (TypeError, ValueError, AssertionError) as error:
+        raise HeadError(f"{key}: {name}: {' '.join(str(error).split())}") from None
 
 
 def argument_names(kind: type) -> dict[str, bool]:
@@ -65,7 +76,7 @@ def argument_names(kind: type) -> dict[str, bool]:
         if base.__name__.endswith("Mixin") or base is library.GenericPairLoss or "__init__" not in vars(base):
             continue
         for parameter in list(inspect.signature(base.__init__).parameters.values())[1:]:
-            if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            if parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
                 names.setdefault(parameter.name, parameter.default is inspect.Parameter.empty)
     return names
 

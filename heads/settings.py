@@ -150,12 +150,13 @@ class HeadSettings(BaseModel):
     def _loss_problem(self) -> str | None:
         """Why the loss cannot work with the rest, and what to do: one line; or None."""
         loss, models = f"loss {self.loss}", f"{', '.join(PAIR_MODELS)} or pseudo_class"
+        losses = " or".join(", ".join(OF_LOGITS).rsplit(",", 1))
         if self.loss == "bce" and self.model not in (*PAIR_MODELS, "pseudo_class"):
             return (
                 f"{loss} needs a probability of a pair, which model {self.model} does not give: choose model {models}"
             )
         if self.model in PAIR_MODELS and self.loss not in OF_LOGITS:
-            return f"{loss} cannot use the logits of model {self.model}: choose loss {' or '.join(OF_LOGITS)}"
+            return f"{loss} cannot use the logits of model {self.model}: choose loss {losses}"
         if self.loss in OF_COSINES and self.distance != "cosine":
             return f"{loss} is made for cosines: set distance to cosine"
         if self.loss in WITHOUT_NEGATIVES and self.negatives != "in_batch":
@@ -173,6 +174,8 @@ class HeadSettings(BaseModel):
                 return f"loss_args: {self.loss} has no argument '{name}'; {hint}"
             if isinstance(value, bool | str) or value <= 0:
                 return f"loss_args: {name} is {value!r}: give a number above 0"
+        if self.loss == "angular" and self.arguments["alpha"] >= 90:
+            return f"loss_args: alpha is {self.arguments['alpha']!r}: give an angle below 90 degrees"
         return None
 
 

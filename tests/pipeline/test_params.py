@@ -57,7 +57,7 @@ def test_registries_hold_what_params_may_name():
         (
             "head.model",
             "pair_mlp",
-            "head: loss contrastive cannot use the logits of model pair_mlp: choose loss bce or",
+            "head: loss contrastive cannot use the logits of model pair_mlp: choose loss bce,",
         ),
         ("head.loss_args", {"alpha": 1}, "head: loss_args: contrastive has no argument 'alpha'; known: none"),
         ("head.epochs", 0, "head.epochs: 0: input should be greater than or equal to 1"),

@@ -1,0 +1,82 @@
+"""Losses that cannot work with the rest of the settings are refused, in one line that says what to do."""
+
+import pytest
+from pydantic import ValidationError
+
+from heads.settings import HeadSettings
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (
+            {"loss": "bce"},
+            "loss bce needs a probability of a pair, which model linear does not give: "
+            "choose model pair_bc, pair_mlp, distance_logit or pseudo_class",
+        ),
+        (
+            {"loss": "cross_entropy", "model": "pair_mlp"},
+            "loss cross_entropy cannot use the logits of model pair_mlp: choose loss bce, triplet, infonce or supcon",
+        ),
+        (
+            {"loss": "CircleLoss", "model": "distance_logit"},
+            "loss CircleLoss cannot use the logits of model distance_logit: choose loss bce, triplet",
+        ),
+        ({"loss": "angular", "distance": "euclidean"}, "loss angular is made for cosines: set distance to cosine"),
+        (
+            {"loss": "CircleLoss", "distance": "euclidean"},
+            "loss CircleLoss is made for cosines: set distance to cosine",
+        ),
+        (
+            {"loss": "CircleLoss", "negatives": "random:19"},
+            "loss CircleLoss has no negatives to choose: set negatives to in_batch",
+        ),
+        (
+            {"loss": "proxy_anchor", "negatives": "offline:5"},
+            "loss proxy_anchor has no negatives to choose: set negatives to in_batch",
+        ),
+        ({"loss": "infonce", "margin": 0.2}, "loss infonce takes no margin here: set margin to null"),
+        (
+            {"loss": "TripletMarginLoss", "margin": 0.2},
+            "loss TripletMarginLoss takes no margin here: set margin to null, loss_args to what its class takes",
+        ),
+        (
+            {"loss": "triplet", "margin_on": "squared"},
+            "margin_on squared is a spelling of contrastive, not of triplet: set it to distance",
+        ),
+        (
+            {"loss": "angular", "loss_args": {"alhpa": 40}},
+            "loss_args: angular has no argument 'alhpa'; did you mean 'alpha'?",
+        ),
+        (
+            {"loss": "angular", "loss_args": {"angle": 40}},
+            "loss_args: angular has no argument 'angle'; known: alpha",
+        ),
+        ({"loss": "angular", "loss_args": {"alpha": "40"}}, "loss_args: alpha is '40': give a number above 0"),
+        ({"loss": "angular", "loss_args": {"alpha": 90}}, "loss_args: alpha is 90: give an angle below 90 degrees"),
+    ],
+)
+def test_what_cannot_work_is_refused(changes, message):
+    with pytest.raises(ValidationError) as error:
+        HeadSettings(features="x", **changes)
+    said = error.value.errors()[0]["msg"]
+    assert said.startswith(f"Value error, {message}") and "\n" not in said
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"loss": "bce", "model": "pseudo_class"},
+        {"loss": "infonce", "distance": "euclidean"},
+        {"loss": "supcon", "model": "pair_bc", "negatives": "random:19"},
+        {"loss": "proxy_anchor", "margin": 0.2, "loss_args": {"alpha": 16}},
+        {"loss": "CircleLoss", "loss_args": {"m": 0.4, "gamma": 80}},
+    ],
+)
+def test_what_works_is_let_through(changes):
+    assert HeadSettings(features="x", **changes).loss == changes["loss"]
+
+
+def test_own_arguments_complete_those_given():
+    settings = HeadSettings(features="x", loss="multi_similarity", loss_args={"beta": 40.0})
+    assert settings.arguments == {"alpha": 2.0, "beta": 40.0, "base": 0.5, "epsilon": 0.1}
