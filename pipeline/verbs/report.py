@@ -56,8 +56,7 @@ def collect(found: Loaded, params: Params) -> dict[str, Any]:
     table = _read(scores / "table.csv")
     parts = test_parts(found.rows, found.protocol)
     head, bare = found.trained.similarities(found.inputs)[0], plain(found.inputs)
-    embeddings = found.trained.embeddings(found.inputs)
-    first = found.inputs if embeddings is None else embeddings[0]
+    first = found.trained.embeddings(found.inputs)[0].float().cpu().numpy()
     return {
         "title": found.title,
         "about": f"{sum(len(part.queries) for part in parts.values()):,} queries of the test split. {_settings(found)}",
@@ -68,8 +67,8 @@ def collect(found: Loaded, params: Params) -> dict[str, Any]:
         "confused": _confused(_read(scores / "confused.csv")),
         "groups": _groups(found, _read(scores / "groups.csv")),
         "galleries": galleries(found, parts, head=head, bare=bare, most=params.scores.gallery),
-        "map": _map(found, parts, first.float().cpu().numpy()),
-        "distances": _distances(found, first.float().cpu().numpy()),
+        "map": _map(found, parts, first),
+        "distances": _distances(found, first),
         "audit": _audit(found),
         "ledger": _ledger(params.data.name),
         "protocol": numbers["protocol"],
@@ -179,7 +178,10 @@ def _map(found: Loaded, parts: dict[str, Part], embeddings: np.ndarray) -> dict[
         words = "Images of a group have frames of one colour (ten colours in turn)."
     two = embeddings.shape[1] == 2
     points = place(embeddings[shown], cosine=found.trained.settings.distance == "cosine" and not two)
-    kind = "The head's plane itself." if two else "t-SNE of the first seed's embeddings: near counts, far does not."
+    of = "the first seed's embeddings"
+    if not found.trained.head.embeds:
+        of = "what the first seed's network gives before its classifier of pairs, whose scores need not follow it"
+    kind = f"{of[0].upper()}{of[1:]}" + (": the plane itself." if two else " by t-SNE: near counts, far does not.")
     picture = draw_plane(points, read_thumbs(found.folder / "rows.parquet", shown), colours=colours, links=links)
     return {"src": data_url(picture, "jpeg"), "caption": f"{len(shown):,} test images. {kind} {words}"}
 

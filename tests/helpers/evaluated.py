@@ -2,6 +2,7 @@
 
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,8 +53,11 @@ def class_rows() -> Rows:
     return _rows(group, np.array([""] * 120, dtype=object), split)
 
 
-def make_run(rows: Rows, *, noise: float = 1.0, head_noise: float = 0.3, seed: int = 0) -> None:
-    """Write rows.parquet, protocol.json, features/made_up and head/. Features are a group's direction plus noise."""
+def make_run(rows: Rows, *, noise: float = 1.0, head_noise: float = 0.3, seed: int = 0, **head_settings: Any) -> None:
+    """Write rows.parquet, protocol.json, features/made_up and head/. Features are a group's direction plus noise.
+
+    The head knows which directions are noise, but for those of `head_settings`, which stay as they start.
+    """
     rng = np.random.default_rng(seed)
     FOLDER.mkdir(parents=True, exist_ok=True)
     looks = [
@@ -69,12 +73,13 @@ def make_run(rows: Rows, *, noise: float = 1.0, head_noise: float = 0.3, seed: i
     centres = np.random.default_rng(9).normal(size=(rows.codes.max() + 1, 16))
     features = centres[rows.codes] + noise * rng.normal(size=(len(rows), 16)) * np.linspace(0.2, 2, 16)
     save_features(FOLDER / "features/made_up", features.astype(np.float16), images_hash=rows.images_hash, made_by={})
-    settings = make_params().head
+    settings = HeadSettings.model_validate(make_params().head.model_dump() | head_settings)
     head = build_head(settings, 16, generators(seed, 2), train=torch.zeros(4, 16))
-    with torch.no_grad():  # a head that knows which directions are noise
-        for s in range(2):
-            weights = torch.diag(torch.from_numpy(1 / np.linspace(0.2, 2, 16))).float()
-            head.project.weight[s] = weights + head_noise * torch.from_numpy(rng.normal(size=(16, 16))).float()
+    if settings.model == "linear":
+        with torch.no_grad():
+            for s in range(2):
+                weights = torch.diag(torch.from_numpy(1 / np.linspace(0.2, 2, 16))).float()
+                head.project.weight[s] = weights + head_noise * torch.from_numpy(rng.normal(size=(16, 16))).float()
     save_head(settings, head, rows, protocol)
     (FOLDER / "head/history.csv").write_text(
         "seed,epoch,loss,val_top2\n0,0,nan,0.5\n0,1,0.2,0.6\n1,0,nan,0.5\n1,1,0.3,0.7\n"
@@ -120,7 +125,7 @@ def save_head(settings: HeadSettings, head, rows: Rows, protocol: Protocol, *, f
         width=16,
         transform=fit_transform("l2", torch.zeros(4, 16)),
         head=head,
-        thresholds=[0.4, 0.5],
+        thresholds=[0.4] if settings.ensemble else [0.4, 0.5],
         best_epochs=[1, 1],
         features_sha256=read_sidecar(FOLDER / "features/made_up").npy_sha256,
         images_hash=rows.images_hash,

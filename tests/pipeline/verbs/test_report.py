@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from evaluated import FOLDER, class_rows, make_params, make_run, pair_rows
 from features.settings import Backbone
 from pipeline.errors import ParamError
 from pipeline.stages.evaluate import run as evaluate
+from pipeline.verbs.diff import compare, parse_run
 from pipeline.verbs.report import run
 
 PAGE, TEXT = Path("build/report/index.html"), Path("build/report/report.md")
@@ -79,6 +81,46 @@ def test_classes_have_their_best_and_worst_and_what_is_confused():
     assert best_part.count("\n| c") == worst_part.split("##")[0].count("\n| c") == 5  # ten groups, each once
     error = next(csv.DictReader((FOLDER / "scores/confused.csv").read_text().splitlines()))
     assert f"| {error['actual']} | {error['said']} | {float(error['count']):.1f} | {error['queries']} | " in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "head"),
+    [
+        (pair_rows, {"model": "pair_bc"}),
+        (class_rows, {"model": "pair_mlp", "dim": 6, "classifier": (8,)}),
+        (class_rows, {"model": "distance_logit", "dim": 6}),
+        (pair_rows, {"model": "pair_mlp", "ensemble": True}),
+        (class_rows, {"model": "linear", "ensemble": True}),
+    ],
+)
+def test_heads_whose_similarity_is_no_distance_of_embeddings(rows, head):
+    make_run(rows(), **head, loss="triplet")
+    evaluate(make_params())
+    run(make_params())
+    said = "What the first seed's network gives before its classifier of pairs" in unescape(PAGE.read_text())
+    assert said == (head["model"] != "linear")
+    lines = list(csv.DictReader((FOLDER / "scores/table.csv").read_text().splitlines()))
+    auc = next(line for line in lines if line["score"] == "auc")
+    assert 0 <= float(auc["head"]) <= 1
+    assert float(auc["half"]) > 0
+    if head.get("ensemble"):  # one similarity: nothing is known of other seeds
+        assert {line["half_seeds"] for line in lines} <= {"0", ""}
+    found = parse_run((FOLDER / "scores/queries.parquet").read_bytes(), name="here")
+    assert len(found.scores["top2"]) == (1 if head.get("ensemble") else 2)
+    assert compare(found, found).change["top2"].half == pytest.approx(0, abs=1e-9) or not head.get("ensemble")
+
+
+def test_an_ensemble_of_equal_heads_is_the_head():
+    rows = pair_rows()
+    make_run(rows, head_noise=0.0)
+    evaluate(make_params())
+    alone = Path("metrics.json").read_text()
+    make_run(rows, head_noise=0.0, ensemble=True)
+    evaluate(make_params())
+    one, other = json.loads(alone), json.loads(Path("metrics.json").read_text())
+    assert [other[name] for name in ("top1", "top2", "map_at_r", "auc")] == pytest.approx(
+        [one[name] for name in ("top1", "top2", "map_at_r", "auc")], abs=1e-4
+    )
 
 
 def test_the_audit_is_a_section():
