@@ -10,8 +10,11 @@ from heads.scores.card import Part
 from pipeline.splits import queries_and_gallery
 
 
-def test_parts(rows: Rows, protocol: Protocol) -> dict[str, Part]:
+def test_parts(rows: Rows, protocol: Protocol, *, most: int | None = None, seed: int = 0) -> dict[str, Part]:
     """`test` where groups are pairs; else `seen` and `unseen`, those that there are.
+
+    At most `most` queries are asked, drawn from `seed` and shared out to the parts by their sizes. Frozen lists are
+    scored whole, and galleries stay whole, so that a score means the same.
 
     Raises:
         DataError: the test split is empty, or the protocol was frozen for other rows.
@@ -20,12 +23,15 @@ def test_parts(rows: Rows, protocol: Protocol) -> dict[str, Part]:
         raise DataError("protocol.json was frozen for other rows than rows.parquet holds; run `dvc repro prepare`")
     queries, gallery = queries_and_gallery(rows, "test")
     if rows.has_roles:
-        return {"test": _part(queries, gallery, protocol, "test")}
-    masks = {"seen": rows.seen, "unseen": ~rows.seen}
+        asked = {"test": (queries, gallery)}
+    else:
+        masks = {"seen": rows.seen, "unseen": ~rows.seen}
+        asked = {name: (queries[mask[queries]], gallery[mask[gallery]]) for name, mask in masks.items()}
+    share = min(1.0, most / len(queries)) if most else 1.0
     return {
-        name: _part(queries[mask[queries]], gallery[mask[gallery]], protocol, f"test_{name}")
-        for name, mask in masks.items()
-        if mask[queries].any()
+        name: _part(*sides, protocol, name if rows.has_roles else f"test_{name}", share=share, seed=seed)
+        for name, sides in asked.items()
+        if len(sides[0])
     }
 
 
@@ -37,10 +43,13 @@ def clusters(rows: Rows) -> NDArray[np.object_]:
     return np.where(rows.seen, rows.id, rows.group)
 
 
-def _part(queries: NDArray[np.int64], gallery: NDArray[np.int64], protocol: Protocol, name: str) -> Part:
+def _part(
+    queries: NDArray[np.int64], gallery: NDArray[np.int64], protocol: Protocol, name: str, *, share: float, seed: int
+) -> Part:
+    drawn = np.random.default_rng(seed).permutation(queries)[: max(1, round(share * len(queries)))]
     pairs, triplets, episodes = (kind.get(name) for kind in (protocol.pairs, protocol.triplets, protocol.episodes))
     return Part(
-        queries=queries,
+        queries=np.sort(drawn),
         gallery=gallery,
         lists=_lists_of(protocol.candidates, queries),
         pairs=pairs and (pairs.a, pairs.b, pairs.same),

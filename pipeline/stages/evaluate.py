@@ -33,7 +33,7 @@ def run(params: Params) -> None:
     """Score the head on the test split, beside the same features with no head, a random projection and chance."""
     found = load_run(params)
     folder, rows, protocol, trained, inputs = found.folder, found.rows, found.protocol, found.trained, found.inputs
-    parts = test_parts(rows, protocol)
+    parts = test_parts(rows, protocol, most=params.scores.queries, seed=params.seed)
     heads, bare = trained.similarities(inputs), plain(inputs)
     scores = score_all(heads, trained.thresholds, bare, inputs, rows=rows, protocol=protocol, parts=parts)
     together = np.unique(clusters(rows).astype(str), return_inverse=True)[1]
@@ -57,11 +57,18 @@ def run(params: Params) -> None:
     }
     for file, content in contents.items():
         write_bytes(out / file, content)
+    answered = sum(len(card.queries) for card in scores.plain.values())
     numbers = metrics(scores, table, protocol=protocol.sha256[:16])
+    if params.scores.queries is not None:
+        numbers["queries"] = answered
     write_bytes(METRICS, (json.dumps(numbers, indent=2) + "\n").encode())
-    print(f"{name}; {sum(len(card.queries) for card in scores.plain.values()):,} queries, in per cent:")
+    print(f"{name}; {answered:,} queries{capped(params)}, in per cent:")
     print(console_table(table))
     print(f"  wrote metrics.json and {out}")
+
+
+def capped(params: Params) -> str:
+    return "" if params.scores.queries is None else f" (scores.queries: at most {params.scores.queries:,})"
 
 
 def score_all(

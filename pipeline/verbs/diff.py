@@ -106,7 +106,8 @@ def compare(before: Run, after: Run) -> Comparison:
         )
     if before.ids.tolist() != after.ids.tolist():
         raise ParamError(
-            f"not comparable: '{before.name}' and '{after.name}' have other queries; evaluate both with this version"
+            f"not comparable: '{before.name}' and '{after.name}' have other queries; "
+            "evaluate both with this version, and with equal `seed` and `scores.queries`"
         )
     clusters = np.unique(before.clusters.astype(str), return_inverse=True)[1]
     names = [name for name in before.scores if name in after.scores]

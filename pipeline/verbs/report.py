@@ -54,7 +54,7 @@ def collect(found: Loaded, params: Params) -> dict[str, Any]:
     if numbers.get("protocol") != found.protocol.sha256[:16]:
         raise ParamError("metrics.json is of another protocol than protocol.json; run `dvc repro evaluate`")
     table = _read(scores / "table.csv")
-    parts = test_parts(found.rows, found.protocol)
+    parts = test_parts(found.rows, found.protocol, most=params.scores.queries, seed=params.seed)
     head, bare = found.trained.similarities(found.inputs)[0], plain(found.inputs)
     first = found.trained.embeddings(found.inputs)[0].float().cpu().numpy()
     return {

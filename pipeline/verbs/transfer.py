@@ -20,7 +20,7 @@ from data.protocol import Protocol, read_protocol
 from data.rows import Rows, read_rows
 from features.store import load_features, read_sidecar
 from heads.errors import HeadError
-from heads.scores.card import Card, merge, score
+from heads.scores.card import Card, Part, merge, score
 from heads.scores.intervals import paired_interval
 from heads.scores.trivial import plain
 from heads.similarity import Similarity
@@ -43,6 +43,7 @@ class DataSet:
     rows: Rows
     protocol: Protocol
     inputs: Tensor  # (N, D)
+    parts: dict[str, Part]
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def run(params: Params) -> None:
         ParamError: fewer than two prepared data sets have the feature set.
     """
     names = find_data_sets(params.head.features)
-    sets = [load_data_set(name, params.head.features) for name in names]
+    sets = [load_data_set(name, params) for name in names]
     bare = {one.name: cards(plain(one.inputs), one) for one in sets}
     lines: list[Line] = []
     for source in sets:
@@ -108,11 +109,13 @@ def find_data_sets(features: str) -> list[str]:
     return names
 
 
-def load_data_set(name: str, features: str) -> DataSet:
+def load_data_set(name: str, params: Params) -> DataSet:
     folder = ARTIFACTS / name
     rows = read_rows(folder / "rows.parquet")
-    array = load_features(folder / "features" / features, images_hash=rows.images_hash)
-    return DataSet(name, rows, read_protocol(folder / "protocol.json"), torch.from_numpy(array).to(device()).float())
+    array = load_features(folder / "features" / params.head.features, images_hash=rows.images_hash)
+    protocol = read_protocol(folder / "protocol.json")
+    parts = test_parts(rows, protocol, most=params.scores.queries, seed=params.seed)
+    return DataSet(name, rows, protocol, torch.from_numpy(array).to(device()).float(), parts)
 
 
 def train_apart(params: Params, name: str) -> TrainedHead:
@@ -133,7 +136,7 @@ def train_apart(params: Params, name: str) -> TrainedHead:
 
 def cards(similarity: Similarity, one: DataSet) -> Card:
     size = one.protocol.candidates.candidates.shape[1]
-    parts = test_parts(one.rows, one.protocol).values()
+    parts = one.parts.values()
     return merge([score(similarity, one.rows.codes, part=part, candidates=size, threshold=0.0) for part in parts])
 
 

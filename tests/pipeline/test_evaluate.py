@@ -94,6 +94,26 @@ def test_classes_seen_and_unseen_and_episodes(here):
     )  # the first of two seeds
 
 
+def test_fewer_queries_of_the_same_gallery(here, capsys):
+    make_run(class_rows(), noise=2.0)
+    every = evaluate()
+    per_query = {q["id"]: q for q in pq.read_table(FOLDER / "scores/queries.parquet").to_pylist() if q["seed"] == 0}
+    frozen = table()["test", "frozen top2"]
+    numbers = evaluate(queries=36)
+    assert "queries" not in every
+    assert numbers["queries"] == 36
+    assert "; 36 queries (scores.queries: at most 36), in per cent:" in capsys.readouterr().out
+    found = [q for q in pq.read_table(FOLDER / "scores/queries.parquet").to_pylist() if q["seed"] == 0]
+    assert sum(q["seen"] for q in found if q["model"] == "head") == 12  # of 24 seen and 48 unseen
+    for query in found:
+        if query["model"] == "no head":
+            assert query["map_at_r"] == per_query[query["id"]]["map_at_r"]
+    assert table()["test", "frozen top2"]["plain"] == frozen["plain"]
+    again = evaluate(queries=36)
+    assert again == numbers
+    assert evaluate(queries=5000) == every | {"queries": 72}
+
+
 def test_every_group_has_its_line(here):
     rows = class_rows()
     make_run(rows, noise=2.0)

@@ -123,6 +123,14 @@ def test_an_ensemble_of_equal_heads_is_the_head():
     )
 
 
+def test_with_fewer_queries():
+    make_run(class_rows())
+    params = make_params(queries=20)
+    evaluate(params)
+    run(params)
+    assert "20 queries of the test split." in PAGE.read_text()
+
+
 def test_the_audit_is_a_section():
     rows = pair_rows()
     rows.sha256[rows.where(split="test")[0]] = rows.sha256[0]
