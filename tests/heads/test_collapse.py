@@ -54,3 +54,7 @@ def test_nothing_left_to_learn_says_since_when():
         "seed 0: no negative is near any more since epoch 2: nothing left to learn; "
         "take a larger head.margin or harder negatives"
     ]
+
+
+def test_losses_without_a_margin_learn_from_far_negatives_too():
+    assert alarms([line(1), line(2, active=0)], loss="infonce", margin=0.0) == []
