@@ -89,7 +89,11 @@ def build(
         submit = _submit(source, kept)
         progress(len(order) - len(kept))
 
-        with open_rows(out / "rows.parquet", rows, picture="thumb", looks=[looks[place] for place in whole]) as writer:
+        beside = {
+            "families": [items[index].family or items[index].group for index in kept],
+            "looks": [looks[place] for place in whole],
+        }
+        with open_rows(out / "rows.parquet", rows, picture="thumb", **beside) as writer:
             for place in whole:
                 spool.seek(ends[place])
                 writer.append(spool.read(ends[place + 1] - ends[place]))

@@ -106,6 +106,14 @@ def read_looks(path: Path) -> NDArray[np.uint64]:
         return np.frombuffer(content, dtype=np.uint64).reshape(file.metadata.num_rows, -1)
 
 
+def read_families(path: Path) -> NDArray[np.object_]:
+    """(N,) the family of each row of rows.parquet: groups that are variants of one idea share one."""
+    with _opened(path) as file:
+        if "family" not in file.schema_arrow.names:
+            raise DataError(f"{path}: no column 'family'; run `dvc repro prepare`")
+        return np.array(file.read(columns=["family"]).column(0).to_pylist(), dtype=object)
+
+
 def _chosen(path: Path, column: str, rows: NDArray[np.int64]) -> list[bytes]:
     """Read only the row groups that hold a chosen row."""
     rows = np.asarray(rows, dtype=np.int64)

@@ -19,10 +19,10 @@ _GROUP_BYTES, _GROUP_ROWS = 32 << 20, 8_192
 class RowWriter:
     """Appends the rows of `rows` in order, each with its picture, to one parquet file."""
 
-    def __init__(self, writer: pq.ParquetWriter, rows: Rows, looks: Sequence[bytes] | None) -> None:
+    def __init__(self, writer: pq.ParquetWriter, rows: Rows, beside: dict[str, Sequence[Any]]) -> None:
         self._writer = writer
         self._rows = rows
-        self._looks = looks
+        self._beside = beside
         self._pictures: list[bytes] = []
         self._bytes = 0
         self.written = 0
@@ -40,29 +40,39 @@ class RowWriter:
         here = slice(self.written, stop)
         columns: dict[str, Any] = {name: getattr(self._rows, name)[here].tolist() for name in COLUMNS}
         columns["role"] = [role or None for role in columns["role"]]
-        if self._looks is not None:
-            columns["look"] = self._looks[here]
+        columns |= {name: values[here] for name, values in self._beside.items()}
         columns[self._writer.schema.names[-1]] = self._pictures
         self._writer.write_table(pa.table(columns, schema=self._writer.schema))
         self.written, self._pictures, self._bytes = stop, [], 0
 
 
 @contextmanager
-def open_rows(path: Path, rows: Rows, *, picture: str, looks: Sequence[bytes] | None = None) -> Iterator[RowWriter]:
+def open_rows(
+    path: Path,
+    rows: Rows,
+    *,
+    picture: str,
+    families: Sequence[str] | None = None,
+    looks: Sequence[bytes] | None = None,
+) -> Iterator[RowWriter]:
     """A file for `rows` whose last column is named `picture`; it appears when the block ends with every row written.
 
-    `looks` are perceptual hashes, for the audit.
+    `families` are names of what is not independent, for intervals; `looks` are perceptual hashes, for the audit.
     """
     schema = pa.schema([(name, pa.bool_() if name == "seen" else pa.string()) for name in COLUMNS])
+    if families is not None:
+        schema = schema.append(pa.field("family", pa.string()))
     if looks is not None:
         schema = schema.append(pa.field("look", pa.binary(LOOK_BYTES)))
+    beside = {name: values for name, values in (("family", families), ("look", looks)) if values is not None}
     schema = schema.append(pa.field(picture, pa.binary()))
     with atomic_file(path) as file:
-        # Pictures are compressed already; dictionaries pay for groups and splits only.
+        # Pictures are compressed already; dictionaries pay for names that come again only.
         compression = {name: "none" if name == picture else "zstd" for name in schema.names}
-        options = {"compression": compression, "use_dictionary": ["group", "role", "split"], "write_statistics": False}
+        dictionaries = ["group", "role", "split", "family"]
+        options = {"compression": compression, "use_dictionary": dictionaries, "write_statistics": False}
         with pq.ParquetWriter(file, schema, **options) as writer:
-            out = RowWriter(writer, rows, looks)
+            out = RowWriter(writer, rows, beside)
             yield out
             out.flush()
         if out.written != len(rows):

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from data.rows import Rows
 from heads.scores.card import Card, merge
 from heads.scores.classification import most_confused
 from heads.scores.summary import Line, Scores
 from heads.scores.verification import Roc
-from pipeline.report.parts import clusters
 
 BY_QUERY = ("top1", "top2", "top5", "recall_at_1", "recall_at_5", "recall_at_20", "mrr", "map_at_r", "triplet_accuracy")
 BINS = 40
@@ -31,8 +31,11 @@ def table_csv(table: Sequence[Line]) -> bytes:
     return _csv(names, ([_cell(getattr(line, name)) for name in names] for line in table))
 
 
-def queries_parquet(scores: Scores, rows: Rows, *, protocol: str) -> bytes:
-    """One row per model (`head`, `no head`), seed and test query; the protocol's hash is in the schema's metadata."""
+def queries_parquet(scores: Scores, rows: Rows, *, clusters: NDArray[np.object_], protocol: str) -> bytes:
+    """One row per model (`head`, `no head`), seed and test query; the protocol's hash is in the schema's metadata.
+
+    `clusters` (N,): the cluster of every row.
+    """
     tables = []
     for model, seed, card in [("head", s, parts) for s, parts in enumerate(scores.head)] + [
         ("no head", 0, scores.plain)
@@ -44,7 +47,7 @@ def queries_parquet(scores: Scores, rows: Rows, *, protocol: str) -> bytes:
             "model": pa.array([model] * size).dictionary_encode(),
             "seed": pa.array([seed] * size, pa.int16()),
             "id": pa.array(rows.id[card.queries].tolist(), pa.string()),
-            "cluster": pa.array(clusters(rows)[card.queries].tolist(), pa.string()),
+            "cluster": pa.array(clusters[card.queries].tolist(), pa.string()),
             "seen": pa.array(rows.seen[card.queries].tolist(), pa.bool_()),
         }
         columns |= {name: pa.array(np.round(card.by_query[name], 6).astype(np.float32)) for name in names}

@@ -3,17 +3,20 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from data.protocol import Protocol, read_protocol
-from data.rows import Rows, read_rows
+from data.rows import Rows, read_families, read_rows
 from features.store import load_features, read_sidecar
 from heads.errors import HeadError
 from heads.store import TrainedHead, load_head
 from pipeline.devices import device
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, head_folder
+from pipeline.report.parts import clusters
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,7 @@ class Loaded:
     protocol: Protocol
     trained: TrainedHead
     inputs: Tensor  # (N, D) float32 features
+    clusters: NDArray[np.object_]  # (N,) what intervals draw together
 
 
 def load_run(params: Params) -> Loaded:
@@ -36,7 +40,8 @@ def load_run(params: Params) -> Loaded:
     trained = load_head(head_folder(params))
     check_fit(trained, rows, protocol, features=read_sidecar(source).npy_sha256)
     inputs = torch.from_numpy(load_features(source, images_hash=rows.images_hash)).to(device()).float()
-    return Loaded(_title(params, trained), folder, rows, protocol, trained, inputs)
+    together = clusters(rows, read_families(folder / "rows.parquet"))
+    return Loaded(_title(params, trained), folder, rows, protocol, trained, inputs, together)
 
 
 def check_fit(trained: TrainedHead, rows: Rows, protocol: Protocol, *, features: str) -> None:

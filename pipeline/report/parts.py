@@ -35,12 +35,13 @@ def test_parts(rows: Rows, protocol: Protocol, *, most: int | None = None, seed:
     }
 
 
-def clusters(rows: Rows) -> NDArray[np.object_]:
-    """(N,) names of what intervals draw anew: images of a group that training never saw stand or fall together.
+def clusters(rows: Rows, families: NDArray[np.object_]) -> NDArray[np.object_]:
+    """(N,) names of what intervals draw anew: images of a family that training never saw stand or fall together.
 
-    A seen group stays the same when new images of it are drawn; of unseen groups, other groups could have been drawn.
+    A seen group stays the same when new images of it are drawn; of unseen groups, others could have been drawn, and
+    groups that are variants of one idea (`families`) would have come together.
     """
-    return np.where(rows.seen, rows.id, rows.group)
+    return np.where(rows.seen, rows.id, families)
 
 
 def _part(

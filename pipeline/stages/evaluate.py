@@ -22,7 +22,7 @@ from pipeline.report.console import console_table
 from pipeline.report.examples import examples, gained_and_lost
 from pipeline.report.gallery import Section, draw_gallery
 from pipeline.report.loaded import load_run
-from pipeline.report.parts import clusters, test_parts
+from pipeline.report.parts import test_parts
 
 METRICS = Path("metrics.json")
 HIT = "A hit: in a list of candidates, the match is more likely than not among the best 2, mean over seeds."
@@ -36,13 +36,13 @@ def run(params: Params) -> None:
     parts = test_parts(rows, protocol, most=params.scores.queries, seed=params.seed)
     heads, bare = trained.similarities(inputs), plain(inputs)
     scores = score_all(heads, trained.thresholds, bare, inputs, rows=rows, protocol=protocol, parts=parts)
-    together = np.unique(clusters(rows).astype(str), return_inverse=True)[1]
+    together = np.unique(found.clusters.astype(str), return_inverse=True)[1]
     table = full_table(scores, clusters=together, draws=params.scores.draws)
 
     out, name, most = folder / "scores", found.title, params.scores.gallery
     contents = {
         "table.csv": files.table_csv(table),
-        "queries.parquet": files.queries_parquet(scores, rows, protocol=protocol.sha256),
+        "queries.parquet": files.queries_parquet(scores, rows, clusters=found.clusters, protocol=protocol.sha256),
         "hit_rate.csv": files.hit_rate_csv(scores),
         "similarity.csv": files.similarity_csv(scores),
         "roc.csv": files.roc_csv(scores),

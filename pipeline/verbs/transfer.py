@@ -13,11 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from data.errors import DataError
 from data.protocol import Protocol, read_protocol
-from data.rows import Rows, read_rows
+from data.rows import Rows, read_families, read_rows
 from features.store import load_features, read_sidecar
 from heads.errors import HeadError
 from heads.scores.card import Card, Part, merge, score
@@ -44,6 +45,7 @@ class DataSet:
     protocol: Protocol
     inputs: Tensor  # (N, D)
     parts: dict[str, Part]
+    clusters: NDArray[np.object_]  # (N,)
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,8 @@ def load_data_set(name: str, params: Params) -> DataSet:
     array = load_features(folder / "features" / params.head.features, images_hash=rows.images_hash)
     protocol = read_protocol(folder / "protocol.json")
     parts = test_parts(rows, protocol, most=params.scores.queries, seed=params.seed)
-    return DataSet(name, rows, protocol, torch.from_numpy(array).to(device()).float(), parts)
+    inputs = torch.from_numpy(array).to(device()).float()
+    return DataSet(name, rows, protocol, inputs, parts, clusters(rows, read_families(folder / "rows.parquet")))
 
 
 def train_apart(params: Params, name: str) -> TrainedHead:
@@ -143,7 +146,7 @@ def cards(similarity: Similarity, one: DataSet) -> Card:
 def compare(head: TrainedHead, source: str, target: DataSet, *, bare: Card, flag: str) -> Line:
     """A head on a data set, query by query against no head."""
     hits = np.stack([cards(similarity, target).by_query[METRIC] for similarity in head.similarities(target.inputs)])
-    gain = paired_interval(hits, bare.by_query[METRIC], clusters=clusters(target.rows).astype(str)[bare.queries])
+    gain = paired_interval(hits, bare.by_query[METRIC], clusters=target.clusters.astype(str)[bare.queries])
     values = (hits.mean(), bare.by_query[METRIC].mean(), gain.mean, gain.half)
     return Line(source, target.name, *(round(float(value), 4) for value in values), flag)
 

@@ -6,7 +6,7 @@ import pytest
 
 from data import write
 from data.errors import DataError
-from data.rows import Rows, iter_images, read_images, read_rows, read_thumbs
+from data.rows import Rows, iter_images, read_families, read_images, read_rows, read_thumbs
 from data.write import open_rows
 from pictures import png
 
@@ -42,6 +42,19 @@ def test_rows_come_back(written, name):
         np.testing.assert_array_equal(getattr(back, column), getattr(rows, column))
     assert back.hash == rows.hash
     assert back.images_hash == rows.images_hash
+
+
+def test_families_come_back_and_are_asked_for_where_they_are_not(written, tmp_path):
+    folder, rows = written
+    names = [f"f{row // 4}" for row in range(10)]
+    with open_rows(tmp_path / "families.parquet", rows, picture="thumb", families=names) as writer:
+        for row in range(10):
+            writer.append(png(row))
+    assert read_families(tmp_path / "families.parquet").tolist() == names
+    assert read_rows(tmp_path / "families.parquet").hash == rows.hash
+    with pytest.raises(DataError) as error:
+        read_families(folder / "rows.parquet")
+    assert str(error.value) == f"{folder / 'rows.parquet'}: no column 'family'; run `dvc repro prepare`"
 
 
 def test_pictures_come_back_in_the_order_asked_for(written):

@@ -53,17 +53,28 @@ def class_rows() -> Rows:
     return _rows(group, np.array([""] * 120, dtype=object), split)
 
 
-def make_run(rows: Rows, *, noise: float = 1.0, head_noise: float = 0.3, seed: int = 0, **head_settings: Any) -> None:
+def make_run(
+    rows: Rows,
+    *,
+    noise: float = 1.0,
+    head_noise: float = 0.3,
+    seed: int = 0,
+    families: list[str] | None = None,
+    **head_settings: Any,
+) -> None:
     """Write rows.parquet, protocol.json, features/made_up and head/. Features are a group's direction plus noise.
 
-    The head knows which directions are noise, but for those of `head_settings`, which stay as they start.
+    `families`: what is not independent; without them each group is by itself. The head knows which directions are
+    noise, but for those of `head_settings`, which stay as they start.
     """
     rng = np.random.default_rng(seed)
     FOLDER.mkdir(parents=True, exist_ok=True)
     looks = [
         row.tobytes() for row in np.random.default_rng(1).integers(256, size=(len(rows), LOOK_BYTES), dtype=np.uint8)
     ]
-    with open_rows(FOLDER / "rows.parquet", rows, picture="thumb", looks=looks) as writer:
+    with open_rows(
+        FOLDER / "rows.parquet", rows, picture="thumb", families=families or list(rows.group), looks=looks
+    ) as writer:
         for code in rows.codes:
             stream = io.BytesIO()
             Image.new("RGB", (24, 16), (int(4 * code), 90, 160)).save(stream, "JPEG")

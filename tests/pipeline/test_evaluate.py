@@ -16,6 +16,7 @@ from data.errors import DataError
 from data.protocol import write_protocol
 from features.store import load_features, save_features
 from heads.errors import HeadError
+from heads.scores.intervals import mean_interval
 from pipeline.stages.evaluate import run
 
 FILES = {"table.csv", "queries.parquet", "hit_rate.csv", "similarity.csv", "roc.csv", "confusion.csv", "gallery.png"}
@@ -92,6 +93,23 @@ def test_classes_seen_and_unseen_and_episodes(here):
     assert np.mean(right) == pytest.approx(
         float(lines["test", "knn_accuracy"]["head"]), abs=0.1
     )  # the first of two seeds
+
+
+def test_families_stand_or_fall_together(here):
+    rows = pair_rows()
+    make_run(rows, noise=2.0)
+    evaluate()
+    apart = table()["test", "mrr"]
+    make_run(rows, noise=2.0, families=[f"f{int(name[1:]) // 4}" for name in rows.group])
+    evaluate()
+    together = table()["test", "mrr"]
+    assert together["head"] == apart["head"]
+    assert together["half"] != apart["half"]
+    queries = pq.read_table(FOLDER / "scores/queries.parquet").to_pylist()
+    assert {query["cluster"] for query in queries} == {f"f{i}" for i in range(10, 15)}
+    values = np.array([query["mrr"] for query in queries if query["model"] == "head"]).reshape(2, 20)
+    expected = mean_interval(values, clusters=np.arange(20) // 4, draws=100)
+    assert float(together["half"]) == pytest.approx(expected.half, rel=1e-3)
 
 
 def test_fewer_queries_of_the_same_gallery(here, capsys):
