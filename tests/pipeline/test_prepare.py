@@ -210,6 +210,20 @@ def test_the_real_challenge_keeps_its_queries(here, capsys):
     assert set(rows.split[protocol.submit.candidates.ravel()]) == {"submit"}
 
 
+@pytest.mark.slow
+@real_data
+def test_five_folds_test_each_pair_of_the_challenge_once(here):
+    tested = []
+    for fold in range(5):
+        run(params(name="tll", mirror=str(MIRROR), folds=5, fold=fold))
+        rows = read_rows(here / "artifacts" / "tll" / "rows.parquet")
+        groups = {name: set(rows.group[rows.split == name]) for name in ("train", "val", "test")}
+        assert not groups["test"] & (groups["train"] | groups["val"])
+        assert len(groups["test"]) == pytest.approx(60, abs=6)
+        tested += groups["test"]
+    assert sorted(tested) == sorted(set(rows.group[rows.split != "submit"]))
+
+
 @real_data
 def test_real_digits_with_unseen_ones(here):
     run(params(name="mnist", mirror=str(MIRROR), limit=2000, seen=6, episodes={"count": 20}))
