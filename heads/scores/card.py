@@ -49,6 +49,7 @@ class Card:
     threshold: float
     left_out: int  # queries with no match or no non-match
     frozen: dict[str, np.ndarray] = field(default_factory=dict)  # name -> one value a list, pair or triplet
+    list_queries: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # (L,) row that each frozen list asks for
     fewshot: np.ndarray | None = None  # (E,) accuracy of each episode
     said: Ints | None = None  # (Q,) the group that the nearest rows vote for; None where a group has one row to find
     truth: Ints | None = None  # (Q,) the group of each query
@@ -98,6 +99,7 @@ def score(similarity: Similarity, codes: ArrayLike, *, part: Part, candidates: i
         threshold=threshold,
         left_out=len(part.queries) - len(queries),
         frozen=_frozen(similarity, part, threshold=threshold),
+        list_queries=np.empty(0, np.int64) if part.lists is None else part.lists[0],
         fewshot=_episodes(similarity, part),
         said=said,
         truth=truth,
@@ -156,6 +158,7 @@ def merge(cards: list[Card]) -> Card:
             for name in cards[0].frozen
             if all(name in card.frozen for card in cards)
         },
+        list_queries=np.concatenate([card.list_queries for card in cards]),
         fewshot=np.concatenate(fewshot) if fewshot else None,
         said=None if any(card.said is None for card in cards) else np.concatenate([card.said for card in cards]),
         truth=np.concatenate([card.truth for card in cards]),

@@ -126,7 +126,8 @@ def _lines(
         trivial = float(chance.frozen[name].mean()) if name in chance.frozen else None
         others = (float(values.mean()), float(projection.frozen[name].mean()), trivial)
         # Frozen pairs and triplets share images in ways that no simple interval is right for.
-        interval = mean_interval(each, draws=draws) if name.startswith("top") else None
+        of_lists = clusters[head[0].list_queries]
+        interval = mean_interval(each, clusters=of_lists, draws=draws) if name.startswith("top") else None
         add(f"frozen {name}", [float(each.mean())], others, interval)
     if plain.fewshot is not None:
         each = np.stack([card.fewshot for card in head])

@@ -99,12 +99,13 @@ def test_families_stand_or_fall_together(here):
     rows = pair_rows()
     make_run(rows, noise=2.0)
     evaluate()
-    apart = table()["test", "mrr"]
+    apart, single_lists = table()["test", "mrr"], table()["test", "frozen top2"]
     make_run(rows, noise=2.0, families=[f"f{int(name[1:]) // 4}" for name in rows.group])
     evaluate()
-    together = table()["test", "mrr"]
+    together, lists = table()["test", "mrr"], table()["test", "frozen top2"]
     assert together["head"] == apart["head"]
     assert together["half"] != apart["half"]
+    assert lists["half"] != single_lists["half"]
     queries = pq.read_table(FOLDER / "scores/queries.parquet").to_pylist()
     assert {query["cluster"] for query in queries} == {f"f{i}" for i in range(10, 15)}
     values = np.array([query["mrr"] for query in queries if query["model"] == "head"]).reshape(2, 20)
