@@ -50,7 +50,7 @@ def alarms(history: Sequence[dict[str, float]], *, loss: str, margin: float) -> 
                 f"seed {seed}: the loss is stuck at the margin {margin:g}, where all distances are equal; "
                 "lower head.lr or take easier negatives"
             )
-        elif last["active"] == 0 and loss in ("contrastive", "triplet"):  # others learn from far negatives too
+        elif last["active"] == 0 and loss == "triplet":  # others learn from far negatives too
             first = next(row["epoch"] for row in epochs if row["active"] == 0)
             found.append(
                 f"seed {seed}: no negative is near any more since epoch {first:g}: nothing left to learn; "

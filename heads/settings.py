@@ -155,6 +155,8 @@ class HeadSettings(BaseModel):
             return (
                 f"{loss} needs a probability of a pair, which model {self.model} does not give: choose model {models}"
             )
+        if self.model == "pseudo_class" and self.distance != "cosine":
+            return "model pseudo_class compares by cosine: set distance to cosine"
         if self.model in PAIR_MODELS and self.loss not in OF_LOGITS:
             return f"{loss} cannot use the logits of model {self.model}: choose loss {losses}"
         if self.loss in OF_COSINES and self.distance != "cosine":

@@ -49,6 +49,8 @@ class TrainedHead:
                 f"the head was trained on features of width {self.width}, these have {features.shape[1]}: "
                 "use the feature set named in head.json, or train again"
             )
+        self.head.to(features.device)
+        self.transform.to(features.device)
         return encode_rows(self.head, self.transform(features.float()), seeds=self.settings.seeds)
 
     def similarities(self, features: Tensor) -> list[Similarity]:
@@ -133,7 +135,11 @@ def load_head(folder: Path) -> TrainedHead:
         head = build_head(settings, about["width"], generators(0, settings.seeds))
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
         return TrainedHead(settings=settings, transform=transform, head=head.eval(), **about)
-    except (json.JSONDecodeError, SafetensorError, ValidationError) as error:
-        raise HeadError(f"{folder}: damaged head ({' '.join(str(error).split())[:120]}): {again}") from None
+    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError, ValidationError) as error:
+        raise HeadError(f"{folder}: damaged head ({_brief(error)}): {again}") from None
     except (KeyError, TypeError, RuntimeError) as error:
-        raise HeadError(f"{folder}: weights and settings do not fit together ({str(error)[:120]}): {again}") from None
+        raise HeadError(f"{folder}: weights and settings do not fit together ({_brief(error)}): {again}") from None
+
+
+def _brief(error: Exception) -> str:
+    return " ".join(str(error).split())[:120]

@@ -76,12 +76,11 @@ def train_heads(
         for optimizer in optimizers:
             optimizer.lr = settings.lr * _rate(epoch, settings)
         losses, life = _epoch(head.train(), loss_of, feed, optimizers)
-        if not torch.isfinite(losses).all():
-            raise HeadError(f"the loss became {losses.tolist()} in epoch {epoch}: lower head.lr")
+        going = [s for s in range(settings.seeds) if epoch - best_epoch[s] <= settings.patience]
+        if not torch.isfinite(losses[going]).all():
+            raise HeadError(f"the loss became {losses[going].tolist()} in epoch {epoch}: lower head.lr")
         scores = validate(head.eval())
-        for s in range(settings.seeds):
-            if epoch - best_epoch[s] > settings.patience:
-                continue  # this seed has stopped: alone, it would not have seen this epoch
+        for s in going:  # the others have stopped: alone, they would not have seen this epoch
             history.append(_record(s, epoch, losses[s].item(), scores[s], settings, life=life))
             if scores[s] > best_score[s]:
                 best_score[s], best_epoch[s] = scores[s], epoch

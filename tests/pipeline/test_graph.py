@@ -25,7 +25,7 @@ STAGES = {
 
 
 def counts(module: str) -> bool:
-    return module not in EDGE and Path(module).name not in ("settings.py", "errors.py", "__init__.py")
+    return module not in EDGE and Path(module).name not in ("errors.py", "__init__.py")
 
 
 @cache

@@ -61,6 +61,11 @@ def test_registries_hold_what_params_may_name():
         ),
         ("head.loss_args", {"alpha": 1}, "head: loss_args: contrastive has no argument 'alpha'; known: none"),
         ("head.epochs", 0, "head.epochs: 0: input should be greater than or equal to 1"),
+        (
+            "head",
+            {"features": "resnet18_random", "model": "pseudo_class", "distance": "euclidean"},
+            "head: model pseudo_class",
+        ),
         ("head.lr", "fast", "head.lr: 'fast': input should be a valid number"),
         ("data.candidates", 1, "data.candidates: 1: input should be greater than or equal to 2"),
         ("data.splits.train", 0.9, "data.splits: train, val and test add up to 1.3, not to 1"),
@@ -76,6 +81,20 @@ def test_what_is_wrong_is_said_in_one_line(raw, key, value, message):
         parse_params(change(raw, key, value))
     assert str(error.value).startswith(f"params.yaml: {message}")
     assert "\n" not in str(error.value)
+
+
+def test_every_override_in_the_readme_is_one_that_dvc_takes(tmp_path):
+    """DVC opens params.yaml in struct mode: a new key in an empty dict needs a `+`."""
+    from dvc.utils.hydra import apply_overrides
+
+    lines = [line for line in (TOP / "README.md").read_text().splitlines() if line.startswith("dvc exp run")]
+    assert len(lines) > 8
+    for line in lines:
+        overrides = [quoted or plain for quoted, plain in re.findall(r'-S (?:"([^"]+)"|(\S+))', line)]
+        if "--queue" not in line:  # a sweep is not one set of values
+            (tmp_path / "params.yaml").write_text((TOP / "params.yaml").read_text())
+            apply_overrides(tmp_path / "params.yaml", overrides)
+            load_params(tmp_path / "params.yaml")
 
 
 def test_scientific_notation_is_a_number(tmp_path):
