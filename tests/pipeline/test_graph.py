@@ -3,13 +3,16 @@
 import ast
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 import pytest
+from pydantic import BaseModel
 from ruamel.yaml import YAML
 
-from data.settings import DataSettings
-from features.settings import Backbone, FeatureSettings
-from heads.settings import HeadSettings
+from data.settings import DataSettings, Episodes, Splits
+from features.settings import Backbone, FeatureSettings, Fusion
+from heads.settings import HeadSettings, ScoreSettings
+from pipeline.params import Params
 
 TOP = Path(__file__).parents[2]
 OURS = ("data", "features", "heads", "pipeline")
@@ -95,5 +98,16 @@ def test_no_parameter_has_a_name_that_the_run_cache_ignores():
         return set()
 
     assert not names(YAML(typ="safe").load((TOP / "params.yaml").read_text())) & {"size", "nfiles"}
-    fields = [name for model in (Backbone, DataSettings, FeatureSettings, HeadSettings) for name in model.model_fields]
-    assert not set(fields) & {"size", "nfiles"}
+
+    def models(annotation: object) -> set[type[BaseModel]]:
+        """All models in an annotation, also those inside others, in lists and in dicts."""
+        found = {inner_model for inner in get_args(annotation) for inner_model in models(inner)}
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            fields = annotation.model_fields.values()
+            found |= {annotation, *(model for field in fields for model in models(field.annotation))}
+        return found
+
+    found = models(Params)
+    sections = {Backbone, DataSettings, Splits, Episodes, FeatureSettings, Fusion, HeadSettings, ScoreSettings}
+    assert sections <= found
+    assert not {name for model in found for name in model.model_fields} & {"size", "nfiles"}
