@@ -32,7 +32,7 @@ def cache_root() -> Path:
 
 
 def shard_folder(root: Path, made_by: Mapping[str, Any]) -> Path:
-    """Where the shards lie that `made_by` (backbone, weights, preprocessing, versions, device) decides."""
+    """Where the shards lie that `made_by` (backbone, weights, preprocessing, versions, device, code) decides."""
     key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
     return root / "features" / key[:NAME_LENGTH]
 

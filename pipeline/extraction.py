@@ -1,7 +1,9 @@
 """What `extract`, `verify` and `bench` share: a backbone made ready from params, and what its sidecar says."""
 
+import hashlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from features.lanes import CPU_BATCH, GPU_BATCH, Compute, forward_dtype
@@ -9,6 +11,19 @@ from features.network import Network, load_network, versions
 from pipeline.devices import devices
 from pipeline.errors import ParamError, nearest
 from pipeline.params import Params
+
+TOP = Path(__file__).parents[1]
+# The modules that turn the bytes of an image into numbers, beside `features/from_<library>.py`.
+CODE = (
+    "data/decode.py",
+    "features/extract.py",
+    "features/fold.py",
+    "features/lanes.py",
+    "features/loader.py",
+    "features/network.py",
+    "features/preprocess.py",
+    "features/weights.py",
+)
 
 
 @dataclass(frozen=True)
@@ -45,3 +60,15 @@ def make_ready(params: Params, name: str) -> Ready:
         "versions": versions(entry),
     }
     return Ready(network, compute, made_by)
+
+
+def code_sha256(library: str, *, top: Path = TOP) -> str:
+    """sha256 over the sources that decide the numbers of a backbone of `library`.
+
+    It belongs in the key of the scratch cache, where numbers of older code must not be found, and not in the sidecar:
+    code that was only tidied gives equal features, and their directory must stay equal for the stages after it.
+    """
+    digest = hashlib.sha256()
+    for name in (*CODE, f"features/from_{library}.py"):
+        digest.update(hashlib.sha256((top / name).read_bytes()).digest())
+    return digest.hexdigest()

@@ -8,7 +8,7 @@ from features.engine_ray import extract_shards_with_ray
 from features.extract import extract_shards
 from features.shards import cache_root, digests, feature_shape, fill, missing_rows, shard_folder
 from features.store import new_features
-from pipeline.extraction import make_ready
+from pipeline.extraction import code_sha256, make_ready
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder
 from pipeline.progress import progress
@@ -20,7 +20,8 @@ def run(params: Params, name: str) -> None:
     images = read_rows(source)
     ready = make_ready(params, name)
     device = ready.compute.devices[0].type
-    shards = shard_folder(cache_root(), {**ready.made_by, "device": device})
+    code = code_sha256(params.backbones[name].library)
+    shards = shard_folder(cache_root(), {**ready.made_by, "device": device, "code": code})
     ids, keys, images_hash = images.id, digests(images.sha256), images.images_hash
     del images  # strings of every row: what a million images would notice
     missing = missing_rows(shards, keys)

@@ -3,17 +3,20 @@
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ruamel.yaml import YAML
 
 from data.rows import read_rows
 from features.errors import FeatureError
 from features.store import load_features, read_sidecar, save_features
 from pipeline.errors import ParamError
+from pipeline.extraction import CODE, TOP, code_sha256
 from pipeline.params import Params, parse_params
 from pipeline.stages import extract, fuse
 from pipeline.verbs import verify
@@ -78,6 +81,49 @@ def test_added_images_run_alone(project, capsys):
     assert "12 images, 1 run" in capsys.readouterr().out
     extract.run(settings(), "small")
     assert "12 images, 0 run, all of them known" in capsys.readouterr().out
+
+
+def test_other_code_runs_again_and_equal_results_stay_equal(project, capsys, monkeypatch):
+    extract.run(settings(), "small")
+    before = {path.name: path.read_bytes() for path in features("small").iterdir()}
+    capsys.readouterr()
+    monkeypatch.setattr(extract, "code_sha256", lambda library: f"edited {library}")
+    extract.run(settings(), "small")
+    assert "11 images, 11 run" in capsys.readouterr().out
+    assert len(list(Path("cache/features").iterdir())) == 2
+    assert {path.name: path.read_bytes() for path in features("small").iterdir()} == before
+
+
+def copied_sources(top: Path) -> Path:
+    for name in (*CODE, *(f"features/from_{library}.py" for library in ("timm", "torchvision", "open_clip"))):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(TOP / name, top / name)
+    return top
+
+
+@pytest.mark.parametrize("name", [*CODE, "features/from_timm.py"])
+def test_an_edit_of_any_module_that_decides_the_numbers_changes_the_key(tmp_path, name):
+    top = copied_sources(tmp_path)
+    assert code_sha256("timm", top=top) == code_sha256("timm")
+    with (top / name).open("a") as file:
+        file.write("#")
+    assert code_sha256("timm", top=top) != code_sha256("timm")
+
+
+def test_an_edit_for_one_library_leaves_the_shards_of_the_others(tmp_path):
+    top = copied_sources(tmp_path)
+    (top / "features/from_timm.py").write_text("")
+    assert code_sha256("torchvision", top=top) == code_sha256("torchvision")
+    assert code_sha256("torchvision") != code_sha256("open_clip")
+
+
+def test_every_module_of_extract_is_in_the_key_or_decides_no_number():
+    """A module that extract comes to depend on must be put on one of the two sides."""
+    files = {"data/files.py", "data/rows.py", "features/hub.py", "features/shards.py", "features/store.py"}
+    edges = {"features/engine_ray.py", "pipeline/extraction.py", "pipeline/stages/extract.py"}
+    libraries = {f"features/from_{library}.py" for library in ("timm", "torchvision", "open_clip")}
+    deps = YAML(typ="safe").load((TOP / "dvc.yaml").read_text())["stages"]["extract"]["deps"]
+    assert {dep for dep in deps if dep.endswith(".py")} == {*CODE, *libraries, *files, *edges}
 
 
 def test_views_are_kept_apart(project):
