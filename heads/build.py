@@ -3,17 +3,22 @@
 from torch import Tensor
 
 from heads.layers import Generators
-from heads.models import Head, LinearHead, MlpHead, PseudoClassHead, ResidualHead, linear_start
+from heads.models import BesideHead, Head, LinearHead, MlpHead, PseudoClassHead, ResidualHead, linear_start
 from heads.pair_models import DistanceLogitHead, PairHead
 from heads.settings import HeadSettings
 
 
 def build_head(settings: HeadSettings, width: int, draws: Generators, *, train: Tensor | None = None) -> Head:
-    """The head of `settings.model` for inputs of `width`, one seed for every generator.
+    """The head of `settings.model` for inputs of `width`, one seed for every generator, beside its input if so set.
 
     `train` (N, D), the transformed training rows, sets where linear paths start; without it (a head about to be
     loaded) they start at zero.
     """
+    learned = _learned(settings, width, draws, train)
+    return BesideHead(learned, settings.keep) if settings.keep else learned
+
+
+def _learned(settings: HeadSettings, width: int, draws: Generators, train: Tensor | None) -> Head:
     out = settings.dim or width
     match settings.model:
         case "identity":

@@ -112,6 +112,22 @@ class PseudoClassHead(Head):
         return softmax(self.branch(x), dim=-1)
 
 
+class BesideHead(Head):
+    """The input kept beside what is learned: similarity = keep * cos(inputs) + (1 - keep) * cos(embeddings).
+
+    A head alone overfits to the groups it saw; the input beside it still tells the unseen ones apart.
+    """
+
+    def __init__(self, learned: Head, keep: float) -> None:
+        super().__init__("cosine")
+        self.learned = learned
+        self.keep = keep
+
+    def encode(self, x: Tensor) -> Tensor:
+        kept, learned = normalize(x, dim=-1), normalize(self.learned.encode(x), dim=-1)
+        return torch.cat([self.keep**0.5 * kept, (1 - self.keep) ** 0.5 * learned], -1)
+
+
 def linear_start(width: int, out: int, train: Tensor | None) -> Tensor:
     """(D, out): the identity where the width stays, else the main directions (and zero columns past D)."""
     if out == width:

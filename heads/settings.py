@@ -85,6 +85,7 @@ class HeadSettings(BaseModel):
     hidden: tuple[Dimension, ...] = ()
     dim: Dimension | None = None  # width of the embedding; null: that of the input
     classifier: tuple[Dimension, ...] = ()  # pair_bc, pair_mlp: hidden widths of the classifier of the pair
+    keep: float = Field(0.0, ge=0, lt=1)  # share of plain cosine kept beside the learned similarity
     norm: Literal["none", "layer"] = "none"
     dropout: float = Field(0.0, ge=0, lt=1)
 
@@ -155,6 +156,8 @@ class HeadSettings(BaseModel):
             return (
                 f"{loss} needs a probability of a pair, which model {self.model} does not give: choose model {models}"
             )
+        if self.keep and (self.model in PAIR_MODELS or self.distance != "cosine"):
+            return "keep mixes two cosines: set distance to cosine and model to one that embeds, or keep to 0"
         if self.model == "pseudo_class" and self.distance != "cosine":
             return "model pseudo_class compares by cosine: set distance to cosine"
         if self.model in PAIR_MODELS and self.loss not in OF_LOGITS:

@@ -87,3 +87,10 @@ def test_dropout_is_off_in_use_and_each_seeds_own_in_training():
     x = rows().expand(2, -1, -1)
     assert not torch.equal(head.train().encode(x), head.train().encode(x))
     assert torch.equal(head.eval().encode(x), head.eval().encode(x))
+
+
+def test_keep_is_a_mix_of_two_cosines():
+    x = rows()
+    head = build_head(settings(model="pseudo_class", dim=5, keep=0.3), WIDTH, generators(0, 1))
+    encoded, learned = head.encode(x.unsqueeze(0)), normalize(head.learned.encode(x.unsqueeze(0)), dim=-1)[0]
+    torch.testing.assert_close(head.block(encoded, encoded)[0], 0.3 * x @ x.T + 0.7 * learned @ learned.T)

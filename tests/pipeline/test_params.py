@@ -66,6 +66,11 @@ def test_registries_hold_what_params_may_name():
             {"features": "resnet18_random", "model": "pseudo_class", "distance": "euclidean"},
             "head: model pseudo_class",
         ),
+        (
+            "head",
+            {"features": "resnet18_random", "keep": 0.5, "distance": "euclidean"},
+            "head: keep mixes two cosines: set distance to cosine",
+        ),
         ("head.lr", "fast", "head.lr: 'fast': input should be a valid number"),
         ("data.candidates", 1, "data.candidates: 1: input should be greater than or equal to 2"),
         ("data.splits.train", 0.9, "data.splits: train, val and test add up to 1.3, not to 1"),
