@@ -1,8 +1,7 @@
 from pathlib import Path
 
 import pytest
-
-from pictures import encode, write_images
+from small_images import encode, write_images
 
 
 @pytest.fixture

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from small_images import encode, write_images
 
 from features.extract import extract_rows
 from features.lanes import Compute
 from features.network import load_network
 from features.settings import Backbone
-from pictures import encode, write_images
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from small_images import encode, write_images
 
 from data.rows import read_rows
 from features.engine_ray import extract_shards_with_ray
@@ -12,7 +13,6 @@ from features.lanes import Compute
 from features.network import load_network
 from features.settings import Backbone
 from features.shards import digests
-from pictures import encode, write_images
 
 ENTRY = Backbone(library="torchvision", model="resnet18", weights="random", pixels=32)
 COMPUTE = Compute(devices=(torch.device("cpu"),), dtype=torch.float32, batch=1, workers=0)

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_images import encode, write_images
 from torch import nn
 
 from data.decode import decode
@@ -23,7 +24,6 @@ from features.preprocess import Preprocess
 from features.settings import Backbone
 from features.shards import digests, feature_shape, fill, missing_rows
 from features.store import RowWriter
-from pictures import encode, write_images
 
 CPU = torch.device("cpu")
 ENTRY = Backbone(library="torchvision", model="resnet18", weights="random", pixels=32)

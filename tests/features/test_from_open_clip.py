@@ -7,6 +7,7 @@ import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
+from small_images import encode, write_images
 
 from data.decode import decode
 from features.errors import FeatureError
@@ -14,7 +15,6 @@ from features.extract import extract_rows
 from features.lanes import Compute
 from features.network import load_network
 from features.settings import Backbone
-from pictures import encode, write_images
 
 TEXT = {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
 VIT = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8}

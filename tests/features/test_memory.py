@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from pictures import encode, write_images
+from small_images import encode, write_images
 
 PEAK = """
 import sys, resource

@@ -22,7 +22,7 @@ from pipeline.stages import extract, fuse
 from pipeline.verbs import verify
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "features"))
-from pictures import encode, write_images
+from small_images import encode, write_images
 
 SMALL = {"library": "torchvision", "model": "resnet18", "weights": "random", "pixels": 32}
 
