@@ -199,7 +199,8 @@ def test_verify_with_nothing_there(project):
 def in_process(code: str, **more) -> subprocess.CompletedProcess:
     """`code` after these imports, in a process of its own; errors leave it as the command line lets them out."""
     top = str(Path(__file__).parents[2])
-    head = f"import sys; sys.path[:0] = [{top!r}, {str(Path(__file__).parent)!r}]; import test_extract as t\n"
+    folders = [top, str(Path(__file__).parent), f"{top}/tests/helpers"]
+    head = f"import sys; sys.path[:0] = {folders!r}; import test_extract as t\n"
     tail = f"import pipeline.cli as cli\ndef stage():\n    {code}\ncli.app = stage\ncli.main()\n"
     return subprocess.run([sys.executable, "-c", head + tail], capture_output=True, text=True, check=False, **more)
 
