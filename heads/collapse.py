@@ -7,7 +7,7 @@ import torch
 
 from heads.lists import Lists
 
-STUCK = 3  # epochs
+STUCK = 3  # epochs in a row with the loss at the margin
 SPREAD = 1e-3  # below this standard deviation of similarities nothing is told apart
 
 
@@ -44,7 +44,9 @@ def alarms(history: Sequence[dict[str, float]], *, loss: str, margin: float) -> 
                 "lower head.lr or take easier negatives"
             )
         elif (
-            loss == "triplet" and len(epochs) >= 3 and all(abs(row["loss"] / margin - 1) < 0.02 for row in epochs[-3:])
+            loss == "triplet"
+            and len(epochs) >= STUCK
+            and all(abs(row["loss"] / margin - 1) < 0.02 for row in epochs[-STUCK:])
         ):
             found.append(
                 f"seed {seed}: the loss is stuck at the margin {margin:g}, where all distances are equal; "

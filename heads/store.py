@@ -30,9 +30,7 @@ class TrainedHead:
     width: int  # D, of the features
     transform: Transform
     head: Head
-    thresholds: list[
-        float
-    ]  # (S,), or (1,) of an ensemble: from this similarity on a pair counts as alike; chosen on val
+    thresholds: list[float]  # (S,), or (1,) of an ensemble: alike from this similarity on; chosen on val
     best_epochs: list[int]  # (S,)
     features_sha256: str
     images_hash: str

@@ -84,7 +84,8 @@ def _say(found: dict[str, Result], params: Params, settings: HeadSettings) -> No
     reachable = min(max(result.scores) for result in found.values() if result.scores)
     table = []
     for name, result in found.items():
-        epoch, until = float(np.median(result.seconds)), result.until(reachable) if result.scores else float("nan")
+        epoch = float(np.median(result.seconds))
+        until = result.until(reachable) if result.scores else None  # several seeds are timed, not scored
         row = {
             "contender": name,
             "dataset": params.data.name,
@@ -92,18 +93,18 @@ def _say(found: dict[str, Result], params: Params, settings: HeadSettings) -> No
             "batch": settings.batch,
             "seconds_per_epoch": round(epoch, 4),
             "times_ours": round(epoch / float(np.median(ours.seconds)), 2),
-            "val_top2": round(reachable, 4),
-            "seconds_to_it": round(until, 3),
-            "times_ours_to_it": round(until / ours.until(reachable), 2),
+            "val_top2": round(reachable, 4) if until else "",
+            "seconds_to_it": round(until, 3) if until else "",
+            "times_ours_to_it": round(until / ours.until(reachable), 2) if until else "",
             "threads": torch.get_num_threads(),
             "machine": machine(),
             "torch": torch.__version__,
         }
         table.append(row)
-        print(
-            f"{name}: {row['seconds_per_epoch']} s an epoch ({row['times_ours']}x), "
-            f"{row['seconds_to_it']} s ({row['times_ours_to_it']}x) to val top-2 {row['val_top2']}"
+        reach = (
+            f", {row['seconds_to_it']} s ({row['times_ours_to_it']}x) to val top-2 {row['val_top2']}" if until else ""
         )
+        print(f"{name}: {row['seconds_per_epoch']} s an epoch ({row['times_ours']}x){reach}")
     write_rows(OUT, table)
     print(f"-> {OUT}")
 
