@@ -37,7 +37,7 @@ format: setup  ## let ruff rewrite the files
 	@ruff format .
 
 lock: setup  ## compile requirements.lock from pyproject.toml anew (needs uv)
-	@uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	@uv pip compile pyproject.toml --group dev --all-extras --universal --python-version 3.11 --generate-hashes \
 	    --no-emit-index-url --no-annotate --custom-compile-command "make lock" --quiet -o requirements.lock
 
 clean:  ## remove .venv, artifacts and caches (not DVC's cache of results)
