@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -74,10 +75,9 @@ def read_rows(path: Path) -> Rows:
         missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
         if missing:
             raise DataError(f"{path}: no column '{missing[0]}'; run `dvc repro prepare`")
-        table = file.read(columns=list(COLUMNS))
-    text = {name: np.array(table[name].to_pylist(), dtype=object) for name in COLUMNS if name != "seen"}
-    text["role"] = np.array([role or "" for role in text["role"]], dtype=object)
-    return Rows(**text, seen=np.array(table["seen"].to_pylist(), dtype=bool))
+        text = {name: _strings(file.read(columns=[name]).column(0)) for name in COLUMNS if name != "seen"}
+        seen = file.read(columns=["seen"]).column(0).to_numpy().astype(bool)
+    return Rows(**text, seen=seen)
 
 
 def iter_images(path: Path, *, batch: int) -> Iterator[list[bytes]]:
@@ -112,6 +112,12 @@ def read_families(path: Path) -> NDArray[np.object_]:
         if "family" not in file.schema_arrow.names:
             raise DataError(f"{path}: no column 'family'; run `dvc repro prepare`")
         return np.array(file.read(columns=["family"]).column(0).to_pylist(), dtype=object)
+
+
+def _strings(column: pa.ChunkedArray) -> NDArray[np.object_]:
+    """Null becomes ""; equal strings are one object, so that a million rows of a few groups stay small."""
+    encoded = pc.fill_null(column, "").combine_chunks().dictionary_encode()
+    return np.array(encoded.dictionary.to_pylist(), dtype=object)[encoded.indices.to_numpy()]
 
 
 def _chosen(path: Path, column: str, rows: NDArray[np.int64]) -> list[bytes]:
