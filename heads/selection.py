@@ -1,10 +1,13 @@
-"""What is chosen on val: the epoch, by a ranking score, and the threshold, by balanced accuracy. Never on test."""
+"""What is chosen on val: the epoch, by a ranking score, and the threshold, by balanced accuracy; and what a
+similarity means. Never on test.
+"""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from heads.calibration import Calibration, calibrate
 from heads.errors import HeadError
 from heads.models import Head
 from heads.scores.lists import hit_rate
@@ -52,10 +55,11 @@ def epoch_score(
     return score
 
 
-def val_thresholds(
+def calibrate_on_val(
     head: Head, inputs: Tensor, settings: HeadSettings, *, a: Ints, b: Ints, same: NDArray
-) -> list[float]:
-    """The threshold of each seed (or of their ensemble) on val pairs: rows a (P,), b (P,); same (P,) bool.
+) -> tuple[list[float], Calibration]:
+    """On val pairs, rows a (P,), b (P,) and same (P,) bool: the threshold of each seed, by which each is scored (one
+    for an ensemble), and threshold and probability of the seeds' mean, which is how the head is used.
 
     Raises:
         HeadError: the similarity is the same for all pairs.
@@ -63,13 +67,12 @@ def val_thresholds(
     chosen, places = np.unique(np.r_[a, b], return_inverse=True)
     left, right = (torch.from_numpy(part) for part in np.split(places, 2))
     encoded = encode_rows(head, inputs[torch.from_numpy(chosen).to(inputs.device)], seeds=settings.seeds)
-    thresholds = []
-    for similarity in similarities(head, encoded, ensemble=settings.ensemble):
-        scores = similarity.pairs(left, right).cpu().numpy()
-        if np.ptp(scores) < CONSTANT:
-            raise HeadError(
-                "all val pairs have the same similarity: the embedding is constant; lower head.lr, take easier "
-                "negatives, or look at the features (`python -m pipeline verify`)"
-            )
-        thresholds.append(calibrate_threshold(scores, same))
-    return thresholds
+    seeds = [similarity.pairs(left, right).cpu() for similarity in similarities(head, encoded)]
+    mean = torch.stack(seeds).mean(0).numpy()
+    scored = [mean] if settings.ensemble else [scores.numpy() for scores in seeds]
+    if any(np.ptp(scores) < CONSTANT for scores in [*scored, mean]):
+        raise HeadError(
+            "all val pairs have the same similarity: the embedding is constant; lower head.lr, take easier "
+            "negatives, or look at the features (`python -m pipeline verify`)"
+        )
+    return [calibrate_threshold(scores, same) for scores in scored], calibrate(mean, same)

@@ -1,7 +1,7 @@
 """A trained head as two files: `head.safetensors` (weights; never pickle) and `head.json` (what they mean)."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from heads.build import build_head
+from heads.calibration import Calibration
 from heads.errors import HeadError
 from heads.layers import generators
 from heads.models import Head
@@ -31,6 +32,7 @@ class TrainedHead:
     transform: Transform
     head: Head
     thresholds: list[float]  # (S,), or (1,) of an ensemble: alike from this similarity on; chosen on val
+    calibration: Calibration  # of the mean of the seeds, which is how a head is used
     best_epochs: list[int]  # (S,)
     features_sha256: str
     images_hash: str
@@ -104,6 +106,7 @@ def dump_head(trained: TrainedHead) -> dict[str, bytes]:
         "settings": trained.settings.model_dump(mode="json"),
         "width": trained.width,
         "thresholds": [round(threshold, 6) for threshold in trained.thresholds],
+        "calibration": {name: round(value, 6) for name, value in asdict(trained.calibration).items()},
         "best_epochs": trained.best_epochs,
         "features_sha256": trained.features_sha256,
         "images_hash": trained.images_hash,
@@ -129,6 +132,7 @@ def load_head(folder: Path) -> TrainedHead:
         about = json.loads((folder / "head.json").read_text(encoding="utf-8"))
         tensors = load((folder / "head.safetensors").read_bytes())
         settings = HeadSettings.model_validate(about.pop("settings"))
+        about["calibration"] = Calibration(**about["calibration"])
         transform = Transform(settings.transform, tensors["transform.mean"], tensors["transform.matrix"])
         head = build_head(settings, about["width"], generators(0, settings.seeds))
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})

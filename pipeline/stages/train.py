@@ -13,7 +13,7 @@ from data.protocol import read_protocol
 from data.rows import Rows, read_rows
 from features.store import load_features, read_sidecar
 from heads.batches import Pool, make_pool
-from heads.selection import epoch_score, val_thresholds
+from heads.selection import calibrate_on_val, epoch_score
 from heads.settings import HeadSettings
 from heads.store import TrainedHead, dump_head
 from heads.training import Trained, train_heads
@@ -56,12 +56,14 @@ def run(params: Params) -> None:
             inputs, pool, settings, seed=params.seed, validate=validate, views=views, progress=advance
         )
     pairs = protocol.pairs["val"]
+    thresholds, calibration = calibrate_on_val(trained.head, inputs, settings, a=pairs.a, b=pairs.b, same=pairs.same)
     head = TrainedHead(
         settings=settings,
         width=inputs.shape[1],
         transform=transform,
         head=trained.head,
-        thresholds=val_thresholds(trained.head, inputs, settings, a=pairs.a, b=pairs.b, same=pairs.same),
+        thresholds=thresholds,
+        calibration=calibration,
         best_epochs=trained.best,
         features_sha256=read_sidecar(source).npy_sha256,
         images_hash=rows.images_hash,

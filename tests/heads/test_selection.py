@@ -4,7 +4,7 @@ import torch
 
 from heads.errors import HeadError
 from heads.models import Head
-from heads.selection import epoch_score, val_thresholds
+from heads.selection import calibrate_on_val, epoch_score
 from heads.settings import HeadSettings
 
 SETTINGS = HeadSettings(features="x", model="identity", seeds=2)
@@ -27,13 +27,13 @@ def test_too_few_groups_to_choose_an_epoch():
 def test_constant_embedding_fails():
     a, b, same = np.array([0, 1]), np.array([2, 3]), np.array([True, False])
     with pytest.raises(HeadError, match="all val pairs have the same similarity: the embedding is constant"):
-        val_thresholds(Head("cosine"), torch.ones(4, 3), SETTINGS, a=a, b=b, same=same)
+        calibrate_on_val(Head("cosine"), torch.ones(4, 3), SETTINGS, a=a, b=b, same=same)
 
 
 def test_an_ensemble_has_one_threshold():
     inputs, same = torch.eye(4), np.array([True, False])
     inputs[2] = inputs[0]
     a, b = np.array([0, 1]), np.array([2, 3])
-    assert len(val_thresholds(Head("cosine"), inputs, SETTINGS, a=a, b=b, same=same)) == 2
+    assert len(calibrate_on_val(Head("cosine"), inputs, SETTINGS, a=a, b=b, same=same)[0]) == 2
     together = SETTINGS.model_copy(update={"ensemble": True})
-    assert val_thresholds(Head("cosine"), inputs, together, a=a, b=b, same=same) == [0.5]
+    assert calibrate_on_val(Head("cosine"), inputs, together, a=a, b=b, same=same)[0] == [0.5]

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from heads.build import build_head
+from heads.calibration import Calibration
 from heads.errors import HeadError
 from heads.layers import generators
 from heads.settings import HeadSettings
@@ -23,6 +24,7 @@ def trained(**changes) -> TrainedHead:
         transform=fit_transform("center", train),
         head=head.eval(),
         thresholds=[0.25] * settings.seeds,
+        calibration=Calibration(threshold=0.25, slope=5.0, intercept=-1.0),
         best_epochs=[3] * settings.seeds,
         features_sha256="f",
         images_hash="i",
@@ -44,6 +46,7 @@ def test_round_trip_gives_equal_similarities(tmp_path):
         assert torch.equal(ours.block(rows, rows), theirs.block(rows, rows))
         torch.testing.assert_close(ours.pairs(rows, rows.flip(0)), ours.block(rows, rows.flip(0)).diagonal())
     assert loaded.thresholds == [0.25] * 3 and loaded.protocol_sha256 == "p"
+    assert loaded.calibration == head.calibration
 
 
 def test_equal_heads_give_equal_bytes():

@@ -16,6 +16,7 @@ from data.rows import Rows
 from data.write import open_rows
 from features.store import read_sidecar, save_features
 from heads.build import build_head
+from heads.calibration import Calibration
 from heads.layers import generators
 from heads.settings import HeadSettings
 from heads.store import TrainedHead, dump_head
@@ -137,6 +138,7 @@ def save_head(settings: HeadSettings, head, rows: Rows, protocol: Protocol, *, f
         transform=fit_transform("l2", torch.zeros(4, 16)),
         head=head,
         thresholds=[0.4] if settings.ensemble else [0.4, 0.5],
+        calibration=Calibration(threshold=0.45, slope=8.0, intercept=-3.6),
         best_epochs=[1, 1],
         features_sha256=read_sidecar(FOLDER / "features/made_up").npy_sha256,
         images_hash=rows.images_hash,

@@ -1,0 +1,48 @@
+"""A trained head as it is used: features in, one code a row; the similarity of two codes is the mean over seeds.
+
+Scores look at each seed alone, to say how far seeds lie apart. A person with two pictures wants one answer, and that is
+the mean of the seeds; `head.json` has the threshold and the probability that belong to it.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from heads.store import TrainedHead
+
+
+def is_cosine(trained: TrainedHead) -> bool:
+    """Whether the inner product of two codes is their similarity."""
+    return trained.head.embeds and trained.head.distance == "cosine"
+
+
+@torch.inference_mode()
+def encode(trained: TrainedHead, features: Tensor) -> Tensor:
+    """Features (N, D) -> codes (N, S * E) float32, the seeds side by side.
+
+    Of a cosine head they have length 1 and each seed's part has 1 / sqrt(S): their inner product is the mean cosine.
+
+    Raises:
+        HeadError: features of another width than those of training.
+    """
+    embeddings = trained.embeddings(features)[: _different(trained)]
+    if is_cosine(trained):
+        embeddings = normalize(embeddings, dim=-1) / len(embeddings) ** 0.5
+    return embeddings.transpose(0, 1).flatten(1)
+
+
+@torch.inference_mode()
+def compare(trained: TrainedHead, a: Tensor, b: Tensor) -> Tensor:
+    """Codes (A, W) and (B, W) -> similarities (A, B) float32. Of a classifier of pairs `a` asks and `b` answers."""
+    if is_cosine(trained):
+        return a @ b.T
+    shape = (_different(trained), -1)
+    left, right = (codes.unflatten(1, shape).transpose(0, 1).contiguous() for codes in (a, b))
+    if trained.head.embeds:  # a distance and its square rank alike; thresholds speak of the distance itself
+        return -torch.cdist(left, right).mean(0)
+    return trained.head.block(left, right).mean(0)
+
+
+def _different(trained: TrainedHead) -> int:
+    """S; 1 where there is nothing that seeds could have learned differently."""
+    return trained.settings.seeds if any(True for _ in trained.head.parameters()) else 1
