@@ -1,0 +1,1 @@
+"""A trained head in use: images in, answers out. What `compare`, `search`, `export` and `demo` stand on."""

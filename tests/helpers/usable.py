@@ -1,0 +1,88 @@
+"""A small data set with features of a real (random) network and a head on them, in the folder that the test runs in."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from small_images import encode, write_images
+
+from data.rows import read_rows
+from features.store import load_features, read_sidecar
+from heads.build import build_head
+from heads.calibration import Calibration
+from heads.layers import generators
+from heads.store import TrainedHead, dump_head
+from heads.transforms import fit_transform
+from pipeline.params import Params, parse_params
+from pipeline.stages import extract, fuse
+
+FOLDER = Path("artifacts/emoji")
+SMALL = {"library": "torchvision", "model": "resnet18", "weights": "random", "pixels": 32}
+CALIBRATION = Calibration(threshold=0.5, slope=6.0, intercept=-3.0)
+
+
+def make_params(backbone: dict[str, Any] | None = None, **head: Any) -> Params:
+    first = SMALL | (backbone or {})
+    return parse_params(
+        {
+            "data": {"name": "emoji"},
+            "backbones": {"small": first, "large": first | {"pixels": 48}},
+            "features": {"backbones": ["small", "large"], "batch": 4, "workers": 0},
+            "fusions": {"both": {"features": ["small", "large"], "weights": [1.0, 0.5]}},
+            "head": {"features": "small", "seeds": 2, **head},
+        }
+    )
+
+
+def make_images(count: int = 11) -> list[bytes]:
+    images = [encode(seed) for seed in range(count)]
+    source = write_images(FOLDER / "images.parquet", images)
+    (FOLDER / "rows.parquet").write_bytes(source.read_bytes())
+    return images
+
+
+def make_features(params: Params) -> None:
+    """The set that the head names, and the parts of a fusion."""
+    name = params.head.features
+    for part in params.fusions[name].features if name in params.fusions else [name]:
+        extract.run(params, part)
+    if name in params.fusions:
+        fuse.run(params, name)
+
+
+def make_head(params: Params) -> TrainedHead:
+    """Writes head/: seeds that differ, of no particular use."""
+    settings, source = params.head, FOLDER / "features" / params.head.features
+    rows = read_rows(FOLDER / "rows.parquet")
+    train = torch.from_numpy(load_features(source, images_hash=rows.images_hash)).float()
+    head = build_head(settings, train.shape[1], generators(0, settings.seeds), train=train)
+    with torch.no_grad():
+        for parameter in head.parameters():
+            parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
+    trained = TrainedHead(
+        settings=settings,
+        width=train.shape[1],
+        transform=fit_transform(settings.transform, train),
+        head=head.eval(),
+        thresholds=[0.5] * (1 if settings.ensemble else settings.seeds),
+        calibration=CALIBRATION,
+        best_epochs=[1] * settings.seeds,
+        features_sha256=read_sidecar(source).npy_sha256,
+        images_hash=rows.images_hash,
+        protocol_sha256="p",
+    )
+    write_head(trained)
+    return trained
+
+
+def write_head(trained: TrainedHead, folder: Path = FOLDER / "head") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in dump_head(trained).items():
+        (folder / name).write_bytes(content)
+
+
+def make_usable(backbone: dict[str, Any] | None = None, **head: Any) -> tuple[list[bytes], TrainedHead]:
+    """Images, features and head at once."""
+    images, params = make_images(), make_params(backbone, **head)
+    make_features(params)
+    return images, make_head(params)
