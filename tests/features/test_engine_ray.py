@@ -34,6 +34,7 @@ def test_without_ray_one_line_says_how_to_get_it(monkeypatch, tmp_path):
         )
 
 
+@pytest.mark.slow  # Ray takes half a minute to start
 def test_ray_gives_the_same_shards(tmp_path):
     ray = pytest.importorskip("ray", reason="an optional extra: pip install 'ray[data]'")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)

@@ -222,6 +222,7 @@ def test_a_full_disk_is_one_line_and_leaves_no_half_file(project):
     assert left == []
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 def test_a_small_file_system(project, tmp_path):
     """The same on a real one, where this user may mount it."""

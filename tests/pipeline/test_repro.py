@@ -68,7 +68,7 @@ def test_editing_a_loss_keeps_features_and_a_backbones_entry_concerns_it_alone(t
     call(folder, "dvc", "repro")
     with (folder / "heads/losses.py").open("a") as file:
         file.write("\n# an edit\n")
-    assert stages_run(call(folder, "dvc", "repro")) == ["train"]  # the same head comes out, so nothing to evaluate
+    assert stages_run(call(folder, "dvc", "repro")) == ["train", "evaluate"]
     set_params(folder, backbones__resnet18__pixels=40)
     assert stages_run(call(folder, "dvc", "repro")) == ["extract@resnet18"]
 
