@@ -25,13 +25,14 @@ class Network:
 
 # Distributions whose version can change the numbers, beside torch, torchvision (resizes) and pillow (decodes).
 DISTRIBUTIONS = {"timm": ("timm",), "torchvision": (), "open_clip": ("open_clip_torch", "timm")}
+DISTRIBUTIONS["lookalike"] = DISTRIBUTIONS["open_clip"]  # a network trained here may be of either
 
 
-def load_network(name: str, entry: Backbone) -> Network:
+def load_network(name: str, entry: Backbone, *, section: str = "backbones") -> Network:
     """The network of the catalogue's entry `name`; only its own library is imported.
 
     Raises:
-        FeatureError: one line that starts with `backbones.<name>`.
+        FeatureError: one line that starts with `<section>.<name>`.
     """
     match entry.library:
         case "timm":
@@ -40,7 +41,9 @@ def load_network(name: str, entry: Backbone) -> Network:
             from features.from_torchvision import load
         case "open_clip":
             from features.from_open_clip import load
-    network = load(entry, f"backbones.{name}")
+        case "lookalike":
+            from features.from_lookalike import load
+    network = load(entry, f"{section}.{name}")
     return replace(network, flip=entry.flip, crops=entry.crops, average=entry.average)
 
 

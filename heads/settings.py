@@ -74,26 +74,29 @@ NEGATIVES = ("in_batch", "semihard", "hard", "random:19", "offline:5")  # random
 Dimension = Annotated[int, Field(ge=1, le=65536)]
 
 
-class HeadSettings(BaseModel):
+class HeadModel(BaseModel):
+    """What is between features and embedding, or between a pair of features and its logit."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    features: str  # a feature set: an entry of features.backbones, fusions or finetunes
-
-    # Model
-    transform: Literal["none", "l2", "center", "standardize", "whiten"] = "l2"  # fitted on train only
     model: Model = "linear"
     hidden: tuple[Dimension, ...] = ()
     dim: Dimension | None = None  # width of the embedding; null: that of the input
     classifier: tuple[Dimension, ...] = ()  # pair_bc, pair_mlp: hidden widths of the classifier of the pair
-    keep: float = Field(0.0, ge=0, lt=1)  # share of plain cosine kept beside the learned similarity
     norm: Literal["none", "layer"] = "none"
     dropout: float = Field(0.0, ge=0, lt=1)
+
+
+class Objective(BaseModel):
+    """What is minimised and how: the same for a head and for a network (features/finetune_settings.py)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     # Loss
     loss: Loss = "contrastive"
     distance: Literal["cosine", "euclidean", "squared_euclidean"] = "cosine"
     margin: float | None = Field(None, gt=0)  # null: the loss's own, see MARGINS
-    margin_on: Literal["distance", "squared"] = "distance"  # contrastive: max(m - d, 0)^2, or max(m - d^2, 0)
+    margin_on: Literal["distance", "squared"] = "distance"  # contrastive: max(margin - d, 0)^2, or max(margin - d^2, 0)
     temperature: float = Field(0.07, gt=0)  # supcon, cross_entropy; infonce learns its own from here
     loss_args: dict[str, float | int | bool | str] = {}  # further arguments, see ARGUMENTS
     negatives: str = "in_batch"  # one of NEGATIVES
@@ -105,14 +108,10 @@ class HeadSettings(BaseModel):
     images_per_group: int = Field(2, ge=2)  # K of P groups x K images
     epochs: int = Field(30, ge=1)
     lr: float = Field(1e-3, gt=0)
-    noise: float = Field(0.0, ge=0)  # length of Gaussian noise on each input, as a share of a unit vector
-    mixup: float = Field(0.0, ge=0)  # alpha of mix-up's Beta distribution; 0: none
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "cosine"] = "cosine"
     patience: int = Field(10, ge=1)  # epochs without a better val score before a seed stops
     select: Literal["top1", "top2", "top5"] = "top2"  # the val score that picks the epoch
-    seeds: int = Field(3, ge=1, le=64)  # this many heads, from seed, seed + 1, ...
-    ensemble: bool = False  # score the mean of their similarities as one
 
     @property
     def loss_margin(self) -> float:
@@ -138,6 +137,16 @@ class HeadSettings(BaseModel):
         if not re.fullmatch(r"in_batch|semihard|hard|(random|offline):[1-9]\d{0,3}", negatives):
             raise ValueError(f"no '{negatives}'; known: {', '.join(NEGATIVES)}")
         return negatives
+
+
+class HeadSettings(HeadModel, Objective):
+    features: str  # a feature set: an entry of features.backbones, fusions or finetunes
+    transform: Literal["none", "l2", "center", "standardize", "whiten"] = "l2"  # fitted on train only
+    keep: float = Field(0.0, ge=0, lt=1)  # share of plain cosine kept beside the learned similarity
+    noise: float = Field(0.0, ge=0)  # length of Gaussian noise on each input, as a share of a unit vector
+    mixup: float = Field(0.0, ge=0)  # alpha of mix-up's Beta distribution; 0: none
+    seeds: int = Field(3, ge=1, le=64)  # this many heads, from seed, seed + 1, ...
+    ensemble: bool = False  # score the mean of their similarities as one
 
     @model_validator(mode="after")
     def _fit_together(self) -> "HeadSettings":

@@ -56,7 +56,7 @@ def train_heads(
     orders = [np.random.default_rng(seed + s) for s in range(settings.seeds)]
     head = build_head(settings, inputs.shape[1], draws, train=inputs[pool.rows].cpu()).to(inputs.device)
     scores = validate(head.eval())
-    history = [_record(s, 0, nan, scores[s], settings) for s in range(settings.seeds)]
+    history = [record(s, 0, nan, scores[s], settings) for s in range(settings.seeds)]
     best_score, best_epoch = list(scores), [0] * settings.seeds
     parameters = [p for p in head.parameters() if p.requires_grad]
     if not parameters:
@@ -74,14 +74,14 @@ def train_heads(
 
     for epoch in range(1, settings.epochs + 1):
         for optimizer in optimizers:
-            optimizer.lr = settings.lr * _rate(epoch, settings)
+            optimizer.lr = settings.lr * rate(epoch, settings)
         losses, life = _epoch(head.train(), loss_of, feed, optimizers)
         going = [s for s in range(settings.seeds) if epoch - best_epoch[s] <= settings.patience]
         if not torch.isfinite(losses[going]).all():
             raise HeadError(f"the loss became {losses[going].tolist()} in epoch {epoch}: lower head.lr")
         scores = validate(head.eval())
         for s in going:  # the others have stopped: alone, they would not have seen this epoch
-            history.append(_record(s, epoch, losses[s].item(), scores[s], settings, life=life))
+            history.append(record(s, epoch, losses[s].item(), scores[s], settings, life=life))
             if scores[s] > best_score[s]:
                 best_score[s], best_epoch[s] = scores[s], epoch
                 for name, value in head.state_dict().items():
@@ -95,14 +95,14 @@ def train_heads(
     return Trained(head.eval(), history, best_epoch, alarms=said)
 
 
-def _rate(epoch: int, settings: HeadSettings) -> float:
+def rate(epoch: int, settings: HeadSettings) -> float:
     """Share of the learning rate in `epoch`: constant, or half a cosine down to (nearly) zero."""
     if settings.schedule == "constant":
         return 1.0
     return 0.5 * (1 + np.cos(np.pi * (epoch - 1) / settings.epochs))
 
 
-def _record(
+def record(
     seed: int, epoch: int, loss: float, score: float, settings: HeadSettings, *, life: Health | None = None
 ) -> dict[str, float]:
     """One line of history.csv; before training there is neither loss nor sign of life."""

@@ -59,6 +59,18 @@ def fuse(name: str = typer.Argument(help="an entry of fusions")) -> None:
 
 
 @app.command()
+def finetune(name: str = typer.Argument(help="an entry of finetunes")) -> None:
+    """Train a network on the images, and turn every image into a vector with it."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    with recorded(params.data.name, "finetune", name):
+        from pipeline.stages.finetune import run
+
+        run(params, name)
+
+
+@app.command()
 def verify() -> None:
     """Check that each feature set still belongs to the images, weights and settings; 32 rows are made again."""
     from pipeline.params import load_params

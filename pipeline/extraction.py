@@ -24,6 +24,16 @@ CODE = (
     "features/preprocess.py",
     "features/weights.py",
 )
+# What else a library's networks are made of; a network trained here may be of any.
+MORE_CODE = {
+    "lookalike": (
+        "features/from_open_clip.py",
+        "features/from_timm.py",
+        "features/from_torchvision.py",
+        "features/small_networks.py",
+        "features/trainable.py",
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,6 @@ def code_sha256(library: str, *, top: Path = TOP) -> str:
     code that was only tidied gives equal features, and their directory must stay equal for the stages after it.
     """
     digest = hashlib.sha256()
-    for name in (*CODE, f"features/from_{library}.py"):
+    for name in (*CODE, f"features/from_{library}.py", *MORE_CODE.get(library, ())):
         digest.update(hashlib.sha256((top / name).read_bytes()).digest())
     return digest.hexdigest()

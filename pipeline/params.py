@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
 from data.settings import DataSettings
+from features.finetune_settings import Finetune
 from features.settings import Backbone, FeatureSettings, Fusion
 from heads.settings import HeadSettings, ScoreSettings
 from pipeline.errors import ParamError, nearest
@@ -20,13 +21,14 @@ class Params(BaseModel):
     backbones: dict[str, Backbone]
     features: FeatureSettings
     fusions: dict[str, Fusion] = {}
+    finetunes: dict[str, Finetune] = {}
     head: HeadSettings
     scores: ScoreSettings = ScoreSettings()
 
     @property
     def feature_sets(self) -> list[str]:
         """Names under artifacts/<dataset>/features/ that the pipeline makes."""
-        return [*self.features.backbones, *self.fusions]
+        return [*self.features.backbones, *self.finetunes, *self.fusions]
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -59,15 +61,21 @@ def _check_names(params: Params, where: str) -> None:
             raise ParamError(
                 f"{where}: features.backbones: no backbone '{name}' in backbones; {nearest(name, params.backbones)}"
             )
+    for section, named in (("fusions", params.fusions), ("finetunes", params.finetunes)):
+        for name in named:
+            if name in params.backbones:
+                kind = section.removesuffix("s")
+                raise ParamError(f"{where}: {section}: '{name}' is a backbone; give the {kind} a name of its own")
+    for name in params.finetunes:
+        if name in params.fusions:
+            raise ParamError(f"{where}: finetunes: '{name}' is a fusion; give the finetune a name of its own")
+    known = [*params.features.backbones, *params.finetunes]
     for name, fusion in params.fusions.items():
-        if name in params.backbones:
-            raise ParamError(f"{where}: fusions: '{name}' is a backbone; give the fusion a name of its own")
         for part in fusion.features:
-            if part not in params.features.backbones:
+            if part not in known:
                 listed = "; add it to features.backbones" if part in params.backbones else ""
                 raise ParamError(
-                    f"{where}: fusions.{name}.features: no feature set '{part}'{listed}; "
-                    f"{nearest(part, params.features.backbones)}"
+                    f"{where}: fusions.{name}.features: no feature set '{part}'{listed}; {nearest(part, known)}"
                 )
     if params.head.features not in params.feature_sets:
         listed = "; add it to features.backbones" if params.head.features in params.backbones else ""

@@ -13,5 +13,9 @@ def features_folder(params: Params, name: str) -> Path:
     return dataset_folder(params) / "features" / name
 
 
+def network_folder(params: Params, name: str) -> Path:
+    return dataset_folder(params) / "networks" / name
+
+
 def head_folder(params: Params) -> Path:
     return dataset_folder(params) / "head"

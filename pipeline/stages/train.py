@@ -1,7 +1,5 @@
 """`train`: features/<name> -> head/. Fits the transform and the heads on train, picks epochs and thresholds on val."""
 
-import csv
-import io
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +8,9 @@ import torch
 from data.errors import DataError
 from data.files import write_bytes
 from data.protocol import read_protocol
-from data.rows import Rows, read_rows
+from data.rows import read_rows
 from features.store import load_features, read_sidecar
-from heads.batches import Pool, make_pool
+from heads.batches import Pool
 from heads.selection import calibrate_on_val, epoch_score
 from heads.settings import HeadSettings
 from heads.store import TrainedHead, dump_head
@@ -22,9 +20,7 @@ from pipeline.devices import device
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, head_folder
 from pipeline.progress import progress
-from pipeline.splits import queries_and_gallery, split_rows
-
-VAL_QUERIES = 2000  # at most: enough to tell epochs apart, few enough for every epoch
+from pipeline.training_rows import history_csv, training_pool, val_queries
 
 
 def run(params: Params) -> None:
@@ -40,9 +36,7 @@ def run(params: Params) -> None:
     transform = fit_transform(settings.transform, views[torch.from_numpy(pool.rows), 0])
     views = transform(views)  # (N, V, D)
     inputs = views[:, 0].contiguous()
-    queries, gallery = queries_and_gallery(rows, "val")
-    if len(queries) > VAL_QUERIES:
-        queries = np.sort(np.random.default_rng(params.seed).choice(queries, VAL_QUERIES, replace=False))
+    queries, gallery = val_queries(rows, seed=params.seed)
     validate = epoch_score(
         inputs,
         rows.codes,
@@ -71,23 +65,8 @@ def run(params: Params) -> None:
     )
     for name, content in dump_head(head).items():
         write_bytes(head_folder(params) / name, content)
-    write_bytes(head_folder(params) / "history.csv", history_csv(trained))
+    write_bytes(head_folder(params) / "history.csv", history_csv(trained.history))
     say(trained, pool, settings, head_folder(params))
-
-
-def training_pool(rows: Rows, settings: HeadSettings) -> Pool:
-    """The rows of the train split, with their groups and, for pairs, their sides."""
-    chosen = split_rows(rows, "train")
-    sides = (rows.role[chosen] == "right").astype(np.int64) if rows.has_roles else None
-    return make_pool(chosen, rows.codes[chosen], sides, images=settings.images_per_group)
-
-
-def history_csv(trained: Trained) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(trained.history[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(trained.history)
-    return text.getvalue().encode()
 
 
 def say(trained: Trained, pool: Pool, settings: HeadSettings, folder: Path) -> None:

@@ -35,7 +35,7 @@ from pipeline.machine import machine, write_rows
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder
 from pipeline.splits import queries_and_gallery
-from pipeline.stages.train import training_pool
+from pipeline.training_rows import training_pool
 
 OUT = Path("benchmarks/heads.csv")
 NEGATIVES = 19

@@ -16,7 +16,7 @@ from data.rows import read_rows
 from features.errors import FeatureError
 from features.store import load_features, read_sidecar, save_features
 from pipeline.errors import ParamError
-from pipeline.extraction import CODE, TOP, code_sha256
+from pipeline.extraction import CODE, MORE_CODE, TOP, code_sha256
 from pipeline.params import Params, parse_params
 from pipeline.stages import extract, fuse
 from pipeline.verbs import verify
@@ -122,9 +122,10 @@ def test_every_module_of_extract_is_in_the_key_or_decides_no_number():
     files = {"data/files.py", "data/rows.py", "features/hub.py", "features/shards.py", "features/store.py"}
     edges = {"features/engine_ray.py", "pipeline/extraction.py", "pipeline/stages/extract.py"}
     values = {"features/settings.py"}  # the key holds what it says: the whole entry of the backbone, and the dtype
-    libraries = {f"features/from_{library}.py" for library in ("timm", "torchvision", "open_clip")}
+    libraries = {f"features/from_{library}.py" for library in ("timm", "torchvision", "open_clip", "lookalike")}
+    more = set(MORE_CODE["lookalike"])
     deps = YAML(typ="safe").load((TOP / "dvc.yaml").read_text())["stages"]["extract"]["deps"]
-    assert {dep for dep in deps if dep.endswith(".py")} == {*CODE, *libraries, *files, *edges, *values}
+    assert {dep for dep in deps if dep.endswith(".py")} == {*CODE, *libraries, *more, *files, *edges, *values}
 
 
 def test_views_are_kept_apart(project):

@@ -63,7 +63,9 @@ def test_code_deps_are_the_import_closure(stage):
     deps = STAGES[stage]["deps"]
     folders = {dep for dep in deps if dep in OURS}
     needed = closure(f"pipeline/stages/{command}.py")
-    assert {dep for dep in deps if dep.endswith(".py")} == {file for file in needed if file.split("/")[0] not in folders}
+    assert {dep for dep in deps if dep.endswith(".py")} == {
+        file for file in needed if file.split("/")[0] not in folders
+    }
     assert folders <= {file.split("/")[0] for file in needed}
 
 

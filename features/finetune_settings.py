@@ -1,0 +1,62 @@
+"""The `finetunes` section of params.yaml. No heavy import: it is read before anything else."""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from features.settings import Backbone
+from heads.settings import Dimension, HeadModel, HeadSettings, Objective
+
+LAYERS = "all, last:2 (the last blocks), or a list of names ([layer4, fc])"
+
+
+class Augment(BaseModel):
+    """How far each training image is moved, drawn anew at every step. Everything is off by default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    shift: float = Field(0.0, ge=0, le=0.5)  # at most, as a share of the side, in whole pixels
+    flip: bool = False  # mirrored, one time in two
+    rotate: float = Field(0.0, ge=0, le=180)  # degrees, at most
+    scale: float = Field(0.0, ge=0, lt=1)  # 0.2: between 0.8 and 1.2 times as large
+    shear: float = Field(0.0, ge=0, lt=90)  # degrees, at most
+    crop: float = Field(1.0, gt=0, le=1)  # a window of at least this share of the area, blown up
+
+
+class Finetune(Objective):
+    """One network trained here. Keys that `head` has too mean the same here."""
+
+    network: Backbone  # as an entry of backbones: where it starts, and at how many pixels
+    dim: Dimension | None = None  # width of a linear layer on top of it, part of the network; null: none
+    layers: Literal["all"] | Annotated[str, Field(pattern=r"last:")] | tuple[str, ...] = "all"  # that train
+    augment: Augment = Augment()
+    head: HeadModel = HeadModel(model="identity")  # trains on top of the network and stays behind
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on GPUs that have it
+
+    @property
+    def objective(self) -> HeadSettings:
+        """What the code of heads takes: the loss, its batches, and the head on top."""
+        shared = {name: getattr(self, name) for name in Objective.model_fields}
+        return HeadSettings(features="", transform="none", seeds=1, **shared, **self.head.model_dump())
+
+    @property
+    def last_blocks(self) -> int:
+        """N of `last:N`, else 0."""
+        return int(self.layers.removeprefix("last:")) if isinstance(self.layers, str) and self.layers != "all" else 0
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _known_layers(cls, layers: object) -> object:
+        names = isinstance(layers, list | tuple) and layers and all(isinstance(name, str) for name in layers)
+        if not names and not (isinstance(layers, str) and re.fullmatch(r"all|last:[1-9]\d{0,3}", layers)):
+            raise ValueError(f"no '{layers}'; known: {LAYERS}")
+        return layers
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "Finetune":
+        try:
+            _ = self.objective
+        except ValueError as error:
+            problem = error.errors()[0]["ctx"]["error"] if hasattr(error, "errors") else error
+            raise ValueError(str(problem)) from None
+        return self

@@ -1,0 +1,53 @@
+"""Which layers of a network train. The others keep their weights and, in batch norms, their running means."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from features.errors import FeatureError, nearest
+
+
+def blocks(network: nn.Module, prefix: str = "") -> Iterator[str]:
+    """Names of the network's blocks in the order of its definition.
+
+    A module is entered as long as it holds, at any depth, a list of modules that have parts: so ResNet's stages and a
+    transformer's stack are taken apart, and a residual block, whose lists hold single layers, is not.
+    """
+    for name, child in network.named_children():
+        if not any(True for _ in child.parameters()):
+            continue
+        if _holds_blocks(child):
+            yield from blocks(child, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def choose_layers(network: nn.Module, layers: str | tuple[str, ...], last: int, *, where: str) -> list[nn.Module]:
+    """Let only `layers` train, and return the modules that must stay in eval mode.
+
+    `last`: the last so many blocks; else `layers` are names, each a module, a parameter or a start of theirs.
+
+    Raises:
+        FeatureError: no layer of a name.
+    """
+    if layers == "all":
+        return []
+    names = tuple(list(blocks(network))[-last:]) if last else layers
+    known = [name for name, _ in network.named_parameters()]
+    for name in names:
+        if not any(_below(parameter, name) for parameter in known):
+            parts = {".".join(parameter.split(".")[:depth]) for parameter in known for depth in (1, 2, 3)}
+            raise FeatureError(f"{where}.layers: this network has no layer '{name}'{nearest(name, sorted(parts))}")
+    for parameter, value in network.named_parameters():
+        value.requires_grad_(any(_below(parameter, name) for name in names))
+    held = [(module, [value.requires_grad for value in module.parameters()]) for module in network.modules()]
+    return [module for module, trains in held if trains and not any(trains)]
+
+
+def _below(parameter: str, name: str) -> bool:
+    return parameter == name or parameter.startswith(f"{name}.")
+
+
+def _holds_blocks(module: nn.Module) -> bool:
+    lists = (part for part in module.modules() if isinstance(part, nn.Sequential | nn.ModuleList))
+    return any(any(True for _ in child.children()) for one in lists for child in one.children())

@@ -1,0 +1,104 @@
+"""The small networks of the reports, trained from scratch. All take (B, 3, S, S) and give (B, D)."""
+
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, max_pool2d, pad, relu
+from torchvision.models import resnet18
+
+
+class ConvNet2d(nn.Module):
+    """Report 2's: three convolutions, batch norms, pooling between them, and a plane. Grey; 28 pixels as printed."""
+
+    width = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(1, 32, 3, padding=1), nn.BatchNorm2d(32)
+        self.conv2, self.norm2 = nn.Conv2d(32, 64, 3, padding=1), nn.BatchNorm2d(64)
+        self.conv3, self.norm3 = nn.Conv2d(64, 128, 3), nn.BatchNorm2d(128)
+        self.hidden, self.norm4 = nn.Linear(128, 64), nn.BatchNorm1d(64)
+        self.last = nn.Linear(64, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[:, :1]  # the report's network sees one channel
+        x = max_pool2d(self.norm1(self.conv1(x)), 2)
+        x = max_pool2d(self.norm2(self.conv2(x)), 2)
+        x = self.norm3(self.conv3(x)).mean((2, 3))  # 5 x 5 cells of 28 pixels: the report's avg_pool2d(x, 5)
+        return self.last(self.norm4(self.hidden(x)))
+
+
+class ConvNet10d(nn.Module):
+    """Report 5's two convolutions and ten numbers. Its text says 16 and 32 filters of 3 x 3; the summary that it prints
+    has 120,438 parameters, which are those of 4 and 16 filters of 5 x 5 with a batch norm at both ends.
+    """
+
+    def __init__(self, filters: tuple[int, int], kernel: int) -> None:
+        super().__init__()
+        first, second = filters
+        self.norm1 = nn.BatchNorm2d(3)
+        self.conv1, self.conv2 = nn.Conv2d(3, first, kernel), nn.Conv2d(first, second, kernel)
+        side = ((105 - kernel + 1) // 2 - kernel + 1) // 2
+        self.norm2 = nn.BatchNorm1d(second * side**2)
+        self.last = nn.Linear(second * side**2, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = avg_pool2d(relu(self.conv1(self.norm1(x))), 2)
+        x = avg_pool2d(relu(self.conv2(x)), 2)
+        return self.last(self.norm2(x.flatten(1)))
+
+
+class CifarBlock(nn.Module):
+    """Two 3 x 3 convolutions and a shortcut. Where the width changes, the shortcut takes every second pixel and fills
+    up with zeros (He et al. 2016, option A), or is a 1 x 1 convolution (option B).
+    """
+
+    def __init__(self, width: int, out: int, *, convolved: bool) -> None:
+        super().__init__()
+        stride = out // width
+        self.conv1, self.bn1 = nn.Conv2d(width, out, 3, stride, padding=1, bias=False), nn.BatchNorm2d(out)
+        self.conv2, self.bn2 = nn.Conv2d(out, out, 3, padding=1, bias=False), nn.BatchNorm2d(out)
+        self.grows = out > width
+        if self.grows and convolved:
+            self.downsample = nn.Sequential(nn.Conv2d(width, out, 1, stride, bias=False), nn.BatchNorm2d(out))
+        else:
+            self.downsample = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(relu(self.bn1(self.conv1(x)))))
+        if self.downsample is not None:
+            x = self.downsample(x)
+        elif self.grows:
+            missing = (y.shape[1] - x.shape[1]) // 2
+            x = pad(x[:, :, ::2, ::2], (0, 0, 0, 0, missing, missing))
+        return relu(x + y)
+
+
+class CifarResNet(nn.Module):
+    """ResNet for 32 pixels (He et al. 2016, section 4.2) without its classifier: 6n + 2 layers, 64 numbers.
+
+    Tensors have the names of akamaster/pytorch_resnet_cifar10 and, with `convolved`, of chenyaofo/pytorch-cifar-models.
+    """
+
+    def __init__(self, layers: int, *, convolved: bool = False) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
+        count = (layers - 2) // 6
+        widths = {"layer1": (16, 16), "layer2": (16, 32), "layer3": (32, 64)}
+        for name, (width, out) in widths.items():
+            made = [CifarBlock(width if not place else out, out, convolved=convolved) for place in range(count)]
+            self.add_module(name, nn.Sequential(*made))
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = relu(self.bn1(self.conv1(x)))
+        return self.layer3(self.layer2(self.layer1(x))).mean((2, 3))
+
+
+def resnet18_64() -> nn.Module:
+    """ResNet18 for 64 pixels (report 1): a first convolution of 3 x 3 with stride 1, and no pooling after it."""
+    network = resnet18(weights=None)
+    network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
+    network.maxpool, network.fc = nn.Identity(), nn.Identity()
+    return network

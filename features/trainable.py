@@ -1,0 +1,25 @@
+"""A loaded network as one that trains: the part that sees images, with a linear layer on top where one is asked for."""
+
+from torch import Tensor, nn
+
+
+class Topped(nn.Module):
+    """A network with a linear layer on top: (B, 3, S, S) -> (B, dim)."""
+
+    def __init__(self, network: nn.Module, width: int, dim: int) -> None:
+        super().__init__()
+        self.network, self.top = network, nn.Linear(width, dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.top(self.network(x))
+
+
+def assemble(module: nn.Module, width: int, dim: int | None) -> nn.Module:
+    """`module`, which gives (B, width), without what never sees an image, and a linear layer to `dim` on top.
+
+    Of open_clip's models it is the image tower: the text tower would only be carried along.
+    """
+    clip = getattr(module, "clip", None)
+    if type(clip).__name__ in ("CLIP", "CustomTextCLIP"):  # the others do more in encode_image
+        module = clip.visual
+    return module if dim is None else Topped(module, width, dim)

@@ -1,0 +1,133 @@
+"""What `finetune` and `bench` share: an entry of `finetunes` made ready to train on this machine."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data.rows import Rows
+from features.finetune import Material
+from features.finetune_settings import Finetune
+from features.freeze import choose_layers
+from features.network import Network, load_network
+from features.pixels import load_pixels, pixels_key
+from features.shards import cache_root
+from features.trainable import assemble
+from features.weights import random_network
+from heads.selection import epoch_score
+from heads.settings import HeadSettings
+from heads.training import Validate
+from pipeline.devices import device
+from pipeline.errors import ParamError, nearest
+from pipeline.params import Params
+from pipeline.paths import dataset_folder
+from pipeline.progress import progress
+from pipeline.training_rows import training_pool, val_queries
+
+TOP = Path(__file__).parents[1]
+CANDIDATES = 20  # of the lists on val that choose the epoch; fewer where val is small
+# The modules that turn images into bytes, and those that turn bytes into a trained network.
+DECODING = ("data/decode.py", "features/loader.py", "features/pixels.py", "features/preprocess.py")
+TRAINING = (
+    *DECODING,
+    "features/checkpoint.py",
+    "features/finetune.py",
+    "features/freeze.py",
+    "features/network.py",
+    "features/small_networks.py",
+    "features/trainable.py",
+    "features/warp.py",
+    "features/weights.py",
+    "heads/augment.py",
+    "heads/batch_losses.py",
+    "heads/batches.py",
+    "heads/build.py",
+    "heads/collapse.py",
+    "heads/layers.py",
+    "heads/library_losses.py",
+    "heads/list_losses.py",
+    "heads/lists.py",
+    "heads/losses.py",
+    "heads/mining.py",
+    "heads/models.py",
+    "heads/pair_models.py",
+    "heads/proxy_losses.py",
+    "heads/scores/lists.py",
+    "heads/scores/ranking.py",
+    "heads/selection.py",
+    "heads/similarity.py",
+    "heads/steps.py",
+    "heads/store.py",
+    "heads/training.py",
+    "heads/transforms.py",
+    "pipeline/finetuning.py",
+    "pipeline/splits.py",
+    "pipeline/training_rows.py",
+)
+
+
+@dataclass(frozen=True)
+class ReadyToTrain:
+    base: Network  # as it was loaded: its preprocessing, and the views that its features have
+    width: int  # D of the loaded network
+    material: Material
+    validator: Callable[[HeadSettings], Validate]
+
+
+def find_entry(params: Params, name: str) -> Finetune:
+    if name not in params.finetunes:
+        raise ParamError(f"params.yaml: no finetune '{name}' in finetunes; {nearest(name, params.finetunes)}")
+    return params.finetunes[name]
+
+
+def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
+    """Load the network of the finetune `name` and the bytes of the rows that train it and choose its epoch.
+
+    Raises:
+        ParamError: no such name. FeatureError: weights that cannot be had, no such layer. DataError: no val, no train.
+    """
+    entry, where = find_entry(params, name), f"finetunes.{name}"
+    base, target = load_network(f"{name}.network", entry.network, section="finetunes"), device()
+    pool = training_pool(rows, entry.objective)
+    queries, gallery = val_queries(rows, seed=params.seed)
+    side = base.preprocess.size
+    with torch.no_grad():
+        width = base.module(torch.zeros(2, 3, side, side)).shape[1]
+    network = random_network(lambda: assemble(base.module, width, entry.dim))
+    frozen = choose_layers(network, entry.layers, entry.last_blocks, where=where)
+    needed = np.union1d(pool.rows, np.union1d(queries, gallery))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with progress(len(needed), f"decode for {name}") as advance:
+        pixels = load_pixels(
+            dataset_folder(params) / "images.parquet",
+            needed,
+            total=len(rows),
+            preprocess=base.preprocess,
+            cache=cache_root() / "pixels",
+            key=pixels_key(rows.images_hash, needed, base.preprocess, code_sha256(DECODING)),
+            workers=cores if params.features.workers is None else params.features.workers,
+            device=target,
+            progress=advance,
+        )
+    network = network.to(target)
+    if base.convolutional:
+        network = network.to(memory_format=torch.channels_last)
+
+    def validator(settings: HeadSettings) -> Validate:
+        inputs = torch.arange(len(rows), device=target)[:, None]
+        return epoch_score(inputs, rows.codes, settings, queries=queries, gallery=gallery, candidates=CANDIDATES)
+
+    material = Material(network, base.preprocess, pixels, pool, frozen, base.convolutional)
+    return ReadyToTrain(base, width, material, validator)
+
+
+def code_sha256(names: tuple[str, ...], *, top: Path = TOP) -> str:
+    """sha256 over the sources `names`: of other code, neither bytes nor checkpoints are found."""
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(hashlib.sha256((top / name).read_bytes()).digest())
+    return digest.hexdigest()

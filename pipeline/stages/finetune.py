@@ -1,0 +1,134 @@
+"""`python -m pipeline finetune NAME`: images.parquet -> networks/NAME/ and features/NAME/, an entry of `finetunes`."""
+
+import hashlib
+import json
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from data.files import sha256_bytes, write_bytes
+from data.rows import Rows, read_rows
+from features.extract import extract_shards
+from features.finetune import TrainedNetwork, steps_per_epoch, train_network
+from features.finetune_settings import Finetune
+from features.from_lookalike import ABOUT, WEIGHTS
+from features.lanes import CPU_BATCH, GPU_BATCH, Compute
+from features.network import Network, versions
+from features.shards import cache_root, digests, feature_shape, fill, missing_rows, shard_folder
+from features.store import new_features
+from pipeline.devices import devices
+from pipeline.extraction import code_sha256 as extraction_code
+from pipeline.finetuning import TRAINING, ReadyToTrain, code_sha256, find_entry, make_ready
+from pipeline.params import Params
+from pipeline.paths import dataset_folder, features_folder, network_folder
+from pipeline.progress import progress, training_progress
+from pipeline.training_rows import history_csv
+
+HISTORY = "history.csv"
+
+
+def run(params: Params, name: str) -> None:
+    """Train the network of the finetune `name` and write it, its history, and every image's features."""
+    entry = find_entry(params, name)
+    rows = read_rows(dataset_folder(params) / "images.parquet")
+    ready = make_ready(params, name, rows)
+    key = checkpoint_key(ready, entry, rows, seed=params.seed)
+    checkpoint = cache_root() / "finetune" / f"{key[:40]}.safetensors"
+    total = entry.epochs * steps_per_epoch(ready.material.pool, entry.objective)
+    start, count = time.perf_counter(), 0
+    with training_progress(total, f"finetune {name}") as advance:
+
+        def counted(steps: int, loss: float) -> None:
+            nonlocal count
+            count += steps
+            advance(steps, loss)
+
+        trained = train_network(
+            ready.material,
+            entry,
+            seed=params.seed,
+            validator=ready.validator,
+            checkpoint=checkpoint,
+            progress=counted,
+        )
+    seconds = time.perf_counter() - start
+    network, about = trained.network.cpu(), describe(ready, entry)
+    weights = save({name: value.contiguous().clone() for name, value in sorted(network.state_dict().items())})
+    folder = network_folder(params, name)
+    write_bytes(folder / WEIGHTS, weights)
+    write_bytes(folder / ABOUT, (json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
+    write_bytes(folder / HISTORY, history_csv(trained.history))
+    say(trained, ready, entry, name, rate=count / seconds)
+    finished = replace(ready.base, module=network, weights_sha256=sha256_bytes(weights))
+    write_features(params, name, finished, rows, {"finetune": entry.model_dump(mode="json"), "seed": params.seed})
+
+
+def describe(ready: ReadyToTrain, entry: Finetune) -> dict[str, Any]:
+    """What `features.from_lookalike` needs to build the network again."""
+    network = entry.network.model_dump(mode="json")
+    return {"network": network, "width": ready.width, "dim": entry.dim, "preprocess": ready.base.preprocess.describe()}
+
+
+def checkpoint_key(ready: ReadyToTrain, entry: Finetune, rows: Rows, *, seed: int) -> str:
+    """Everything that decides the next epoch: images and their groups, settings, weights, code, libraries, device.
+
+    Not how long to go on: a run with more `patience` takes up where one with less stopped.
+    """
+    settings = entry.model_dump(mode="json", exclude={"patience"})
+    parts = [rows.hash, settings, seed, ready.base.weights_sha256, versions(entry.network)]
+    parts += [str(ready.material.pixels.device.type), code_sha256(TRAINING)]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def write_features(params: Params, name: str, network: Network, rows: Rows, made_by: dict[str, Any]) -> None:
+    """Every image through `network`, as `extract` does it, in float32: a plane of two numbers has none to lose."""
+    machine, entry = tuple(devices()), find_entry(params, name).network
+    compute = Compute(
+        devices=machine,
+        dtype=torch.float32,
+        batch=params.features.batch or (CPU_BATCH if machine[0].type == "cpu" else GPU_BATCH),
+        workers=1 if params.features.workers is None else params.features.workers,
+    )
+    made_by = made_by | {
+        "weights_sha256": network.weights_sha256,
+        "preprocess": network.preprocess.describe(),
+        "views": ["average of: " + ", ".join(entry.views)] if entry.average else entry.views,
+        "dtype": "float32",
+        "versions": versions(entry),
+    }
+    source = dataset_folder(params) / "images.parquet"
+    code = extraction_code(entry.library)
+    shards = shard_folder(cache_root(), {**made_by, "device": machine[0].type, "code": code})
+    keys = digests(rows.sha256)
+    missing = missing_rows(shards, keys)
+    if len(missing):
+        with progress(len(missing), f"extract {name}") as advance:
+            extract_shards(
+                source, rows.id, keys, missing, network=network, compute=compute, folder=shards, progress=advance
+            )
+    views, width = feature_shape(shards)
+    shape = (len(keys), width) if views == 1 else (len(keys), views, width)
+    folder = features_folder(params, name)
+    with new_features(folder, shape, images_hash=rows.images_hash, made_by=made_by) as writer:
+        fill(shards, keys, writer)
+    print(f"finetune {name}: {len(keys)} images, {len(missing)} run -> {folder} {list(shape)}")
+
+
+def say(trained: TrainedNetwork, ready: ReadyToTrain, entry: Finetune, name: str, *, rate: float) -> None:
+    """What a person wants to know of a training, in a few lines."""
+    pool, score = ready.material.pool, f"val_{entry.select}"
+    if pool.left_out:
+        print(f"left out: {pool.left_out} training images of groups with fewer than {entry.images_per_group}")
+    if trained.resumed:
+        print(f"finetune {name}: went on after epoch {trained.resumed}, from the scratch cache")
+    for alarm in trained.alarms:
+        print(f"warning: {alarm}")
+    last, best = trained.history[-1], trained.history[trained.best]
+    print(
+        f"finetune {name}: {entry.network.model}, {entry.loss} loss, {len(pool.rows)} images, {last['epoch']} epochs: "
+        f"{score} {trained.history[0][score]:.3f} untrained, {best[score]:.3f} at epoch {trained.best}; "
+        f"{rate:.1f} steps/s on {ready.material.pixels.device.type}"
+    )

@@ -1,0 +1,37 @@
+"""What the trainings of heads and of networks share: the rows that train, those that choose the epoch, the history."""
+
+import csv
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.rows import Rows
+from heads.batches import Pool, make_pool
+from heads.settings import HeadSettings
+from pipeline.splits import queries_and_gallery, split_rows
+
+VAL_QUERIES = 2000  # at most: enough to tell epochs apart, few enough for every epoch
+
+
+def training_pool(rows: Rows, settings: HeadSettings) -> Pool:
+    """The rows of the train split, with their groups and, for pairs, their sides."""
+    chosen = split_rows(rows, "train")
+    sides = (rows.role[chosen] == "right").astype(np.int64) if rows.has_roles else None
+    return make_pool(chosen, rows.codes[chosen], sides, images=settings.images_per_group)
+
+
+def val_queries(rows: Rows, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row numbers of the val queries, `VAL_QUERIES` at most, and of the val gallery."""
+    queries, gallery = queries_and_gallery(rows, "val")
+    if len(queries) > VAL_QUERIES:
+        queries = np.sort(np.random.default_rng(seed).choice(queries, VAL_QUERIES, replace=False))
+    return queries, gallery
+
+
+def history_csv(history: list[dict[str, float]]) -> bytes:
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue().encode()
