@@ -1,6 +1,7 @@
 """Images from outside a data set (a file, a local address, bytes, a Pillow picture), under the policy of `decode`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
@@ -20,19 +21,27 @@ _IN_PNG = ("1", "L", "LA", "P", "RGB", "RGBA")
 _NUMBERS = ("F", "I")  # of unknown range: TIFF carries them, and `decode` rejects them with its reason
 
 
-def open_images(images: Sequence[Loose]) -> list[Image.Image]:
-    """RGB pictures, upright, on white.
+@dataclass(frozen=True)
+class Opened:
+    name: str
+    content: bytes  # encoded
+    picture: Image.Image  # RGB, upright, on white
 
+
+def open_images(images: Sequence[Loose]) -> list[Opened]:
+    """
     Raises:
         DataError: naming the first that cannot be used, and why.
     """
-    pictures = []
+    opened = []
     for number, image in enumerate(images):
+        name = str(image) if isinstance(image, str | Path) else f"image {number + 1}"
         try:
-            pictures.append(decode(read_loose(image)))
+            content = read_loose(image)
+            opened.append(Opened(name, content, decode(content)))
         except Unusable as why:
-            raise DataError(f"{name_of(image, number)}: {why}; give another image") from None
-    return pictures
+            raise DataError(f"{name}: {why}; give another image") from None
+    return opened
 
 
 def read_loose(image: Loose) -> bytes:
@@ -58,11 +67,6 @@ def read_loose(image: Loose) -> bytes:
     if isinstance(content, Unusable):
         raise content
     return content
-
-
-def name_of(image: Loose, number: int) -> str:
-    """The file's name or address; `image 1`, counted from 1, of what has none."""
-    return str(image) if isinstance(image, str | Path) else f"image {number + 1}"
 
 
 def _encoded(image: Image.Image) -> bytes:

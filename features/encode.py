@@ -1,7 +1,7 @@
 """A few images through a network, now: for a comparison, a query, a page. Many images are `extract`'s work."""
 
+import copy
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -20,16 +20,19 @@ class Encoder:
     """
 
     def __init__(self, network: Network, *, device: torch.device, dtype: torch.dtype) -> None:
-        module = network.module.eval().requires_grad_(False)
+        on_cpu = device.type == "cpu"
+        module = network.module
+        if not on_cpu or dtype != torch.float32:
+            module = copy.deepcopy(module)  # `to` works in place, and the network may have other users
+        module = module.to(device, dtype if on_cpu else torch.float32).eval().requires_grad_(False)
         if network.convolutional:
             module = module.to(memory_format=torch.channels_last)
-        module = module.to(device, dtype) if device.type == "cpu" else module.to(device)
-        self.network = network if network.average else replace(network, flip=False, crops=0)  # heads see the plain view
+        self.network = network
         self._lane = Lane(module, device, None)
         self._compute = Compute(devices=(device,), dtype=dtype, batch=1, workers=0)
 
     def __call__(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """RGB pictures (n) -> (n, D) float16, as features are stored.
+        """RGB pictures (n) -> (n, D) float16, as features are stored: the first view, or the average of all.
 
         Raises:
             FeatureError: a feature is NaN or beyond float16.

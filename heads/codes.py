@@ -16,7 +16,7 @@ def is_cosine(trained: TrainedHead) -> bool:
     return trained.head.embeds and trained.head.distance == "cosine"
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def encode(trained: TrainedHead, features: Tensor) -> Tensor:
     """Features (N, D) -> codes (N, S * E) float32, the seeds side by side.
 
@@ -31,7 +31,7 @@ def encode(trained: TrainedHead, features: Tensor) -> Tensor:
     return embeddings.transpose(0, 1).flatten(1)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def compare(trained: TrainedHead, a: Tensor, b: Tensor) -> Tensor:
     """Codes (A, W) and (B, W) -> similarities (A, B) float32. Of a classifier of pairs `a` asks and `b` answers."""
     if is_cosine(trained):
