@@ -1,6 +1,7 @@
 """`python -m pipeline`: one verb a stage for DVC, and verbs for people. Heavy imports wait until a verb runs."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -103,6 +104,59 @@ def evaluate() -> None:
         from pipeline.stages.evaluate import run
 
         run(params)
+
+
+class Index(StrEnum):
+    auto = "auto"
+    exact = "exact"
+    faiss = "faiss"
+
+
+HeadFolder = Annotated[
+    Path | None, typer.Option("--head", help="a head's folder; by default artifacts/<data.name>/head")
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON in place of the table")]
+
+
+@app.command()
+def compare(
+    images: Annotated[list[str], typer.Argument(help="two or more: files, file:// or http://localhost addresses")],
+    every: bool = typer.Option(False, "--all", help="every pair, not each image against the first"),
+    as_json: Json = False,
+    head: HeadFolder = None,
+) -> None:
+    """Are images alike? The first against each other one: similarity, probability of "same", decision.
+
+    Of a classifier of pairs the first asks and the others answer.
+    """
+    from data.loose import open_images
+
+    opened = open_images(images)  # before networks are imported: a wrong name is told at once
+    from pipeline.verbs.compare import run
+
+    run(opened, folder=head, every=every, as_json=as_json)
+
+
+@app.command()
+def search(
+    images: Annotated[list[str], typer.Argument(help="one or more: files, file:// or http://localhost addresses")],
+    gallery: Annotated[
+        Path | None, typer.Option(help="a folder of images, embedded once; by default the prepared data set")
+    ] = None,
+    k: int = typer.Option(10, min=1, help="neighbours of each image"),
+    index: Annotated[Index, typer.Option(help="auto: exact, or faiss from 500,000 images on")] = Index.auto,
+    html: Annotated[Path | None, typer.Option(help="also a contact sheet: one HTML file")] = None,
+    png: Annotated[Path | None, typer.Option(help="also a contact sheet: a PNG")] = None,
+    as_json: Json = False,
+    head: HeadFolder = None,
+) -> None:
+    """The nearest images of the prepared data set, or of any folder, to each image."""
+    from data.loose import open_images
+
+    opened = open_images(images)  # before networks are imported: a wrong name is told at once
+    from pipeline.verbs.search import run
+
+    run(opened, gallery=gallery, folder=head, k=k, how=index.value, as_json=as_json, html=html, png=png)
 
 
 @app.command()

@@ -25,7 +25,7 @@ class Section:
 def draw_gallery(sections: Sequence[Section], *, title: str, footer: str) -> bytes:
     """PNG. `footer` names the pictures' licences; it must be there wherever they are shown."""
     fonts = {size: ImageFont.load_default(size) for size in (13, 15, 22)}
-    notes = _wrapped(footer, fonts[13], WIDTH - 2 * PAD)
+    notes = wrapped(footer, fonts[13], WIDTH - 2 * PAD)
     height = 2 * PAD + 34 + 18 * len(notes)
     height += sum(62 + max(1, len(section.examples)) * (CELL + CAPTION + GAP) + GAP for section in sections)
     sheet = Image.new("RGB", (WIDTH, height), PAPER)
@@ -44,13 +44,13 @@ def draw_gallery(sections: Sequence[Section], *, title: str, footer: str) -> byt
             draw.text((PAD, top), section.none, fill=QUIET, font=fonts[15])
             top += CELL + CAPTION + GAP
         for example in section.examples:
-            _paste(sheet, draw, example.query, PAD, top)
+            paste(sheet, draw, example.query, PAD, top)
             draw.text(
                 (PAD, top + CELL + 3), f"rank {example.rank}, was {example.plain_rank}", fill=QUIET, font=fonts[13]
             )
             for left, nearest in zip(COLUMNS, (example.nearest, example.plain_nearest), strict=True):
                 for place, picture in enumerate(nearest):
-                    _paste(sheet, draw, picture, left + place * (CELL + GAP), top)
+                    paste(sheet, draw, picture, left + place * (CELL + GAP), top)
             top += CELL + CAPTION + GAP
         top += GAP
     for line, text in enumerate(notes):
@@ -60,7 +60,7 @@ def draw_gallery(sections: Sequence[Section], *, title: str, footer: str) -> byt
     return stream.getvalue()
 
 
-def _paste(sheet: Image.Image, draw: ImageDraw.ImageDraw, picture: Picture, left: int, top: int) -> None:
+def paste(sheet: Image.Image, draw: ImageDraw.ImageDraw, picture: Picture, left: int, top: int) -> None:
     """A thumbnail, as large as fits inside the frame; the frame is thick and green around a match."""
     image = Image.open(io.BytesIO(picture.thumb)).convert("RGB")
     room = CELL - 2 * FRAME
@@ -72,7 +72,7 @@ def _paste(sheet: Image.Image, draw: ImageDraw.ImageDraw, picture: Picture, left
     draw.rounded_rectangle((left, top, left + CELL - 1, top + CELL - 1), radius=6, outline=colour, width=width)
 
 
-def _wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
+def wrapped(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, width: int) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()

@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
+from data.files import sha256_bytes
 from data.loose import Loose, open_images
 from features.encode import Encoder
 from features.fuse import fuse
 from features.lanes import forward_dtype
 from heads.codes import compare, encode
 from heads.errors import HeadError
-from heads.store import TrainedHead
+from heads.store import TrainedHead, dump_head
 from heads.store import load_head as load_trained
 from pipeline.devices import device as this_device
 from pipeline.use.networks import FeatureSet, find_networks
@@ -43,9 +46,18 @@ class ImageHead:
         self.trained = trained
         self.feature_set = feature_set
         self.device = device
-        self._encoders = [
-            Encoder(part.network, device=device, dtype=part_dtype(part.made_by, device)) for part in feature_set.parts
+
+    @cached_property
+    def _encoders(self) -> list[Encoder]:
+        return [
+            Encoder(part.network, device=self.device, dtype=part_dtype(part.made_by, self.device))
+            for part in self.feature_set.parts
         ]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the head's own weights and settings, not of the networks before it."""
+        return sha256_bytes(b"".join(dump_head(self.trained).values()))
 
     @property
     def threshold(self) -> float:
@@ -105,13 +117,16 @@ class ImageHead:
 
     def features(self, images: Sequence[Loose]) -> np.ndarray:
         """n images through the networks -> (n, D) float16, as features.npy has them."""
-        if not len(images):
+        return self.features_of([opened.picture for opened in open_images(images)])
+
+    def features_of(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        """The same of pictures that `open_images` has opened: RGB, upright, on white."""
+        if not pictures:
             return np.empty((0, self.feature_set.width), np.float16)
-        pictures = open_images(images)
         parts = [encoder(pictures) for encoder in self._encoders]
-        return (
-            fuse(*parts, weights=tuple(part.weight for part in self.feature_set.parts)) if len(parts) > 1 else parts[0]
-        )
+        if len(parts) == 1:
+            return parts[0]
+        return fuse(*parts, weights=tuple(part.weight for part in self.feature_set.parts))
 
 
 def load_head(folder: str | Path | None = None) -> ImageHead:

@@ -4,7 +4,7 @@ The sidecar beside the features says what made them, so a head is used with what
 has become since.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -20,7 +20,8 @@ class Part:
     """One network of a feature set; `weight` is the length of its features beside those of other parts."""
 
     name: str
-    network: Network
+    entry: Backbone  # what the network is, or what it was before it was trained here
+    network: Network  # of the one view that heads see, a single one or the average of several
     made_by: dict  # of its sidecar
     weight: float = 1.0
 
@@ -52,34 +53,40 @@ def find_networks(features: Path, name: str, *, npy_sha256: str) -> FeatureSet:
     if sidecar.npy_sha256 != npy_sha256:
         raise FeatureError(f"{features / name}: not the features that the head was trained on; run `dvc repro`")
     if "fusion" not in sidecar.made_by:
-        return FeatureSet(name, (_part(name, sidecar),), sidecar.shape[-1])
+        return FeatureSet(name, (_part(features / name, sidecar),), sidecar.shape[-1])
     fusion = Fusion.model_validate(sidecar.made_by["fusion"])
     parts = []
     for part, weight, digest in zip(fusion.features, fusion.weights, sidecar.made_by["parts"], strict=True):
         found = read_sidecar(features / part)
         if found.npy_sha256 != digest:
             raise FeatureError(f"{features / part}: not the features that '{name}' was fused of; run `dvc repro`")
-        parts.append(_part(part, found, weight))
+        parts.append(_part(features / part, found, weight))
     return FeatureSet(name, tuple(parts), sidecar.shape[-1])
 
 
-def _part(name: str, sidecar: Sidecar, weight: float = 1.0) -> Part:
-    made_by = sidecar.made_by
-    network = _load(name, made_by)
+def _part(folder: Path, sidecar: Sidecar, weight: float = 1.0) -> Part:
+    name, made_by = folder.name, sidecar.made_by
+    try:
+        entry, weights = _entries(folder, made_by)
+    except (KeyError, ValidationError):
+        raise FeatureError(f"{folder}: its sidecar names no network of this version; run `dvc repro --force`") from None
+    network = load_network(name, weights)
     for what, now in (("weights_sha256", network.weights_sha256), ("preprocess", network.preprocess.describe())):
         if made_by.get(what) != now:
-            kind = what.partition("_")[0]
             raise FeatureError(
-                f"backbones.{name}: other {kind} than when the features were made; put those back, or "
-                f"`dvc repro -f extract@{name}` and train again"
+                f"{name}: other {what.partition('_')[0]} than when its features were made; put those back, or "
+                f"delete {folder} and run `dvc repro`"
             )
-    return Part(name, network, made_by, weight)
+    network = network if network.average else replace(network, flip=False, crops=0)
+    return Part(name, entry, network, made_by, weight)
 
 
-def _load(name: str, made_by: dict) -> Network:
-    try:
-        return load_network(name, Backbone.model_validate(made_by["backbone"]))
-    except (KeyError, ValidationError):
-        raise FeatureError(
-            f"features/{name}: its sidecar names no network of this version; run `dvc repro -f extract@{name}`"
-        ) from None
+def _entries(folder: Path, made_by: dict) -> tuple[Backbone, Backbone]:
+    """What the sidecar names, and what to load: the same, or what `finetune` made of it."""
+    if "finetune" not in made_by:
+        entry = Backbone.model_validate(made_by["backbone"])
+        return entry, entry
+    entry = Backbone.model_validate(made_by["finetune"]["network"])
+    path = folder.parents[1] / "networks" / folder.name / "network.safetensors"
+    trained = {"library": "lookalike", "model": "trained", "weights": str(path), "pixels": None, "output": "global"}
+    return entry, Backbone.model_validate(entry.model_dump() | trained)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import torch
 from small_images import encode, write_images
 
@@ -37,7 +38,9 @@ def make_params(backbone: dict[str, Any] | None = None, **head: Any) -> Params:
 def make_images(count: int = 11) -> list[bytes]:
     images = [encode(seed) for seed in range(count)]
     source = write_images(FOLDER / "images.parquet", images)
-    (FOLDER / "rows.parquet").write_bytes(source.read_bytes())
+    table = pq.read_table(source)
+    names = ["thumb" if name == "image" else name for name in table.column_names]
+    pq.write_table(table.rename_columns(names), FOLDER / "rows.parquet")
     return images
 
 

@@ -30,6 +30,8 @@ except SystemExit:
     ("code", "names"),
     [
         (HELP, ("torch", *EXTRACTION)),
+        ("import pipeline", ("torch", "numpy", *EXTRACTION)),
+        ("from data.loose import open_images", ("torch", *EXTRACTION)),
         ("from pipeline.params import load_params; load_params()", ("torch", *EXTRACTION)),
         ("import pipeline.stages.prepare", ("torch", *EXTRACTION)),
         ("import features.store", ("torch", *EXTRACTION)),

@@ -152,7 +152,7 @@ def test_a_network_that_changed_since(key, value, words):
     about = json.loads(path.read_text())
     about["made_by"][key] = value
     path.write_text(json.dumps(about))
-    with pytest.raises(FeatureError, match=f"backbones.small: other {words} than when the features were made"):
+    with pytest.raises(FeatureError, match=f"small: other {words} than when its features were made"):
         load_head(FOLDER / "head")
 
 

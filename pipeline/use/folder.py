@@ -1,0 +1,127 @@
+"""The features of the images in a folder: what was seen before comes from the scratch cache."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.decode import Unusable
+from data.errors import DataError
+from data.tree import open_tree
+from features.files import extract_files
+from features.fuse import fuse
+from features.lanes import CPU_BATCH, GPU_BATCH, Compute
+from features.network import versions
+from features.shards import cache_root, digests, feature_shape, fill, missing_rows, shard_folder
+from pipeline.devices import devices
+from pipeline.extraction import code_sha256
+from pipeline.use.files_index import FilesIndex, open_index, state
+from pipeline.use.image_head import ImageHead, part_dtype
+from pipeline.use.networks import Part
+
+Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]  # as pipeline.progress, of so many files
+
+
+@dataclass(frozen=True)
+class FolderFeatures:
+    names: list[str]  # (N,) relative to the folder, sorted
+    keys: list[str]  # (N,) sha256
+    rejected: list[tuple[str, Unusable]]
+    made_by: list[str]  # what decided the numbers
+    features: Callable[[], NDArray[np.float16]]  # (N, D)
+
+
+@dataclass
+class Rows:
+    """Rows of an array in memory, written as `fill` writes a file."""
+
+    array: NDArray[np.float16]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.array.shape
+
+    def write(self, rows: NDArray[np.int64], values: NDArray[np.float16]) -> None:
+        self.array[rows] = values
+
+
+def folder_features(head: ImageHead, folder: Path, *, progress: Progress) -> FolderFeatures:
+    """Names, keys and features of every image in `folder`. `progress(n)` is called when n files are to be read.
+
+    Raises:
+        DataError: no folder. FeatureError: a feature that is not a number.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}; name a folder of images")
+    names = open_tree(folder).names
+    states = {name: state(folder / name) for name in names}
+    index = open_index(folder)
+    shards = []
+    for part in head.feature_set.parts:
+        compute = _compute(head, part)
+        shards.append(_shards(part, compute))
+        todo = _unread(names, states, index, shards[-1])
+        if todo:
+            paths = [folder / name for name in todo]
+            with progress(len(todo)) as advance:
+                found = extract_files(paths, part.network, compute=compute, folder=shards[-1], progress=advance)
+            index.known.update((name, (states[name], kind)) for name, kind in zip(todo, found, strict=True))
+    index.known = {name: index.known[name] for name in names}
+    index.save()
+    good = [name for name in names if isinstance(index.known[name][1], str)]
+    keys = [index.known[name][1] for name in good]
+    return FolderFeatures(
+        names=good,
+        keys=keys,
+        rejected=[(name, index.known[name][1]) for name in names if isinstance(index.known[name][1], Unusable)],
+        made_by=[path.name for path in shards],
+        features=lambda: _gather(head, shards, keys),
+    )
+
+
+def _unread(names: Sequence[str], states: dict, index: FilesIndex, shards: Path) -> list[str]:
+    """Names that are new, changed, or whose features no shard has."""
+    same = {name for name in names if states[name] is not None and index.known.get(name, (None,))[0] == states[name]}
+    images = [name for name in names if name in same and isinstance(index.known[name][1], str)]
+    keys = digests(np.array([index.known[name][1] for name in images], dtype=object))
+    lost = {images[row] for row in missing_rows(shards, keys)} if images else set()
+    return [name for name in names if name not in same or name in lost]
+
+
+def _gather(head: ImageHead, shards: Sequence[Path], keys: Sequence[str]) -> NDArray[np.float16]:
+    parts = []
+    for folder in shards:
+        rows = Rows(np.empty((len(keys), feature_shape(folder)[1]), np.float16))
+        fill(folder, digests(np.array(keys, dtype=object)), rows)
+        parts.append(rows.array)
+    if len(parts) == 1:
+        return parts[0]
+    return fuse(*parts, weights=tuple(part.weight for part in head.feature_set.parts))
+
+
+def _compute(head: ImageHead, part: Part) -> Compute:
+    machine = tuple(devices())
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return Compute(
+        devices=machine,
+        dtype=part_dtype(part.made_by, head.device),
+        batch=CPU_BATCH if machine[0].type == "cpu" else GPU_BATCH,
+        workers=cores,
+    )
+
+
+def _shards(part: Part, compute: Compute) -> Path:
+    """Where `extract` keeps the features of this network too: a picture of the data set is known already."""
+    made_by = part.made_by | {
+        "dtype": str(compute.dtype).removeprefix("torch."),
+        "versions": versions(part.entry),
+        "device": compute.devices[0].type,
+        "code": code_sha256(part.entry.library),
+    }
+    if not part.network.average:
+        made_by["views"] = ["plain"]
+    return shard_folder(cache_root(), made_by)
