@@ -1,6 +1,7 @@
 """What each stage cost on this machine: a line in build/ledger.csv, on which nothing depends and which git ignores."""
 
 import csv
+import os
 import platform
 import resource
 import time
@@ -8,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-LEDGER = Path("build/ledger.csv")
+LEDGER = Path(os.environ.get("LOOKALIKE_LEDGER", "build/ledger.csv"))  # a study keeps its own
 FIELDS = ("dataset", "stage", "seconds", "images_per_s", "peak_mb", "written_mb")
 PER_IMAGE = ("prepare", "extract", "finetune")  # stages whose time goes with the number of images
 WRITES = {"prepare": ("images.parquet", "rows.parquet", "protocol.json"), "train": ("head",), "evaluate": ("scores",)}

@@ -71,21 +71,22 @@ def read_queries(dataset: str, revision: str) -> bytes:
         raise ParamError(f"{path} of '{revision}': {' '.join(str(error).split())}") from None
 
 
-def parse_run(content: bytes, *, name: str) -> Run:
-    """
+def parse_run(content: bytes, *, name: str, model: str = "head") -> Run:
+    """The scores of the head, or of `no head`.
+
     Raises:
         ParamError: the file is of another version of this project.
     """
     try:
         table = pq.read_table(io.BytesIO(content))
         protocol = (table.schema.metadata or {})[b"protocol"].decode()
-        model, seed = (np.array(table[column].to_pylist(), dtype=object) for column in ("model", "seed"))
-        head = model == "head"
-        first = head & (seed == 0)
+        models, seed = (np.array(table[column].to_pylist(), dtype=object) for column in ("model", "seed"))
+        chosen = models == model
+        first = chosen & (seed == 0)
         ids, clusters = (np.array(table[column].to_pylist(), dtype=object)[first] for column in ("id", "cluster"))
         fixed = {"model", "seed", "id", "cluster", "seen"}
         scores = {
-            column: np.array(table[column].to_pylist(), dtype=np.float64)[head].reshape(-1, len(ids))
+            column: np.array(table[column].to_pylist(), dtype=np.float64)[chosen].reshape(-1, len(ids))
             for column in table.column_names
             if column not in fixed
         }

@@ -1,0 +1,1 @@
+"""Published reports re-run: `studies/<name>.yaml` -> experiments -> `studies/<name>.md` and `.csv`."""

@@ -1,0 +1,187 @@
+"""A row of a study to the experiments that it stands for: whole params, `-S` overrides, and what identifies a result.
+
+A row is what its file says, whatever the user has in `data` and `head` of params.yaml: every key of those sections is set.
+What is the user's to say (the backbones' weights, batch sizes, where data lie) is taken from there.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from data.catalogue import CATALOGUE
+from data.settings import DataSettings
+from heads.settings import HeadSettings, ScoreSettings
+from pipeline.errors import ParamError
+from pipeline.params import Params, parse_params
+from pipeline.studies.settings import FOLDER, Row, Settings, Study
+
+PINNED = {"data": DataSettings, "head": HeadSettings, "scores": ScoreSettings}  # sections that a row decides alone
+MADE = tuple(key for key in ("fusions", "finetunes") if key in Params.model_fields)  # a row has its own, not those of params.yaml
+WHERE = ("mirror", "path")  # where data lie, not what they are
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One `dvc exp run`."""
+
+    name: str
+    params: Params
+    overrides: tuple[str, ...]  # of `-S`
+
+    @property
+    def backbones(self) -> dict[str, Any]:
+        """The entries that the head's features are made from, and the networks that training here starts from."""
+        return used(self.params)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A row with its experiments: one, or one a fold."""
+
+    row: Row
+    experiments: tuple[Experiment, ...]
+
+    @property
+    def settings(self) -> str:
+        """What the row asks for, in 12 hex digits: a result under another number answers another question."""
+        parts = [identity(experiment.params, where=False) for experiment in self.experiments]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def plan(name: str, study: Study, row: Row, raw: Mapping[str, Any], *, where: Mapping[str, str | None]) -> Planned:
+    """
+    Args:
+        raw: params.yaml as a dict.
+        where: `mirror` and `path` of the data, over those of params.yaml.
+
+    Raises:
+        ParamError: the row sets a key or value that params.yaml would not take.
+    """
+    folds = [{}] if row.folds is None else [{"data.folds": row.folds, "data.fold": fold} for fold in range(row.folds)]
+    experiments = []
+    for number, fold in enumerate(folds):
+        settings = {**study.set, **row.set, **fold}
+        filled = fill(raw, settings, where)
+        params = parse_params(filled, where=f"{FOLDER / name}.yaml: row '{row.name}'")
+        suffix = f"-fold{number}" if row.folds else ""
+        experiments.append(Experiment(f"{name}-{row.slug}{suffix}", params, overrides(params, raw, settings)))
+    return Planned(row, tuple(experiments))
+
+
+def fill(raw: Mapping[str, Any], settings: Settings, where: Mapping[str, str | None]) -> dict[str, Any]:
+    """`settings` on top of what a row does not decide, as a whole params.yaml."""
+    filled = copy.deepcopy({key: value for key, value in raw.items() if key not in (*PINNED, *MADE)})
+    filled |= {"seed": 0} | {section: {} for section in (*PINNED, *MADE)}
+    filled["data"] |= _place(settings.get("data.name", DataSettings().name), raw.get("data") or {}, where)
+    for key, value in settings.items():
+        *parents, last = key.split(".")
+        section = filled
+        for parent in parents:
+            if not isinstance(section.setdefault(parent, {}), dict):
+                raise ParamError(f"{key}: {parent} is a value, not a section")
+            section = section[parent]
+        section[last] = copy.deepcopy(value)
+    features = filled["head"].get("features")
+    parts = filled["fusions"].get(features, {}).get("features", [features])
+    made = [part for part in parts if part in filled.get("backbones", {})]
+    # A trained network needs no frozen one, but the section wants an entry: it is not run, for no stage asks for it.
+    filled["features"] = {**filled.get("features", {}), "backbones": made or [next(iter(filled["backbones"]))]}
+    return filled
+
+
+def _place(name: str, own: Mapping[str, Any], where: Mapping[str, str | None]) -> dict[str, str]:
+    """Where the data of a set lie, as far as that is anybody's to say."""
+    entry = CATALOGUE.get(name)
+    mirror = (where.get("mirror") or own.get("mirror")) if entry and entry.archives else None
+    path = where.get("path") or (own.get("path") if own.get("name") == name else None)
+    return {
+        key: str(value)
+        for key, value in (("mirror", mirror), ("path", path if entry and entry.own else None))
+        if value is not None
+    }
+
+
+def overrides(params: Params, raw: Mapping[str, Any], settings: Settings) -> tuple[str, ...]:
+    """What `dvc exp run -S` must be told to run `params` where params.yaml says `raw`.
+
+    Hydra merges dicts, so what must not be mixed with the user's is taken away first.
+    """
+    words = [f"seed={params.seed}", f"features.backbones={spell(params.features.backbones)}"]
+    for section in PINNED:
+        own = raw.get(section) or {}
+        for key, value in getattr(params, section).model_dump(mode="json").items():
+            words += _replaced(f"{section}.{key}", value, known=key in own, was=own.get(key))
+    for section in MADE:
+        if section in Params.model_fields:
+            value = {name: entry.model_dump(mode="json") for name, entry in getattr(params, section).items()}
+            words += _replaced(section, value, known=section in raw, was=raw.get(section))
+    for key, value in settings.items():
+        section, _, rest = key.partition(".")
+        if section == "backbones":
+            words += _replaced(key, value, known="." in rest or rest in raw["backbones"], was=value)
+    return tuple(words)
+
+
+def _replaced(key: str, value: Any, *, known: bool, was: Any) -> list[str]:
+    away = [f"~{key}"] if known and isinstance(was, dict) and isinstance(value, dict) else []
+    return [*away, f"++{key}={spell(value)}"]
+
+
+def spell(value: Any) -> str:
+    """A value as hydra reads it: null, true, 0.1, 'text', [1,2], {a: 1}."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return repr(value)
+        case Mapping():
+            return "{" + ", ".join(f"{key}: {spell(item)}" for key, item in value.items()) + "}"
+        case list() | tuple():
+            return "[" + ",".join(spell(item) for item in value) + "]"
+        case _:
+            text = str(value).replace("\\", "\\\\").replace("'", "\\'")
+            return f"'{text}'"
+
+
+def used(params: Params) -> dict[str, Any]:
+    """name -> Backbone: what the head's features are made from. A finetune's own start goes by the finetune's name."""
+    fusion = params.fusions.get(params.head.features)
+    parts = fusion.features if fusion else (params.head.features,)
+    trained = getattr(params, "finetunes", {})
+    return {part: trained[part].network if part in trained else params.backbones[part] for part in parts}
+
+
+def identity(params: Params, *, where: bool = True) -> dict[str, Any]:
+    """All that decides a result, as JSON. Without `where`: but for where a person keeps data and weights."""
+    entire = params.model_dump(mode="json")
+    keep = {key: entire[key] for key in ("seed", "data", "fusions", "head", "scores")}
+    keep["finetunes"] = entire.get("finetunes", {})
+    keep["backbones"] = {name: entry.model_dump(mode="json") for name, entry in used(params).items()}
+    keep["dtype"] = entire["features"]["dtype"]
+    if not (where and CATALOGUE[params.data.name].own):  # a published data set is the same everywhere
+        keep["data"] = {key: value for key, value in keep["data"].items() if key not in WHERE}
+    if not where:
+        for entry in keep["backbones"].values():
+            del entry["weights"]
+    return keep
+
+
+def code_sha256(top: Path = Path()) -> str:
+    """sha256 over dvc.yaml's stages and every source file that they depend on: another program, another result."""
+    text = (top / "dvc.yaml").read_text(encoding="utf-8")
+    found: set[str] = set()
+    for stage in YAML(typ="safe").load(text)["stages"].values():
+        found |= {dep for dep in stage.get("do", stage).get("deps", ()) if dep.endswith(".py")}
+    digest = hashlib.sha256(text.partition("\nplots:")[0].encode())
+    for name in sorted(found):
+        digest.update(hashlib.sha256((top / name).read_bytes()).digest())
+    return digest.hexdigest()
+

@@ -1,0 +1,160 @@
+"""One experiment at a time through `dvc exp run --temp`: the user's workspace stays as it is, DVC's cache is shared.
+
+What came out is kept in build/studies/<experiment>/, with the identity of what was asked: a row whose result lies there
+for the same params and code is not run again. Features and heads that only changed rows share come out of DVC's cache.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from pipeline.errors import ParamError
+from pipeline.machine import machine
+from pipeline.studies.plan import Experiment, identity
+
+KEPT = Path("build/studies")
+RESULT, LOG = "result.json", "log"
+FILES = ("metrics.json", "scores/table.csv", "scores/queries.parquet")
+OF_THE_ROW = ("finetune", "train", "evaluate")  # stages whose time is a row's own; data and frozen features are shared
+
+
+class RunFailed(RuntimeError):
+    """An experiment ended with an error; the message is its last words."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What is known of a finished experiment beside its files."""
+
+    key: str
+    seconds: float | None  # of the row's own stages; None where they came out of DVC's cache
+    machine: str
+    versions: str
+    folder: Path
+
+
+def key_of(experiment: Experiment, code: str) -> str:
+    text = json.dumps([identity(experiment.params), code], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def kept(experiment: Experiment, code: str, *, any_code: bool = False) -> Result | None:
+    """The result that lies here, if it answers this experiment. `any_code`: even if the program has changed since."""
+    folder = KEPT / experiment.name
+    try:
+        found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
+        asked = found.pop("asked")
+        result = Result(folder=folder, **found)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    same = asked == identity(experiment.params) if any_code else result.key == key_of(experiment, code)
+    return result if same and all((folder / Path(file).name).is_file() for file in FILES) else None
+
+
+def run(experiment: Experiment, code: str) -> Result:
+    """
+    Raises:
+        RunFailed: the experiment's own last words.
+        ParamError: this is no git repository with a commit, which DVC's experiments need.
+    """
+    folder = KEPT / experiment.name
+    before = kept(experiment, code, any_code=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / RESULT).unlink(missing_ok=True)
+    ledger = folder / "ledger.csv"
+    ledger.unlink(missing_ok=True)
+    _forget(experiment.name)
+    words = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", experiment.name]
+    for override in experiment.overrides:
+        words += ["--set-param", override]
+    environment = os.environ | {
+        "LOOKALIKE_LEDGER": str(ledger.resolve()),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+    }
+    with (folder / LOG).open("w", encoding="utf-8") as log:
+        done = subprocess.run([*words, "evaluate"], stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
+    if done.returncode:
+        raise RunFailed(last_words((folder / LOG).read_text(encoding="utf-8", errors="replace")))
+    _fetch_files(experiment, folder)
+    seconds = seconds_of(ledger)
+    if seconds is None and before is not None:
+        seconds = before.seconds
+    result = Result(key_of(experiment, code), seconds, machine(), versions(), folder)
+    text = {key: value for key, value in asdict(result).items() if key != "folder"} | {
+        "asked": identity(experiment.params)
+    }
+    (folder / RESULT).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+    return result
+
+
+def last_words(log: str) -> str:
+    """The pipeline's own error line, or DVC's, or the last line."""
+    lines = [line.strip() for line in log.splitlines() if line.strip()]
+    for start in ("error: ", "ERROR: "):
+        own = [line.removeprefix(start) for line in lines if line.startswith(start)]
+        if own:
+            return own[-1] if start == "error: " else own[0]
+    return lines[-1] if lines else "it ended without a word"
+
+
+def seconds_of(ledger: Path) -> float | None:
+    """Of the stages that are the row's own; None where the head was not trained now."""
+    try:
+        rows = list(csv.DictReader(ledger.read_text(encoding="utf-8").splitlines()))
+    except OSError:
+        return None
+    own = [float(row["seconds"]) for row in rows if row["stage"].partition("@")[0] in OF_THE_ROW]
+    trained = any(row["stage"] == "train" for row in rows)
+    return round(sum(own), 1) if trained else None
+
+
+def versions(names: Iterable[str] = ("torch", "timm", "dvc")) -> str:
+    own = f"Python {sys.version.split()[0]}"
+    return ", ".join([own, *(f"{name} {version(name)}" for name in names)])
+
+
+def commit() -> str:
+    """
+    Raises:
+        ParamError: no repository, or no commit in it.
+    """
+    try:
+        return _git("rev-parse", "--verify", "HEAD")
+    except (OSError, subprocess.CalledProcessError):
+        raise ParamError(
+            "study runs experiments of DVC, which need a git repository with a commit: "
+            "clone the project, or run `git init && git add -A && git commit -m start`"
+        ) from None
+
+
+def _reference(name: str) -> str:
+    head = commit()
+    return f"refs/exps/{head[:2]}/{head[2:]}/{name}"
+
+
+def _forget(name: str) -> None:
+    """An experiment of that name on this commit would stop the new one."""
+    if _git("for-each-ref", _reference(name)):
+        _git("update-ref", "-d", _reference(name))
+
+
+def _fetch_files(experiment: Experiment, folder: Path) -> None:
+    """The scores of the experiment, out of git and DVC's cache."""
+    from dvc.api import DVCFileSystem
+
+    system = DVCFileSystem(".", rev=_git("rev-parse", _reference(experiment.name)))
+    scores = f"artifacts/{experiment.params.data.name}"
+    for file in FILES:
+        source = f"{scores}/{file}" if "/" in file else file
+        (folder / Path(file).name).write_bytes(system.read_bytes(source))
+
+
+def _git(*words: str) -> str:
+    return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
