@@ -60,7 +60,7 @@ def lines_of(planned: Planned, results: Sequence[Result], *, against: Sequence[R
             machine=results[0].machine,
             versions=results[0].versions,
         )
-        if planned.row.against and against is not None:
+        if against is not None:
             change, queries = difference(folders, [other.folder for other in against], compare.metric.partition("/")[2])
             paired = {"difference": _round(change.mean), "difference_half": _round(change.half), "queries": queries}
             line = Line(**{**asdict(line), "against": planned.row.against, **paired})

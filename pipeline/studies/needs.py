@@ -15,8 +15,6 @@ from pipeline.params import Params
 from pipeline.progress import progress
 from pipeline.studies.plan import Planned
 
-MIRROR_OR_PATH = "--mirror FOLDER, or --path YOUR_COPY"
-
 
 @dataclass(frozen=True)
 class Need:
@@ -55,11 +53,12 @@ def fetch(needs: list[Need], *, tried: dict[str, Need]) -> list[Need]:
 def of_data(params: Params) -> Need:
     """The data set's archives in the cache or the mirror, or the user's own place."""
     name, entry, data = params.data.name, CATALOGUE[params.data.name], params.data
+    remedy = "say where it lies: --mirror FOLDER, or --path YOUR_COPY"
     if entry.own and data.path != NO_PATH:
-        return HERE if data.path.exists() else Need("missing", f"data: no {data.path} here; say where {name} lies: --path")
+        return HERE if data.path.exists() else Need("missing", f"data: no {data.path} here; {remedy}")
     absent = [archive for archive in entry.archives if not is_cached(name, archive)]
     if entry.own and data.mirror is None:
-        return Need("missing", f"data: {name} has no stable address to fetch it from; say where it lies: {MIRROR_OR_PATH}")
+        return Need("missing", f"data: {name} has no stable address to fetch it from; {remedy}")
     if not absent:
         return HERE
     megabytes = sum(archive.size for archive in absent) / 1e6

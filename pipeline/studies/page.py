@@ -95,16 +95,15 @@ def _paired(line: Line) -> str:
 
 def _waiting(name: str, rows: Sequence[Row], lines: Mapping[tuple[str, str], Line]) -> list[str]:
     """Rows without a number, together where they wait for the same thing."""
-    reasons: dict[str, list[Row]] = {}
+    reasons: dict[str, list[str]] = {}
     for row in rows:
         line = lines[row.name, row.compare[0].metric]
         if line.ours is None:
-            reasons.setdefault(line.missing or "not asked for", []).append(row)
-    found = []
-    for why, waiting in reasons.items():
-        slugs = ",".join(row.slug for row in waiting)
-        found.append(f"* {', '.join(row.name for row in waiting)}: {why}. `python -m pipeline study {name} --rows {slugs}`")
-    return found
+            reasons.setdefault(line.missing or "", []).append(row.name)
+    if not reasons:
+        return []
+    found = [f"* {'; '.join(names)}. *{why}*" for why, names in reasons.items()]
+    return [f"`python -m pipeline study {name}` runs them where that is mended:", "", *found]
 
 
 def _machines(lines: Iterable[Line]) -> list[str]:

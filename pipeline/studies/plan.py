@@ -1,7 +1,7 @@
-"""A row of a study to the experiments that it stands for: whole params, `-S` overrides, and what identifies a result.
+"""A row of a study to its experiments: whole params, `-S` overrides, and what identifies a result.
 
-A row is what its file says, whatever the user has in `data` and `head` of params.yaml: every key of those sections is set.
-What is the user's to say (the backbones' weights, batch sizes, where data lie) is taken from there.
+A row is what its file says, whatever the user has in `data` and `head` of params.yaml: every key of those sections is
+set. What is the user's to say (the backbones' weights, batch sizes, where data lie) is taken from there.
 """
 
 import copy
@@ -22,7 +22,9 @@ from pipeline.params import Params, parse_params
 from pipeline.studies.settings import FOLDER, Row, Settings, Study
 
 PINNED = {"data": DataSettings, "head": HeadSettings, "scores": ScoreSettings}  # sections that a row decides alone
-MADE = tuple(key for key in ("fusions", "finetunes") if key in Params.model_fields)  # a row has its own, not those of params.yaml
+MADE = tuple(
+    key for key in ("fusions", "finetunes") if key in Params.model_fields
+)  # a row has its own, not those of params.yaml
 WHERE = ("mirror", "path")  # where data lie, not what they are
 
 
@@ -177,11 +179,12 @@ def identity(params: Params, *, where: bool = True) -> dict[str, Any]:
 def code_sha256(top: Path = Path()) -> str:
     """sha256 over dvc.yaml's stages and every source file that they depend on: another program, another result."""
     text = (top / "dvc.yaml").read_text(encoding="utf-8")
-    found: set[str] = set()
+    found: set[Path] = set()
     for stage in YAML(typ="safe").load(text)["stages"].values():
-        found |= {dep for dep in stage.get("do", stage).get("deps", ()) if dep.endswith(".py")}
+        for dependency in stage.get("do", stage).get("deps", ()):
+            place = top / dependency
+            found |= {place} if place.suffix == ".py" else set(place.rglob("*.py"))
     digest = hashlib.sha256(text.partition("\nplots:")[0].encode())
-    for name in sorted(found):
-        digest.update(hashlib.sha256((top / name).read_bytes()).digest())
+    for path in sorted(found):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()
-

@@ -1,4 +1,4 @@
-"""The numbers of a row out of its experiments' files: each with its interval, no head, chance, and the trivial answer."""
+"""The numbers of a row out of its experiments' files: with interval, no head, chance and the trivial answer."""
 
 import csv
 import io
@@ -89,10 +89,13 @@ def _pooled(folders: Sequence[Path], lines: Sequence[dict[str, str]], metric: st
     part, _, score = metric.partition("/")
     run, bare = (together(_runs(folders, model)) for model in ("head", NO_HEAD))
     if part != "test" or score not in run.scores:
-        raise ParamError(f"folds can be pooled for scores of single queries, not for '{metric}'; known: {', '.join(run.scores)}")
+        raise ParamError(
+            f"folds can be pooled for scores of single queries, not for '{metric}'; known: {', '.join(run.scores)}"
+        )
     clusters = np.unique(run.clusters.astype(str), return_inverse=True)[1]
     interval = mean_interval(run.scores[score], clusters=clusters)
-    chance = float(np.average([float(line["chance"]) for line in lines], weights=[len(one.ids) for one in _runs(folders)]))
+    sizes = [len(one.ids) for one in _runs(folders)]
+    chance = float(np.average([float(line["chance"]) for line in lines], weights=sizes))
     return Number(interval.mean, interval.half, float(bare.scores[score].mean()), chance)
 
 

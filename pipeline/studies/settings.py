@@ -21,7 +21,9 @@ class Strict(BaseModel):
 class Compare(Strict):
     """One of a row's figures, beside the published one."""
 
-    metric: str  # `<part>/<score>` of scores/table.csv (test/top2, seen/balanced_accuracy), or a dotted key of metrics.json
+    metric: (
+        str  # `<part>/<score>` of scores/table.csv (test/top2, seen/balanced_accuracy), or a dotted key of metrics.json
+    )
     published: float | None = None  # as a share (0.828), or a loss
     published_as: str = ""  # what a reader must know of the published figure
     same_protocol: bool = True  # false: the figure stands beside ours for orientation, and no verdict is given
@@ -77,7 +79,9 @@ class Study(Strict):
         names = [row.name for row in self.rows]
         for row in self.rows:
             if row.against is not None and row.against not in names:
-                raise ValueError(f"row '{row.name}' is against '{row.against}', which is no row; {nearest(row.against, names)}")
+                raise ValueError(
+                    f"row '{row.name}' is against '{row.against}', which is no row; {nearest(row.against, names)}"
+                )
         return self
 
 
