@@ -11,6 +11,7 @@ HEADER = (
 )
 PAIRED = ("| row | minus | score | queries | difference |", "|---|---|---|---|---|")
 AHEAD, BEHIND = "▲", "▼"
+CLEAR = "An asterisk: the interval is clear of zero."
 LEGEND = (
     "Scores are per cent, losses are not; ± is the half width of the 95 % interval over queries and seeds. "
     f"{AHEAD} ours is better than the published figure, {BEHIND} worse, with the interval clear of it; a figure in "
@@ -21,7 +22,7 @@ LEGEND = (
 
 def page(name: str, study: Study, lines: Mapping[tuple[str, str], Line]) -> str:
     """The whole page; `lines` by (row, metric), one for each figure of the study."""
-    report = f"[The report]({study.link})" if study.link else "The report has no public address that we know of."
+    report = f"[The report]({study.link})." if study.link else "The report has no public address that we know of."
     parts = [f"# {study.title}", f"{report} Written by `python -m pipeline study {name}`; do not edit."]
     if study.protocol:
         parts.append("\n".join(["**Protocol**", "", *(f"* {note}" for note in study.protocol)]))
@@ -34,7 +35,7 @@ def page(name: str, study: Study, lines: Mapping[tuple[str, str], Line]) -> str:
     parts.append(LEGEND)
     paired = [_paired(line) for line in lines.values() if line.difference is not None]
     if paired:
-        parts += ["## On the same queries", "\n".join([*PAIRED, *paired])]
+        parts += ["## On the same queries", "\n".join([*PAIRED, *paired]), CLEAR]
     if waiting := _waiting(name, study.rows, lines):
         parts += ["## Not run here", "\n".join(waiting)]
     if about := [f"* **{row.name}**: {row.about}" for row in study.rows if row.about]:

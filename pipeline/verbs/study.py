@@ -97,12 +97,13 @@ def write_study(
 ) -> None:
     """A row's number is the one found here, else the one that the csv has for the same settings, else the reason."""
     found = {each.row.name: _results(each, code) for each in rows}
+    # The other side of a comparison may be of an older program: that the questions agree is checked there.
+    others = {each.row.name: _results(each, code, any_code=True) for each in rows}
     lines: dict[tuple[str, str], Line] = {}
     for each in rows:
         results = found[each.row.name]
         if results is not None:
-            other = found.get(each.row.against) if each.row.against else None
-            own = lines_of(each, results, against=other)
+            own = lines_of(each, results, against=others.get(each.row.against))
         else:
             own = kept_lines(each, older) or absent(each, reasons.get(each.row.name, "not asked for yet"))
         lines |= {(line.row, line.metric): line for line in own}
@@ -151,8 +152,8 @@ def _absolute(path: str | None) -> str | None:
     return None if path is None else str(Path(path).expanduser().resolve())
 
 
-def _results(planned: Planned, code: str) -> list[Result] | None:
-    found = [kept(experiment, code) for experiment in planned.experiments]
+def _results(planned: Planned, code: str, *, any_code: bool = False) -> list[Result] | None:
+    found = [kept(experiment, code, any_code=any_code) for experiment in planned.experiments]
     return None if None in found else found
 
 

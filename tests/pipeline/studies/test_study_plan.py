@@ -1,0 +1,144 @@
+"""Rows to experiments: what DVC's own override code makes of them, and what tells one result from another."""
+
+import copy
+import shutil
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.errors import ParamError
+from pipeline.params import load_params
+from pipeline.studies.plan import code_sha256, identity, plan, spell
+from pipeline.studies.settings import Row, Section, Study, known_studies, load_study
+
+TOP = Path(__file__).parents[3]
+RAW = YAML(typ="safe").load((TOP / "params.yaml").read_text())
+NOWHERE = {"mirror": None, "path": None}
+
+
+def row(**settings) -> Row:
+    return Row(name="a row", compare=[{"metric": "test/top2"}], **settings)
+
+
+def study(one: Row, **settings) -> Study:
+    return Study(title="made", set=settings, sections=[Section(title="rows", rows=[one])])
+
+
+def planned(one: Row, raw=RAW, where=NOWHERE, **settings):
+    return plan("made", study(one, **settings), one, raw, where=where)
+
+
+def overridden(raw: dict, overrides: tuple[str, ...], folder: Path):
+    """params.yaml after DVC's own `-S`."""
+    from dvc.utils.hydra import apply_overrides
+
+    path = folder / "params.yaml"
+    with path.open("w") as file:
+        YAML().dump(raw, file)
+    apply_overrides(path, list(overrides))
+    return load_params(path)
+
+
+@pytest.mark.parametrize("name", known_studies(TOP / "studies"))
+def test_every_committed_row_is_what_dvc_would_run(name, tmp_path):
+    loaded = load_study(name, folder=TOP / "studies")
+    where = {"mirror": "/a place/it's", "path": None}
+    seen = set()
+    for one in loaded.rows:
+        for experiment in plan(name, loaded, one, RAW, where=where).experiments:
+            assert experiment.name not in seen
+            seen.add(experiment.name)
+            # Hydra takes a few hundredths of a second a row: one fold stands for all.
+            if not one.folds or experiment.name.endswith("fold1"):
+                after = overridden(RAW, experiment.overrides, tmp_path)
+                assert identity(after) == identity(experiment.params)
+                assert after.features.backbones == experiment.params.features.backbones
+
+
+def test_what_the_user_has_in_params_yaml_does_not_leak_into_a_row(tmp_path):
+    raw = copy.deepcopy(RAW)
+    raw["head"] |= {"loss": "CircleLoss", "loss_args": {"m": 0.4}, "margin": None, "keep": 0.3}
+    raw["fusions"] = {"mine": {"features": ["efficientnet_lite0", "resnet18_random"]}}
+    raw["data"] |= {"limit": 100, "seen": 5, "splits": {"train": 0.2, "val": 0.2, "test": 0.6}}
+    raw["scores"] |= {"queries": 50}
+    raw["seed"] = 7
+    settings = {"head.features": "efficientnet_lite0", "head.loss": "multi_similarity", "head.loss_args": {"base": 0.4}}
+    mine = planned(row(set=settings), raw)
+    (experiment,) = mine.experiments
+    after = overridden(raw, experiment.overrides, tmp_path)
+    assert after.model_dump() == experiment.params.model_dump()
+    assert after.head.loss_args == {"base": 0.4} and after.fusions == {} and after.seed == 0
+    assert after.data.limit is None and after.data.splits.train == 0.6 and after.scores.queries is None
+    assert mine.settings == planned(row(set=settings)).settings
+
+
+def test_what_is_the_users_stays():
+    raw = copy.deepcopy(RAW)
+    raw["backbones"]["clip_rn101"]["weights"] = "/weights/rn101.pt"
+    raw["features"] |= {"batch": 7}
+    raw["data"] |= {"name": "tll", "path": "/my/tll", "mirror": "/mirror"}
+    settings = {"head.features": "clip_rn101"}
+    mine = planned(row(set=settings), raw, **{"data.name": "tll"})
+    (experiment,) = mine.experiments
+    params = experiment.params
+    assert params.backbones["clip_rn101"].weights == "/weights/rn101.pt" and params.features.batch == 7
+    assert str(params.data.path) == "/my/tll" and params.data.mirror == "/mirror"
+    assert experiment.backbones == {"clip_rn101": params.backbones["clip_rn101"]}
+    # Where things lie on this machine is not what the row asks for ...
+    assert mine.settings == planned(row(set=settings), **{"data.name": "tll"}).settings
+    # ... but other pictures under that name are another result.
+    (other,) = planned(row(set=settings), raw, {"mirror": None, "path": "/other"}, **{"data.name": "tll"}).experiments
+    assert identity(other.params) != identity(params)
+    # The default data take neither.
+    (emoji,) = planned(row(set=settings), raw, {"mirror": "/m", "path": "/p"}).experiments
+    assert emoji.params.data.mirror is None and str(emoji.params.data.path) == "pictures"
+
+
+def test_folds_are_experiments_of_their_own():
+    found = planned(row(set={"head.features": "efficientnet_lite0"}, folds=3))
+    assert [experiment.name for experiment in found.experiments] == [f"made-a-row-fold{fold}" for fold in range(3)]
+    assert [(e.params.data.folds, e.params.data.fold) for e in found.experiments] == [(3, 0), (3, 1), (3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"head.los": "triplet"}, "head.los: no such key; did you mean 'loss'?"),
+        ({"head.loss": "tripplet"}, "head.loss: no 'tripplet'; did you mean 'triplet'?"),
+        ({"head.features": "clip"}, "head.features: no feature set 'clip'; "),
+    ],
+)
+def test_a_row_that_params_yaml_would_not_take(settings, message):
+    with pytest.raises(ParamError) as error:
+        planned(row(set={"head.features": "efficientnet_lite0", **settings}))
+    assert str(error.value).startswith(f"studies/made.yaml: row 'a row': {message}")
+
+
+@pytest.mark.parametrize(
+    ("value", "spelt"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (0.1, "0.1"),
+        ("random:19", "'random:19'"),
+        ("it's", r"'it\'s'"),
+        ([1, 2], "[1,2]"),
+        ({"m": 0.4, "s": "x"}, "{m: 0.4, s: 'x'}"),
+    ],
+)
+def test_values_as_hydra_reads_them(value, spelt):
+    assert spell(value) == spelt
+
+
+def test_another_program_is_another_result(tmp_path):
+    for name in ("data", "features", "heads", "pipeline"):
+        shutil.copytree(TOP / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(TOP / "dvc.yaml", tmp_path)
+    before = code_sha256(tmp_path)
+    assert before == code_sha256(TOP)
+    (tmp_path / "pipeline/studies/page.py").write_text("# the page is no part of a result\n")
+    assert code_sha256(tmp_path) == before
+    with (tmp_path / "heads/losses.py").open("a") as file:
+        file.write("# an edit\n")
+    assert code_sha256(tmp_path) != before
