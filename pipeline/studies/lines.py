@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from pipeline.errors import ParamError
@@ -61,11 +61,22 @@ def lines_of(planned: Planned, results: Sequence[Result], *, against: Sequence[R
             versions=results[0].versions,
         )
         if against is not None:
-            change, queries = difference(folders, [other.folder for other in against], compare.metric.partition("/")[2])
-            paired = {"difference": _round(change.mean), "difference_half": _round(change.half), "queries": queries}
-            line = Line(**{**asdict(line), "against": planned.row.against, **paired})
+            line = replace(line, **_paired(planned, results, against, compare))
         lines.append(line)
     return lines
+
+
+def _paired(planned: Planned, results: Sequence[Result], against: Sequence[Result], compare: Compare) -> dict:
+    """The fields of a difference; none where the other row was scored under an older protocol."""
+    sides = [[result.folder for result in side] for side in (results, against)]
+    try:
+        change, queries = difference(*sides, compare.metric.partition("/")[2])
+    except ParamError as error:
+        if str(error).startswith("not comparable"):
+            return {}
+        raise
+    numbers = {"difference": _round(change.mean), "difference_half": _round(change.half), "queries": queries}
+    return {"against": planned.row.against, **numbers}
 
 
 def absent(planned: Planned, why: str) -> list[Line]:
@@ -104,13 +115,19 @@ def still_true(line: Line | None, planned: Planned, compare: Compare) -> Line | 
     """An older line with a number, if the row has not changed since; with the published figure of today."""
     if line is None or line.ours is None or line.settings != planned.settings:
         return None
-    return Line(**{**asdict(line), "published": compare.published})
+    return replace(line, published=compare.published)
 
 
 def kept_lines(planned: Planned, older: Mapping[tuple[str, str], Line]) -> list[Line] | None:
     """A row's lines from the file, if all are still true."""
     found = [still_true(older.get((planned.row.name, each.metric)), planned, each) for each in planned.row.compare]
     return None if None in found else found
+
+
+def why_not(planned: Planned, older: Mapping[tuple[str, str], Line]) -> str:
+    """Why an older attempt at the same row had no number."""
+    line = older.get((planned.row.name, planned.row.compare[0].metric))
+    return (line.missing if line and line.settings == planned.settings else None) or "not asked for yet"
 
 
 _NUMBERS = {item.name: item.type for item in fields(Line)}

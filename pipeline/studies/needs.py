@@ -36,7 +36,7 @@ def look(planned: Planned, *, gpu: Callable[[], bool]) -> list[Need]:
     return [need for need in found if need.state != "here"]
 
 
-def fetch(needs: list[Need], *, tried: dict[str, Need]) -> list[Need]:
+def fetch(needs: list[Need], *, tried: dict[str, Need], mirror: str | None = None) -> list[Need]:
     """Those of `needs` that stay, after fetching what can be. `tried` remembers: an absent network is asked once."""
     for need in needs:
         if need.get is not None and need.what not in tried:
@@ -44,10 +44,16 @@ def fetch(needs: list[Need], *, tried: dict[str, Need]) -> list[Need]:
                 need.get()
                 tried[need.what] = HERE
             except DataError as error:
-                tried[need.what] = Need("missing", f"data: {error}")
+                tried[need.what] = Need("missing", f"data: {anywhere(error, mirror)}")
             except FeatureError as error:
-                tried[need.what] = Need("missing", f"weights: {error}")
+                tried[need.what] = Need("missing", f"weights: {anywhere(error, mirror)}")
     return [got for need in needs if (got := tried.get(need.what, need)).state != "here"]
+
+
+def anywhere(error: Exception, mirror: str | None) -> str:
+    """The message without this machine's folders: it goes into a table that others read."""
+    text = str(error).replace(mirror, "MIRROR") if mirror else str(error)
+    return text.replace(str(Path.home()), "~")
 
 
 def of_data(params: Params) -> Need:

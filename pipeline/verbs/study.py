@@ -14,7 +14,7 @@ from ruamel.yaml import YAML
 
 from pipeline.errors import ParamError
 from pipeline.params import load_params
-from pipeline.studies.lines import Line, absent, kept_lines, lines_of, read_lines, write_lines
+from pipeline.studies.lines import Line, absent, kept_lines, lines_of, read_lines, why_not, write_lines
 from pipeline.studies.needs import Need, fetch, look
 from pipeline.studies.page import page
 from pipeline.studies.plan import Planned, code_sha256, plan
@@ -69,7 +69,8 @@ def run_study(
         if _results(each, code) is not None:
             print(f"  {each.row.name}: here already")
             continue
-        lacking = fetch(look(each, gpu=lambda: anyway or has_gpu()), tried=tried)
+        needs = look(each, gpu=lambda: anyway or has_gpu())
+        lacking = fetch(needs, tried=tried, mirror=each.experiments[0].params.data.mirror)
         if lacking:
             reasons[each.row.name] = "; ".join(need.what for need in lacking)
             print(f"  {each.row.name}: not run: {reasons[each.row.name]}")
@@ -105,7 +106,7 @@ def write_study(
         if results is not None:
             own = lines_of(each, results, against=others.get(each.row.against))
         else:
-            own = kept_lines(each, older) or absent(each, reasons.get(each.row.name, "not asked for yet"))
+            own = kept_lines(each, older) or absent(each, reasons.get(each.row.name) or why_not(each, older))
         lines |= {(line.row, line.metric): line for line in own}
     write_lines(FOLDER / f"{name}.csv", lines.values())
     (FOLDER / f"{name}.md").write_text(page(name, study, lines), encoding="utf-8")

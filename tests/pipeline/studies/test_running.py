@@ -1,4 +1,4 @@
-"""What an experiment leaves. The real thing: tests/pipeline/verbs/test_study.py."""
+"""What an experiment leaves. The real thing: tests/pipeline/test_real_study.py."""
 
 import pytest
 

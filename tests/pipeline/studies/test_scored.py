@@ -1,51 +1,14 @@
 """Numbers of rows: one experiment's as its table has them, folds pooled query by query, pairs on the same queries."""
 
-import io
-import json
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from made_experiments import experiment
 
 from heads.scores.intervals import mean_interval, paired_interval
 from pipeline.errors import ParamError
 from pipeline.studies.scored import Number, difference, number
-
-TABLE = """part,score,head,half,half_seeds,plain,projection,chance
-test,top2,0.5,0.04,0.01,0.4,0.3,0.1
-test,balanced_accuracy,0.8,0.02,0.01,0.7,0.6,0.5
-test,accuracy,0.9,0.02,0.01,0.8,0.7,0.95
-test,frozen pair_accuracy,0.81,,,0.71,0.6,0.49
-"""
-
-
-def experiment(folder: Path, hits: np.ndarray, bare: np.ndarray, *, chance: float = 0.1, protocol: str = "p") -> Path:
-    """An experiment's files: `hits` (S, Q) of the head, `bare` (Q,) of no head."""
-    folder.mkdir(parents=True)
-    (folder / "table.csv").write_text(TABLE.replace("0.3,0.1", f"0.3,{chance}"))
-    fewshot = {"accuracy": 0.3, "ci": 0.01, "baseline": 0.2, "chance": 0.05}
-    (folder / "metrics.json").write_text(json.dumps({"pair_loss": 0.02, "fewshot": fewshot}))
-    size = len(bare)
-    rows = [("head", seed, values) for seed, values in enumerate(hits)] + [("no head", 0, bare)]
-    tables = [
-        pa.table(
-            {
-                "model": [model] * size,
-                "seed": pa.array([seed] * size, pa.int16()),
-                "id": [f"{folder.name}/{i}" for i in range(size)],
-                "cluster": [f"{folder.name}/{i // 2}" for i in range(size)],
-                "seen": [False] * size,
-                "top2": np.asarray(values, np.float64),
-            }
-        )
-        for model, seed, values in rows
-    ]
-    sink = io.BytesIO()
-    pq.write_table(pa.concat_tables(tables).replace_schema_metadata({"protocol": protocol}), sink)
-    (folder / "queries.parquet").write_bytes(sink.getvalue())
-    return folder
 
 
 def made(folder: Path, seed: int, size: int, **settings) -> Path:
