@@ -120,9 +120,8 @@ def overrides(params: Params, raw: Mapping[str, Any], settings: Settings) -> tup
         for key, value in getattr(params, section).model_dump(mode="json").items():
             words += _replaced(f"{section}.{key}", value, known=key in own, was=own.get(key))
     for section in MADE:
-        if section in Params.model_fields:
-            value = {name: entry.model_dump(mode="json") for name, entry in getattr(params, section).items()}
-            words += _replaced(section, value, known=section in raw, was=raw.get(section))
+        value = {name: entry.model_dump(mode="json") for name, entry in getattr(params, section).items()}
+        words += _replaced(section, value, known=section in raw, was=raw.get(section))
     for key, value in settings.items():
         section, _, rest = key.partition(".")
         if section == "backbones":
@@ -157,15 +156,14 @@ def used(params: Params) -> dict[str, Any]:
     """name -> Backbone: what the head's features are made from. A finetune's own start goes by the finetune's name."""
     fusion = params.fusions.get(params.head.features)
     parts = fusion.features if fusion else (params.head.features,)
-    trained = getattr(params, "finetunes", {})
+    trained = params.finetunes
     return {part: trained[part].network if part in trained else params.backbones[part] for part in parts}
 
 
 def identity(params: Params, *, where: bool = True) -> dict[str, Any]:
     """All that decides a result, as JSON. Without `where`: but for where a person keeps data and weights."""
     entire = params.model_dump(mode="json")
-    keep = {key: entire[key] for key in ("seed", "data", "fusions", "head", "scores")}
-    keep["finetunes"] = entire.get("finetunes", {})
+    keep = {key: entire[key] for key in ("seed", "data", "fusions", "finetunes", "head", "scores")}
     keep["backbones"] = {name: entry.model_dump(mode="json") for name, entry in used(params).items()}
     keep["dtype"] = entire["features"]["dtype"]
     if not (where and CATALOGUE[params.data.name].own):  # a published data set is the same everywhere
