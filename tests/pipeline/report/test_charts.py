@@ -32,3 +32,8 @@ def test_charts(draw, words):
     assert root.tag.endswith("svg")
     shown = {"".join(node.itertext()).strip() for node in root.iter() if node.tag.endswith("text")}
     assert words <= shown
+
+
+def test_names_in_any_script_are_drawn_without_a_warning(recwarn):
+    drawn = charts.confusion([{"actual": "猫", "said": "猫"}, {"actual": "été", "said": "猫"}])
+    assert "猫" in drawn and not [warning for warning in recwarn if "Glyph" in str(warning.message)]
