@@ -160,6 +160,19 @@ def search(
 
 
 @app.command()
+def submit(
+    out: Annotated[Path, typer.Option(help="the CSV to write")] = Path("build/submission.csv"),
+) -> None:
+    """A challenge's submission: a confidence for each candidate of the queries without truth."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.verbs.submit import run
+
+    run(params, out)
+
+
+@app.command()
 def diff(
     before: str = typer.Argument(help="a git revision or a DVC experiment"),
     after: str = typer.Argument("workspace", help="another; by default what lies here now"),
