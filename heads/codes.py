@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from heads.models import Head
 from heads.store import TrainedHead
 
 
@@ -25,10 +26,15 @@ def encode(trained: TrainedHead, features: Tensor) -> Tensor:
     Raises:
         HeadError: features of another width than those of training.
     """
-    embeddings = trained.embeddings(features)[: _different(trained)]
-    if is_cosine(trained):
-        embeddings = normalize(embeddings, dim=-1) / len(embeddings) ** 0.5
-    return embeddings.transpose(0, 1).flatten(1)
+    return joined(trained.head, trained.embeddings(features))
+
+
+def joined(head: Head, encoded: Tensor) -> Tensor:
+    """What a head makes of rows, (S, N, E) -> their codes (N, S * E)."""
+    encoded = encoded[: _different(head, len(encoded))]
+    if head.embeds and head.distance == "cosine":
+        encoded = normalize(encoded, dim=-1) / len(encoded) ** 0.5
+    return encoded.transpose(0, 1).flatten(1)
 
 
 @torch.no_grad()
@@ -36,13 +42,13 @@ def compare(trained: TrainedHead, a: Tensor, b: Tensor) -> Tensor:
     """Codes (A, W) and (B, W) -> similarities (A, B) float32. Of a classifier of pairs `a` asks and `b` answers."""
     if is_cosine(trained):
         return a @ b.T
-    shape = (_different(trained), -1)
+    shape = (_different(trained.head, trained.settings.seeds), -1)
     left, right = (codes.unflatten(1, shape).transpose(0, 1).contiguous() for codes in (a, b))
     if trained.head.embeds:  # a distance and its square rank alike; thresholds speak of the distance itself
         return -torch.cdist(left, right).mean(0)
     return trained.head.block(left, right).mean(0)
 
 
-def _different(trained: TrainedHead) -> int:
+def _different(head: Head, seeds: int) -> int:
     """S; 1 where there is nothing that seeds could have learned differently."""
-    return trained.settings.seeds if any(True for _ in trained.head.parameters()) else 1
+    return seeds if any(True for _ in head.parameters()) else 1
