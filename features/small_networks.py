@@ -46,6 +46,25 @@ class ConvNet10d(nn.Module):
         return self.last(self.norm2(x.flatten(1)))
 
 
+class Conv4(nn.Module):
+    """Four blocks of convolution, batch norm, ReLU and pooling, 64 filters each: the usual one for one-shot Omniglot
+    (Vinyals et al. 2016, section 4.1). Grey, 28 pixels: 64 numbers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        widths = ((1, 64), (64, 64), (64, 64), (64, 64))
+        self.blocks = nn.Sequential(
+            *(
+                nn.Sequential(nn.Conv2d(i, o, 3, padding=1, bias=False), nn.BatchNorm2d(o), nn.ReLU(), nn.MaxPool2d(2))
+                for i, o in widths
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(x[:, :1]).flatten(1)
+
+
 class CifarBlock(nn.Module):
     """Two 3 x 3 convolutions and a shortcut. Where the width changes, the shortcut takes every second pixel and fills
     up with zeros (He et al. 2016, option A), or is a 1 x 1 convolution (option B).

@@ -1,6 +1,6 @@
 """The card of one similarity on one part of the test split: every score that its rows and frozen lists allow."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
@@ -51,6 +51,7 @@ class Card:
     frozen: dict[str, np.ndarray] = field(default_factory=dict)  # name -> one value a list, pair or triplet
     list_queries: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # (L,) row that each frozen list asks for
     fewshot: np.ndarray | None = None  # (E,) accuracy of each episode
+    listed: PairScores | None = None  # of the frozen pairs
     said: Ints | None = None  # (Q,) the group that the nearest rows vote for; None where a group has one row to find
     truth: Ints | None = None  # (Q,) the group of each query
 
@@ -87,6 +88,9 @@ def score(similarity: Similarity, codes: ArrayLike, *, part: Part, candidates: i
     by_query = {name: np.concatenate([values[name] for values, _ in scored]) for name in names}
     sizes = [len(rows) for rows in chunks]
     said, truth = None, codes[queries]
+    listed = (
+        None if part.pairs is None else score_pairs(similarity, part.pairs[0], right=part.pairs[1], alike=part.pairs[2])
+    )
     if _most_matches(codes, queries, part.gallery) > 1:
         neighbours = min(NEIGHBOURS, len(part.gallery) - 1)
         said = nearest_vote(similarity, codes, queries=queries, gallery=part.gallery, k=neighbours)
@@ -98,9 +102,10 @@ def score(similarity: Similarity, codes: ArrayLike, *, part: Part, candidates: i
         pairs=score_all_pairs(similarity, codes, queries=part.queries, gallery=part.gallery),
         threshold=threshold,
         left_out=len(part.queries) - len(queries),
-        frozen=_frozen(similarity, part, threshold=threshold),
+        frozen=_frozen(similarity, part, listed, threshold=threshold),
         list_queries=np.empty(0, np.int64) if part.lists is None else part.lists[0],
         fewshot=_episodes(similarity, part),
+        listed=listed,
         said=said,
         truth=truth,
     )
@@ -141,16 +146,12 @@ def merge(cards: list[Card]) -> Card:
     sizes = [len(card.queries) for card in cards]
     names = [name for name in cards[0].by_query if all(name in card.by_query for card in cards)]
     fewshot = [card.fewshot for card in cards if card.fewshot is not None]
+    listed = [card.listed for card in cards if card.listed is not None]
     return Card(
         queries=np.concatenate([card.queries for card in cards]),
         by_query={name: np.concatenate([card.by_query[name] for card in cards]) for name in names},
         curve=np.average([card.curve for card in cards], axis=0, weights=sizes),
-        pairs=PairScores(
-            *(
-                np.concatenate([getattr(card.pairs, name) for card in cards])
-                for name in ("matches", "others", "match_rows", "other_rows")
-            )
-        ),
+        pairs=_together([card.pairs for card in cards]),
         threshold=cards[0].threshold,
         left_out=sum(card.left_out for card in cards),
         frozen={
@@ -160,21 +161,27 @@ def merge(cards: list[Card]) -> Card:
         },
         list_queries=np.concatenate([card.list_queries for card in cards]),
         fewshot=np.concatenate(fewshot) if fewshot else None,
+        listed=_together(listed) if listed else None,
         said=None if any(card.said is None for card in cards) else np.concatenate([card.said for card in cards]),
         truth=np.concatenate([card.truth for card in cards]),
     )
 
 
-def _frozen(similarity: Similarity, part: Part, *, threshold: float) -> dict[str, np.ndarray]:
+def _together(several: list[PairScores]) -> PairScores:
+    names = [field.name for field in fields(PairScores)]
+    return PairScores(*(np.concatenate([getattr(pairs, name) for pairs in several]) for name in names))
+
+
+def _frozen(
+    similarity: Similarity, part: Part, listed: PairScores | None, *, threshold: float
+) -> dict[str, np.ndarray]:
     found = {}
     if part.lists is not None and len(part.lists[0]):
         queries, candidates, truth = part.lists
         higher, ties = rank_lists(similarity, queries=queries, candidates=candidates, truth=truth)
         found |= {f"top{k}": list_hits(higher, ties, k=k) for k in KS if k <= candidates.shape[1]}
-    if part.pairs is not None:
-        left, right, same = part.pairs
-        scores = score_pairs(similarity, left, right=right, alike=same)
-        right_answers = np.concatenate([scores.matches >= threshold, scores.others < threshold])
+    if listed is not None:
+        right_answers = np.concatenate([listed.matches >= threshold, listed.others < threshold])
         found["pair_accuracy"] = right_answers.astype(float)
     if part.triplets is not None:
         anchors, positives, negatives = part.triplets

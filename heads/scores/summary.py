@@ -9,7 +9,9 @@ from numpy.typing import ArrayLike
 from heads.scores.card import Card, merge
 from heads.scores.intervals import DRAWS, mean_interval
 from heads.scores.pair_intervals import pair_intervals
+from heads.scores.pair_loss import pair_loss
 from heads.scores.trivial import majority
+from heads.settings import EMBEDDERS, HeadSettings
 
 Parts = dict[str, Card]  # name of a part -> its card
 DIGITS = 4
@@ -43,20 +45,25 @@ class Line:
     chance: float | None
 
 
-def full_table(scores: Scores, *, clusters: ArrayLike, draws: int = DRAWS) -> list[Line]:
+def full_table(
+    scores: Scores, *, clusters: ArrayLike, draws: int = DRAWS, head: HeadSettings | None = None
+) -> list[Line]:
     """All scores, first of the whole test split, then (where there are several) of each part.
 
     Args:
         clusters: (N,) int, rows whose queries are not independent share one.
+        head: what was trained; with the contrastive loss, the frozen pairs' loss is a score.
     """
     clusters = np.asarray(clusters)
+    loss_of = head if head is not None and head.loss == "contrastive" and head.model in EMBEDDERS else None
     lines = []
     for part in ["test", *scores.parts] if len(scores.parts) > 1 else ["test"]:
-        head, plain, projection, chance = (
+        seeds, plain, projection, chance = (
             [_of(parts, part) for parts in cards]
             for cards in (scores.head, [scores.plain], [scores.projection], [scores.chance])
         )
-        lines += _lines(part, head, plain[0], projection[0], chance[0], clusters=clusters, draws=draws)
+        lines += _lines(part, seeds, plain[0], projection[0], chance[0], clusters=clusters, draws=draws)
+        lines += _pair_loss(part, seeds, plain[0], projection[0], loss_of)
     return lines
 
 
@@ -75,6 +82,7 @@ def metrics(scores: Scores, table: list[Line], *, protocol: str) -> dict[str, An
         result["top2_frozen"] = round(by_name["test", "frozen top2"].head, DIGITS)
     result |= pick("test", ("recall_at_1", "recall_at_5", "recall_at_20", "map_at_r", "mrr"))
     result |= pick("test", ("auc", "eer", "balanced_accuracy", "triplet_accuracy"))
+    result |= pick("test", ("pair_loss",))
     result["baseline"] = pick("test", ("top2", "recall_at_1", "auc", "balanced_accuracy"), "plain")
     result["chance"] = pick("test", ("top2", "recall_at_1"), "chance")
     for part in scores.parts if len(scores.parts) > 1 else []:
@@ -89,6 +97,16 @@ def metrics(scores: Scores, table: list[Line], *, protocol: str) -> dict[str, An
         }
     result["protocol"] = protocol
     return result
+
+
+def _pair_loss(part: str, head: list[Card], plain: Card, projection: Card, settings: HeadSettings | None) -> list[Line]:
+    """The contrastive loss of the frozen pairs, where that is what was minimised. No head's distance is 1 - cosine."""
+    if settings is None or plain.listed is None:
+        return []
+    cosine = settings.distance == "cosine"
+    values = [pair_loss(card.listed, settings, cosine=cosine).mean() for card in head]
+    others = [pair_loss(card.listed, settings, cosine=True).mean() for card in (plain, projection)]
+    return [Line(part, "pair_loss", float(np.mean(values)), None, None, float(others[0]), float(others[1]), None)]
 
 
 def _of(parts: Parts, part: str) -> Card:

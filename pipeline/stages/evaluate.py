@@ -37,7 +37,7 @@ def run(params: Params) -> None:
     heads, bare = trained.similarities(inputs), plain(inputs)
     scores = score_all(heads, trained.thresholds, bare, inputs, rows=rows, protocol=protocol, parts=parts)
     together = np.unique(found.clusters.astype(str), return_inverse=True)[1]
-    table = full_table(scores, clusters=together, draws=params.scores.draws)
+    table = full_table(scores, clusters=together, draws=params.scores.draws, head=trained.settings)
 
     out, name, most = folder / "scores", found.title, params.scores.gallery
     contents = {
@@ -55,6 +55,12 @@ def run(params: Params) -> None:
             footer=f"Neighbours in the whole gallery, by the first seed. {HIT} Pictures: {protocol.licence}",
         ),
     }
+    plane = trained.embeddings(inputs)[0] if trained.head.embeds else inputs
+    if plane.shape[1] == 2:
+        from pipeline.report.scatter import draw_scatter  # matplotlib: only for those who have a plane
+
+        shown = np.concatenate([part.gallery for part in parts.values()])
+        contents["plane.png"] = draw_scatter(plane.cpu().numpy()[shown], rows.group[shown], title=f"{name}: test split")
     for file, content in contents.items():
         write_bytes(out / file, content)
     answered = sum(len(card.queries) for card in scores.plain.values())

@@ -105,7 +105,7 @@ def _table(table: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
         {
             "name": {"test": "all of the test split"}.get(name, f"{name} groups"),
             "lines": [
-                {"score": line["score"].replace("_", " "), "cells": [_percent(line[column]) for column in columns]}
+                {"score": line["score"].replace("_", " "), "cells": [_cell(line, column) for column in columns]}
                 for line in table
                 if line["part"] == name
             ],
@@ -222,6 +222,11 @@ def _ledger(dataset: str) -> list[dict[str, str]]:
 def _read(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def _cell(line: dict[str, str], column: str) -> str:
+    """In per cent, but for the one score that is a loss."""
+    return line[column] if line["score"] == "pair_loss" else _percent(line[column])
 
 
 def _percent(cell: str) -> str:

@@ -47,7 +47,18 @@ def test_pairs(here, capsys):
     numbers = evaluate()
     assert list(numbers) == [
         *("top1", "top2", "top5", "top2_ci", "top2_frozen", "recall_at_1", "recall_at_5", "recall_at_20"),
-        *("map_at_r", "mrr", "auc", "eer", "balanced_accuracy", "triplet_accuracy", "baseline", "chance", "protocol"),
+        *(
+            "map_at_r",
+            "mrr",
+            "auc",
+            "eer",
+            "balanced_accuracy",
+            "triplet_accuracy",
+            "pair_loss",
+            "baseline",
+            "chance",
+            "protocol",
+        ),
     ]
     assert numbers["chance"] == {"top2": 0.4, "recall_at_1": 0.05}
     assert numbers["top2"] > numbers["baseline"]["top2"] > 0.4
