@@ -4,7 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+
+from data.rows import COLUMNS
 
 TOP = Path(__file__).parents[2]
 EXTRACTION = ("open_clip", "timm", "torchvision")
@@ -42,6 +46,14 @@ except SystemExit:
 )
 def test_what_is_not_needed_is_not_imported(code, names):
     assert loaded(code, names) == []
+
+
+def test_reading_rows_does_not_import_pandas(tmp_path):
+    """pyarrow imports it where it is installed, half a second, for many a harmless call."""
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({name: [True] if name == "seen" else ["a"] for name in COLUMNS}), path)
+    code = f"from pathlib import Path; from data.rows import read_rows; print(len(read_rows(Path({str(path)!r}))))"
+    assert loaded(code, ("pandas", "pyarrow")) == ["pyarrow"]
 
 
 def test_the_check_sees_what_is_imported():
