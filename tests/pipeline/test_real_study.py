@@ -1,15 +1,20 @@
 """`study` through real DVC, on a small part of the default data: killed in the middle, gone on with, looked up."""
 
 import csv
+import hashlib
+import io
 import os
+import pickle
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from project import call, copy_project
 
@@ -109,3 +114,76 @@ def test_a_real_study(tmp_path, monkeypatch):
     call(folder, *command, "--rows", "infonce")
     log = (folder / KEPT / "made-infonce/log").read_text()
     assert "Running stage" not in log
+
+
+CIFAR = """
+title: A report
+set:
+  data.name: cifar100
+  data.seen: 4
+  data.candidates: 5
+  data.pairs: 50
+  data.triplets: 50
+  data.episodes: {count: 20, way: 2, shot: 1, queries: 1}
+  scores.draws: 100
+  finetunes.siamese:
+    network: {library: lookalike, model: cifar_resnet20, weights: random, pixels: 32}
+    loss: triplet
+    margin: 0.3
+    negatives: random:1
+    batch: 16
+    epochs: 1
+    augment: {flip: true}
+  head.features: siamese
+  head.model: identity
+  head.loss: triplet
+  head.seeds: 1
+  head.epochs: 1
+sections:
+- title: Rows
+  rows:
+  - name: 4-2
+    compare:
+    - {metric: seen/triplet_accuracy, published: 0.9}
+    - {metric: seen/balanced_accuracy, published: 0.8}
+    - {metric: unseen/accuracy, published: 0.5, published_as: ("few shot")}
+    - {metric: unseen/fewshot_accuracy}
+"""
+
+
+def small_cifar(path: Path) -> None:
+    """cifar-100-python.tar.gz in the official layout: 6 classes, 12 training and 6 test images of each."""
+    rng = np.random.default_rng(0)
+    names = [f"class {i}".encode() for i in range(6)]
+    files = {"meta": {b"fine_label_names": names, b"coarse_label_names": [b"thing"]}}
+    for part, each in (("train", 12), ("test", 6)):
+        labels = np.repeat(np.arange(6), each)
+        pixels = rng.integers(0, 256, (len(labels), 3072)).astype(np.uint8)
+        files[part] = {b"data": pixels, b"fine_labels": labels.tolist(), b"coarse_labels": [0] * len(labels)}
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            pickled = pickle.dumps(content)
+            member = tarfile.TarInfo(f"cifar-100-python/{name}")
+            member.size = len(pickled)
+            tar.addfile(member, io.BytesIO(pickled))
+
+
+@pytest.mark.slow
+def test_a_network_trained_on_an_archive_in_the_official_layout(tmp_path):
+    folder = copy_project(tmp_path / "p")
+    (folder / "studies/made.yaml").write_text(CIFAR)
+    archive = tmp_path / "mirror/cifar100/cifar-100-python.tar.gz"
+    archive.parent.mkdir(parents=True)
+    small_cifar(archive)
+    digest = hashlib.sha256(archive.read_bytes()).hexdigest()
+    (tmp_path / "mirror/SHA256SUMS").write_text(f"{digest}  cifar100/{archive.name}\n")
+    said = call(folder, "python", "-m", "pipeline", "study", "made", "--mirror", str(tmp_path / "mirror"))
+    assert "  4-2: seen/triplet_accuracy 0." in said
+    lines = list(csv.DictReader((folder / "studies/made.csv").read_text().splitlines()))
+    found = {line["metric"]: line for line in lines}
+    assert float(found["seen/balanced_accuracy"]["trivial"]) == 0.5
+    # Two unseen classes of six: of an image's 11 others, 6 are of the other class.
+    assert float(found["unseen/accuracy"]["trivial"]) == pytest.approx(6 / 11, abs=1e-4)
+    assert float(found["unseen/fewshot_accuracy"]["chance"]) == pytest.approx(0.5)
+    assert float(found["seen/triplet_accuracy"]["seconds"]) > 0
+    assert str(tmp_path) not in (folder / "studies/made.md").read_text() + (folder / "studies/made.csv").read_text()

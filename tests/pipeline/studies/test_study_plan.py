@@ -142,3 +142,27 @@ def test_another_program_is_another_result(tmp_path):
     with (tmp_path / "heads/losses.py").open("a") as file:
         file.write("# an edit\n")
     assert code_sha256(tmp_path) != before
+
+
+# Every figure of the tables in the five reports.
+PUBLISHED = {
+    "tiny_imagenet": (0.691, 0.562, 0.753, 0.57, 0.789, 0.552, 0.817, 0.558),
+    "mnist": (0.0112,),
+    "tll": (0.828, 0.793, 0.822, 0.616, 0.81, 0.84, 0.69, 0.686),
+    "cifar100": (
+        *(0.8690, 0.8533, 0.8511, 0.8615, 0.8679, 0.8801, 0.8858, 0.8827, 0.8834, 0.8909),
+        *(0.7882, 0.7795, 0.7913, 0.7956, 0.7826, 0.8163, 0.8124, 0.8096, 0.8095, 0.8241),
+        *(0.453187, 0.617224, 0.672288, 0.697237, 0.767733, 0.727345, 0.765066, 0.778149, 0.830623),
+    ),
+    "omniglot": (0.5304, 0.6945, 0.674, 0.668, 0.978, 0.8325),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_figure_of_a_report_has_a_row_on_its_own_protocol(name):
+    compared = [each for row in load_study(name, folder=TOP / "studies").rows for each in row.compare]
+    assert set(PUBLISHED[name]) <= {each.published for each in compared if each.same_protocol}
+
+
+def test_the_studies_are_those_of_the_reports():
+    assert set(known_studies(TOP / "studies")) == set(PUBLISHED)
