@@ -89,6 +89,9 @@ def fill(raw: Mapping[str, Any], settings: Settings, where: Mapping[str, str | N
                 raise ParamError(f"{key}: {parent} is a value, not a section")
             section = section[parent]
         section[last] = copy.deepcopy(value)
+    for entry in filled.get("backbones", {}).values():
+        if isinstance(entry, dict) and Path(str(entry.get("weights"))).expanduser().is_file():
+            entry["weights"] = absolute(entry["weights"])
     features = filled["head"].get("features")
     parts = filled["fusions"].get(features, {}).get("features", [features])
     made = [part for part in parts if part in filled.get("backbones", {})]
@@ -102,11 +105,13 @@ def _place(name: str, own: Mapping[str, Any], where: Mapping[str, str | None]) -
     entry = CATALOGUE.get(name)
     mirror = (where.get("mirror") or own.get("mirror")) if entry and entry.archives else None
     path = where.get("path") or (own.get("path") if own.get("name") == name else None)
-    return {
-        key: str(value)
-        for key, value in (("mirror", mirror), ("path", path if entry and entry.own else None))
-        if value is not None
-    }
+    places = (("mirror", mirror), ("path", path if entry and entry.own else None))
+    return {key: absolute(str(value)) for key, value in places if value is not None}
+
+
+def absolute(place: str) -> str:
+    """An experiment runs in a folder of its own."""
+    return place if "://" in place else str(Path(place).expanduser().resolve())
 
 
 def overrides(params: Params, raw: Mapping[str, Any], settings: Settings) -> tuple[str, ...]:
@@ -122,6 +127,9 @@ def overrides(params: Params, raw: Mapping[str, Any], settings: Settings) -> tup
     for section in MADE:
         value = {name: entry.model_dump(mode="json") for name, entry in getattr(params, section).items()}
         words += _replaced(section, value, known=section in raw, was=raw.get(section))
+    for name in params.features.backbones:
+        was, now = raw["backbones"].get(name, {}).get("weights"), params.backbones[name].weights
+        words += [f"++backbones.{name}.weights={spell(now)}"] if was not in (None, now) else []
     for key, value in settings.items():
         section, _, rest = key.partition(".")
         if section == "backbones":

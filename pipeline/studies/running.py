@@ -1,13 +1,15 @@
-"""One experiment at a time through `dvc exp run --temp`: the user's workspace stays as it is, DVC's cache is shared.
+"""One experiment at a time, by `dvc exp run` in a copy of the project: nothing of the user's workspace is touched.
 
+DVC writes params.yaml and, for an experiment aside, puts uncommitted work away and back: a kill would leave it there.
 What came out is kept in build/studies/<experiment>/, with the identity of what was asked: a row whose result lies there
-for the same params and code is not run again. Features and heads that only changed rows share come out of DVC's cache.
+for the same params and code is not run again. Features and heads that rows share come out of DVC's cache.
 """
 
 import csv
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -18,6 +20,7 @@ from pathlib import Path
 from pipeline.errors import ParamError
 from pipeline.machine import machine
 from pipeline.studies.plan import Experiment, identity
+from pipeline.studies.settings import FOLDER
 
 KEPT = Path("build/studies")
 RESULT, LOG = "result.json", "log"
@@ -64,14 +67,16 @@ def run(experiment: Experiment, code: str) -> Result:
         RunFailed: the experiment's own last words.
         ParamError: this is no git repository with a commit, which DVC's experiments need.
     """
-    folder = KEPT / experiment.name
+    folder, copy = KEPT / experiment.name, copy_project()
     before = kept(experiment, code, any_code=True)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / RESULT).unlink(missing_ok=True)
     ledger = folder / "ledger.csv"
     ledger.unlink(missing_ok=True)
-    _forget(experiment.name)
-    words = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", experiment.name]
+    # An experiment of that name on this commit would stop the new one.
+    reference = f"refs/exps/{commit()[:2]}/{commit()[2:]}/{experiment.name}"
+    _git("update-ref", "-d", reference, at=copy)
+    words = [sys.executable, "-m", "dvc", "exp", "run", "--name", experiment.name]
     for override in experiment.overrides:
         words += ["--set-param", override]
     environment = os.environ | {
@@ -79,10 +84,15 @@ def run(experiment: Experiment, code: str) -> Result:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
     with (folder / LOG).open("w", encoding="utf-8") as log:
-        done = subprocess.run([*words, "evaluate"], stdout=log, stderr=subprocess.STDOUT, env=environment, check=False)
+        done = subprocess.run(
+            [*words, "evaluate"], cwd=copy, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False
+        )
     if done.returncode:
         raise RunFailed(last_words((folder / LOG).read_text(encoding="utf-8", errors="replace")))
-    _fetch_files(experiment, folder)
+    for file in FILES:
+        source = f"artifacts/{experiment.params.data.name}/{file}" if "/" in file else file
+        shutil.copy2(copy / source, folder / Path(file).name)
+    _git("fetch", "--quiet", str(copy), f"+{reference}:{reference}")  # `dvc exp show` lists it
     seconds = seconds_of(ledger)
     if seconds is None and before is not None:
         seconds = before.seconds
@@ -134,27 +144,44 @@ def commit() -> str:
         ) from None
 
 
-def _reference(name: str) -> str:
-    head = commit()
-    return f"refs/exps/{head[:2]}/{head[2:]}/{name}"
+def copy_project() -> Path:
+    """A clone in build/studies/ on the same commit, with the working tree's files and DVC's cache."""
+    from dvc.repo import Repo
+
+    copy, top = KEPT / "project", Path.cwd()
+    if not (copy / ".git").is_dir():
+        shutil.rmtree(copy, ignore_errors=True)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        _git("clone", "--quiet", "--no-checkout", str(top), str(copy))
+        for key, value in (("user.name", "study"), ("user.email", "study@localhost")):
+            _git("config", key, value, at=copy)
+    if _git("rev-parse", "HEAD", at=copy) != commit() or not (copy / "dvc.yaml").exists():
+        _git("fetch", "--quiet", str(top), "HEAD", at=copy)
+        _git("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD", at=copy)
+    _git("reset", "--quiet", at=copy)
+    wanted = _listed(top)
+    for name in wanted:
+        _renew(top / name, copy / name)
+    for name in _listed(copy) - wanted:
+        (copy / name).unlink(missing_ok=True)
+    with Repo(top) as repo:
+        cache = repo.cache.local.path
+    (copy / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n", encoding="utf-8")
+    return copy
 
 
-def _forget(name: str) -> None:
-    """An experiment of that name on this commit would stop the new one."""
-    if _git("for-each-ref", _reference(name)):
-        _git("update-ref", "-d", _reference(name))
+def _listed(top: Path) -> set[str]:
+    """Files that git sees and that are there; the tables that studies write are none of an experiment's."""
+    names = _git("ls-files", "-co", "--exclude-standard", "-z", at=top).split("\0")
+    return {name for name in names if name and not name.startswith(f"{FOLDER}/") and (top / name).is_file()}
 
 
-def _fetch_files(experiment: Experiment, folder: Path) -> None:
-    """The scores of the experiment, out of git and DVC's cache."""
-    from dvc.api import DVCFileSystem
-
-    system = DVCFileSystem(".", rev=_git("rev-parse", _reference(experiment.name)))
-    scores = f"artifacts/{experiment.params.data.name}"
-    for file in FILES:
-        source = f"{scores}/{file}" if "/" in file else file
-        (folder / Path(file).name).write_bytes(system.read_bytes(source))
+def _renew(source: Path, target: Path) -> None:
+    """Copy what differs; what does not keeps its time, by which DVC knows that it need not look."""
+    if not target.is_file() or target.read_bytes() != source.read_bytes():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
 
 
-def _git(*words: str) -> str:
-    return subprocess.run(["git", *words], capture_output=True, text=True, check=True).stdout.strip()
+def _git(*words: str, at: Path = Path()) -> str:
+    return subprocess.run(["git", *words], cwd=at, capture_output=True, text=True, check=True).stdout.strip()

@@ -139,18 +139,11 @@ def has_gpu() -> bool:
 
 
 def _where(ask: Ask) -> dict[str, str | None]:
-    """Absolute: an experiment runs in a folder of its own."""
     if ask.path is not None and not Path(ask.path).expanduser().exists():
         raise ParamError(f"--path {ask.path}: nothing there; give the folder or archive of your copy")
-    if ask.mirror is not None and "://" in ask.mirror:
-        return {"mirror": ask.mirror, "path": _absolute(ask.path)}
-    if ask.mirror is not None and not Path(ask.mirror).expanduser().is_dir():
+    if ask.mirror is not None and "://" not in ask.mirror and not Path(ask.mirror).expanduser().is_dir():
         raise ParamError(f"--mirror {ask.mirror}: no such folder; a mirror holds <dataset>/<archive> and SHA256SUMS")
-    return {"mirror": _absolute(ask.mirror), "path": _absolute(ask.path)}
-
-
-def _absolute(path: str | None) -> str | None:
-    return None if path is None else str(Path(path).expanduser().resolve())
+    return {"mirror": ask.mirror, "path": ask.path}
 
 
 def _results(planned: Planned, code: str, *, any_code: bool = False) -> list[Result] | None:

@@ -107,9 +107,7 @@ def test_a_real_study(tmp_path, monkeypatch):
     )
     # They are DVC's experiments: listed, and to be taken over.
     assert {"made-triplet", "made-infonce"} <= set(call(folder, "dvc", "exp", "list", "--name-only").split())
-    # Another commit, and all is still here; without what was kept, DVC's cache has it.
-    again = call(folder, *command, "--rows", "triplet")
-    assert "  triplet: here already" in again
+    # Without what was kept, DVC's cache has it; and an edit that is not committed is part of what runs.
     shutil.rmtree(folder / KEPT)
     call(folder, *command, "--rows", "infonce")
     log = (folder / KEPT / "made-infonce/log").read_text()
