@@ -31,7 +31,7 @@ def encode(trained: TrainedHead, features: Tensor) -> Tensor:
 
 def joined(head: Head, encoded: Tensor) -> Tensor:
     """What a head makes of rows, (S, N, E) -> their codes (N, S * E)."""
-    encoded = encoded[: _different(head, len(encoded))]
+    encoded = encoded[: different_seeds(head, len(encoded))]
     if head.embeds and head.distance == "cosine":
         encoded = normalize(encoded, dim=-1) / len(encoded) ** 0.5
     return encoded.transpose(0, 1).flatten(1)
@@ -42,13 +42,13 @@ def compare(trained: TrainedHead, a: Tensor, b: Tensor) -> Tensor:
     """Codes (A, W) and (B, W) -> similarities (A, B) float32. Of a classifier of pairs `a` asks and `b` answers."""
     if is_cosine(trained):
         return a @ b.T
-    shape = (_different(trained.head, trained.settings.seeds), -1)
+    shape = (different_seeds(trained.head, trained.settings.seeds), -1)
     left, right = (codes.unflatten(1, shape).transpose(0, 1).contiguous() for codes in (a, b))
     if trained.head.embeds:  # a distance and its square rank alike; thresholds speak of the distance itself
         return -torch.cdist(left, right).mean(0)
     return trained.head.block(left, right).mean(0)
 
 
-def _different(head: Head, seeds: int) -> int:
-    """S; 1 where there is nothing that seeds could have learned differently."""
+def different_seeds(head: Head, seeds: int) -> int:
+    """How many parts a code has: S; 1 where there is nothing that seeds could have learned differently."""
     return seeds if any(True for _ in head.parameters()) else 1

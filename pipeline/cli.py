@@ -243,6 +243,24 @@ def report() -> None:
     run(params)
 
 
+@app.command()
+def export(
+    out: Annotated[Path | None, typer.Option(help="the file; by default artifacts/<data set>/<data set>.onnx")] = None,
+    head: Annotated[Path | None, typer.Option(help="a head's folder; by default artifacts/<data.name>/head")] = None,
+) -> None:
+    """Preprocessing, network and head as one ONNX file for other programs, checked on real images."""
+    from pipeline.extras import need
+
+    need("export", "onnx", "onnxscript", "onnxruntime")
+    from pipeline.params import load_params
+    from pipeline.paths import head_folder
+
+    folder = head or head_folder(load_params())
+    from pipeline.verbs.export import run
+
+    run(folder, out)
+
+
 @bench.command("extract")
 def bench_extract(
     names: Annotated[list[str] | None, typer.Argument(help="networks; none: all four")] = None,

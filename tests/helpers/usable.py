@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import torch
 from small_images import encode, write_images
 
+from data.protocol import PairList, Protocol, write_protocol
 from data.rows import read_rows
 from features.store import load_features, read_sidecar
 from heads.build import build_head
@@ -89,3 +91,19 @@ def make_usable(backbone: dict[str, Any] | None = None, **head: Any) -> tuple[li
     images, params = make_images(), make_params(backbone, **head)
     make_features(params)
     return images, make_head(params)
+
+
+def write_small_protocol(folder: Path = FOLDER) -> None:
+    """What is said of the data set, and test pairs: rows 0 and 1 are alike, 0 and 2 are not."""
+    pairs = PairList(np.array([0, 0]), np.array([1, 2]), np.array([True, False]))
+    protocol = Protocol(
+        dataset=folder.name,
+        source="made up",
+        licence="nobody's",
+        seed=0,
+        group_level="group",
+        rows=read_rows(folder / "rows.parquet").hash,
+        counts={},
+        pairs={"test": pairs},
+    )
+    write_protocol(protocol, folder / "protocol.json")
