@@ -1,11 +1,11 @@
-# Nine verbs. `make` alone explains them. Only Python >= 3.11, git and make need to be there.
+# Ten verbs. `make` alone explains them. Only Python >= 3.11, git and make need to be there.
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup repro test slow lint format lock clean
+.PHONY: help setup repro demo test slow lint format lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -21,6 +21,9 @@ $(STAMP): requirements.lock
 
 repro: setup  ## run the pipeline: only what changed runs again
 	@dvc repro
+
+demo: setup  ## a page to search, compare and draw on, with the trained heads
+	@python -m pipeline demo
 
 test: setup  ## the quick tests
 	@pytest

@@ -261,6 +261,21 @@ def export(
     run(folder, out)
 
 
+@app.command()
+def demo(
+    port: int = typer.Option(7860, min=1, max=65535),
+    browser: bool = typer.Option(True, help="open a browser"),
+) -> None:
+    """A page to search, compare and draw on, with every head in artifacts/; for this machine alone."""
+    from pipeline.extras import need
+
+    need("demo", "gradio")
+    from pipeline.params import load_params
+    from pipeline.verbs.demo import run
+
+    run(first=load_params().data.name, port=port, browser=browser)
+
+
 @bench.command("extract")
 def bench_extract(
     names: Annotated[list[str] | None, typer.Argument(help="networks; none: all four")] = None,
