@@ -21,6 +21,10 @@ class Pool:
     sides: np.ndarray | None
     left_out: int
 
+    @property
+    def groups(self) -> int:
+        return len(np.unique(self.codes))
+
 
 def make_pool(rows: np.ndarray, codes: np.ndarray, sides: np.ndarray | None, *, images: int) -> Pool:
     """Rows of groups with at least `images` images.

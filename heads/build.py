@@ -3,22 +3,34 @@
 from torch import Tensor
 
 from heads.layers import Generators
-from heads.models import BesideHead, Head, LinearHead, MlpHead, PseudoClassHead, ResidualHead, linear_start
+from heads.models import (
+    BesideHead,
+    Head,
+    LinearHead,
+    MembershipHead,
+    MlpHead,
+    PseudoClassHead,
+    ResidualHead,
+    linear_start,
+)
 from heads.pair_models import DistanceLogitHead, PairHead
 from heads.settings import HeadSettings
 
 
-def build_head(settings: HeadSettings, width: int, draws: Generators, *, train: Tensor | None = None) -> Head:
+def build_head(
+    settings: HeadSettings, width: int, draws: Generators, *, train: Tensor | None = None, groups: int = 0
+) -> Head:
     """The head of `settings.model` for inputs of `width`, one seed for every generator, beside its input if so set.
 
+    `groups` is how many training has, which only `membership` needs.
     `train` (N, D), the transformed training rows, sets where linear paths start; without it (a head about to be
     loaded) they start at zero.
     """
-    learned = _learned(settings, width, draws, train)
+    learned = _learned(settings, width, draws, train, groups)
     return BesideHead(learned, settings.keep) if settings.keep else learned
 
 
-def _learned(settings: HeadSettings, width: int, draws: Generators, train: Tensor | None) -> Head:
+def _learned(settings: HeadSettings, width: int, draws: Generators, train: Tensor | None, groups: int) -> Head:
     out = settings.dim or width
     match settings.model:
         case "identity":
@@ -31,6 +43,8 @@ def _learned(settings: HeadSettings, width: int, draws: Generators, train: Tenso
             return ResidualHead(width, settings, draws)
         case "pseudo_class":
             return PseudoClassHead(width, out, settings, draws)
+        case "membership":
+            return MembershipHead(width, groups, settings, draws)
         case "pair_bc" | "pair_mlp":
             return PairHead(width, settings, draws, last_relu=settings.model == "pair_bc")
         case "distance_logit":

@@ -13,7 +13,7 @@ from heads.layers import Generators
 from heads.list_losses import angular, bce, contrastive, infonce, triplet
 from heads.lists import Lists
 from heads.models import Head
-from heads.proxy_losses import cross_entropy, proxy_anchor
+from heads.proxy_losses import cross_entropy, membership_cross_entropy, proxy_anchor
 from heads.settings import LIBRARY_LOSSES, HeadSettings
 from heads.steps import Step
 
@@ -32,8 +32,10 @@ LOSSES: dict[str, Callable[[Step, HeadSettings, Learned], Tensor]] = {
     "supcon": lambda step, head, learned: supcon(*step.whole, temperature=head.temperature),
     "angular": lambda step, head, learned: angular(*step.lists, between=step.between, **head.arguments),
     "multi_similarity": lambda step, head, learned: multi_similarity(*step.whole, **head.arguments),
-    "cross_entropy": lambda step, head, learned: cross_entropy(
-        *step.to_proxies(learned["proxies"]), temperature=head.temperature
+    "cross_entropy": lambda step, head, learned: (
+        cross_entropy(*step.to_proxies(learned["proxies"]), temperature=head.temperature)
+        if "proxies" in learned
+        else membership_cross_entropy(*step.roots)
     ),
     "proxy_anchor": lambda step, head, learned: proxy_anchor(
         *step.to_proxies(learned["proxies"]), margin=head.loss_margin, **head.arguments
@@ -78,6 +80,8 @@ def build_loss(
     match settings.loss:
         case "infonce":  # learned in logarithms: steps are then ratios, and the scale stays positive
             learned["log_scale"] = torch.full((len(draws),), -math.log(settings.temperature))
+        case "cross_entropy" if settings.model == "membership":
+            pass  # the head has the classifier itself
         case "cross_entropy" | "proxy_anchor":
             learned["proxies"] = group_means(head, inputs, codes, seeds=len(draws))
     return LossOfSteps(settings, learned)

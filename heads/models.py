@@ -1,10 +1,11 @@
 """Heads that embed: (S, B, D) -> (S, B, E), alike when the embeddings are near. S heads, one a seed, in one pass."""
 
+import math
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import normalize, relu, softmax
+from torch.nn.functional import logsigmoid, normalize, relu, softmax
 
 from heads.layers import Dropout, Generators, LayerNorm, Linear
 from heads.settings import HeadSettings
@@ -15,6 +16,7 @@ class Head(nn.Module):
     """Two contracts: `encode` for the embeddings, `block` and `rowwise` for similarities of encoded rows."""
 
     embeds = True
+    unit = True  # only the direction of an embedding means something, where alike is a cosine
 
     def __init__(self, distance: str) -> None:
         super().__init__()
@@ -112,10 +114,37 @@ class PseudoClassHead(Head):
         return softmax(self.branch(x), dim=-1)
 
 
+class MembershipHead(Head):
+    """m = sigmoid(branch(x) / temperature - log(C - 1)): how surely an image belongs to each of the C training groups,
+    one against the rest. The embedding is sqrt(m), so a product of two sums sqrt(m_c m'_c) over the groups.
+
+    Images of other groups are described by the groups they resemble (classemes, Torresani et al. 2010), and those that
+    resemble none have a short embedding: beside the input (`keep`) it then weighs little, and plain cosine is left.
+    A softmax has no such way out. The start is m = 1 / C for all: with `keep`, the order of plain cosine.
+    """
+
+    unit = False
+
+    def __init__(self, width: int, groups: int, settings: HeadSettings, draws: Generators) -> None:
+        super().__init__("cosine")
+        self.branch = Branch(width, groups, settings, draws, last=0.0)
+        self.groups, self.temperature = groups, settings.temperature
+
+    def encode(self, x: Tensor) -> Tensor:
+        logits = self.branch(x) / self.temperature - math.log(self.groups - 1)
+        # Half the logarithm, not the root: the root of a share that underflows has an infinite gradient.
+        return (0.5 * logsigmoid(logits)).exp()
+
+    def roots(self, encoded: Tensor) -> Tensor:
+        """sqrt(m) (S, B, C), from what `encode` gave."""
+        return encoded
+
+
 class BesideHead(Head):
     """The input kept beside what is learned: similarity = keep * cos(inputs) + (1 - keep) * cos(embeddings).
 
-    A head alone overfits to the groups it saw; the input beside it still tells the unseen ones apart.
+    A head alone overfits to the groups it saw; the input beside it still tells the unseen ones apart. Embeddings whose
+    length means something keep it, and the whole is compared by its cosine.
     """
 
     def __init__(self, learned: Head, keep: float) -> None:
@@ -124,8 +153,14 @@ class BesideHead(Head):
         self.keep = keep
 
     def encode(self, x: Tensor) -> Tensor:
-        kept, learned = normalize(x, dim=-1), normalize(self.learned.encode(x), dim=-1)
+        kept, learned = normalize(x, dim=-1), self.learned.encode(x)
+        if self.learned.unit:
+            learned = normalize(learned, dim=-1)
         return torch.cat([self.keep**0.5 * kept, (1 - self.keep) ** 0.5 * learned], -1)
+
+    def roots(self, encoded: Tensor) -> Tensor:
+        """The learned part's own, for `MembershipHead`."""
+        return self.learned.roots(encoded[..., -self.learned.groups :] / (1 - self.keep) ** 0.5)
 
 
 def linear_start(width: int, out: int, train: Tensor | None) -> Tensor:

@@ -6,6 +6,7 @@
 and return (S,).
 """
 
+import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, softplus
 
@@ -20,6 +21,16 @@ def cross_entropy(similarity: Tensor, labels: Tensor, *, temperature: float) -> 
     logits = similarity / temperature
     own = logits.gather(2, labels.unsqueeze(2)).squeeze(2)
     return (logits.logsumexp(2) - own).mean(1)
+
+
+def membership_cross_entropy(roots: Tensor, labels: Tensor) -> Tensor:
+    """-log m at the image's group and -log(1 - m) at each of the others, the mean over images of their sum, from the
+    roots sqrt(m) (S, B, C) that a `membership` head gives.
+    """
+    own = one_hot(labels, roots.shape[2]).bool()
+    # The bounds are where float32 ends: a wrong membership of 1 - 1e-7 is as far as the loss sees.
+    inside, outside = 2 * roots.clamp(min=1e-38).log(), torch.log1p(-roots.square().clamp(max=1 - 1e-7))
+    return -torch.where(own, inside, outside).sum(2).mean(1)
 
 
 def proxy_anchor(similarity: Tensor, labels: Tensor, *, margin: float, alpha: float) -> Tensor:

@@ -6,7 +6,8 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-EMBEDDERS = ("identity", "linear", "mlp", "residual", "pseudo_class")  # similarity is a distance of embeddings
+# Similarity is a distance of embeddings.
+EMBEDDERS = ("identity", "linear", "mlp", "residual", "pseudo_class", "membership")
 PAIR_MODELS = ("pair_bc", "pair_mlp", "distance_logit")  # similarity is the logit of a classifier of the pair
 
 # A margin is a distance for contrastive and a gap between similarities for triplet: one number cannot suit both.
@@ -19,7 +20,9 @@ ARGUMENTS: dict[str, dict[str, float]] = {
     "proxy_anchor": {"alpha": 32.0},
 }
 
-Model = Literal["identity", "linear", "mlp", "residual", "pseudo_class", "pair_bc", "pair_mlp", "distance_logit"]
+Model = Literal[
+    "identity", "linear", "mlp", "residual", "pseudo_class", "membership", "pair_bc", "pair_mlp", "distance_logit"
+]
 OwnLoss = Literal[
     "contrastive",
     "triplet",
@@ -97,7 +100,7 @@ class Objective(BaseModel):
     distance: Literal["cosine", "euclidean", "squared_euclidean"] = "cosine"
     margin: float | None = Field(None, gt=0)  # null: the loss's own, see MARGINS
     margin_on: Literal["distance", "squared"] = "distance"  # contrastive: max(margin - d, 0)^2, or max(margin - d^2, 0)
-    temperature: float = Field(0.07, gt=0)  # supcon, cross_entropy; infonce learns its own from here
+    temperature: float = Field(0.07, gt=0)  # supcon, cross_entropy, membership; infonce learns its own from here
     loss_args: dict[str, float | int | bool | str] = {}  # further arguments, see ARGUMENTS
     negatives: str = "in_batch"  # one of NEGATIVES
     relative_margin: float | None = Field(None, ge=0, lt=1)  # offline: no negative above (1 - this) x the positive
@@ -167,8 +170,8 @@ class HeadSettings(HeadModel, Objective):
             )
         if self.keep and (self.model in PAIR_MODELS or self.distance != "cosine"):
             return "keep mixes two cosines: set distance to cosine and model to one that embeds, or keep to 0"
-        if self.model == "pseudo_class" and self.distance != "cosine":
-            return "model pseudo_class compares by cosine: set distance to cosine"
+        if self.model in ("pseudo_class", "membership") and self.distance != "cosine":
+            return f"model {self.model} compares by cosine: set distance to cosine"
         if self.model in PAIR_MODELS and self.loss not in OF_LOGITS:
             return f"{loss} cannot use the logits of model {self.model}: choose loss {losses}"
         if self.loss in OF_COSINES and self.distance != "cosine":

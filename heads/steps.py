@@ -66,6 +66,11 @@ class Step:
         """Similarity of every image to `proxies` (S, C, E): (S, B, C), and the images' groups (S, B)."""
         return self.head.block(self.encoded.flatten(1, 2), proxies), self.codes.flatten(1)
 
+    @property
+    def roots(self) -> tuple[Tensor, Tensor]:
+        """What a `membership` head gives every image, sqrt(m) (S, B, C), and the images' groups (S, B)."""
+        return self.head.roots(self.encoded.flatten(1, 2)), self.codes.flatten(1)
+
 
 def steps(head: Head, feed: Feed) -> Iterator[Step]:
     """Every step of an epoch, computed when asked for: each with the weights that the step before left."""

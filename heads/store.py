@@ -29,6 +29,7 @@ class TrainedHead:
 
     settings: HeadSettings
     width: int  # D, of the features
+    groups: int  # of training
     transform: Transform
     head: Head
     thresholds: list[float]  # (S,), or (1,) of an ensemble: alike from this similarity on; chosen on val
@@ -105,6 +106,7 @@ def dump_head(trained: TrainedHead) -> dict[str, bytes]:
     about = {
         "settings": trained.settings.model_dump(mode="json"),
         "width": trained.width,
+        "groups": trained.groups,
         "thresholds": [round(threshold, 6) for threshold in trained.thresholds],
         "calibration": {name: round(value, 6) for name, value in asdict(trained.calibration).items()},
         "best_epochs": trained.best_epochs,
@@ -134,7 +136,7 @@ def load_head(folder: Path) -> TrainedHead:
         settings = HeadSettings.model_validate(about.pop("settings"))
         about["calibration"] = Calibration(**about["calibration"])
         transform = Transform(settings.transform, tensors["transform.mean"], tensors["transform.matrix"])
-        head = build_head(settings, about["width"], generators(0, settings.seeds))
+        head = build_head(settings, about["width"], generators(0, settings.seeds), groups=about["groups"])
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
         return TrainedHead(settings=settings, transform=transform, head=head.eval(), **about)
     except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError, ValidationError) as error:

@@ -54,7 +54,8 @@ def train_heads(
     """
     draws = generators(seed, settings.seeds)
     orders = [np.random.default_rng(seed + s) for s in range(settings.seeds)]
-    head = build_head(settings, inputs.shape[1], draws, train=inputs[pool.rows].cpu()).to(inputs.device)
+    head = build_head(settings, inputs.shape[1], draws, train=inputs[pool.rows].cpu(), groups=pool.groups)
+    head = head.to(inputs.device)
     scores = validate(head.eval())
     history = [record(s, 0, nan, scores[s], settings) for s in range(settings.seeds)]
     best_score, best_epoch = list(scores), [0] * settings.seeds

@@ -54,6 +54,7 @@ def run(params: Params) -> None:
     head = TrainedHead(
         settings=settings,
         width=inputs.shape[1],
+        groups=pool.groups,
         transform=transform,
         head=trained.head,
         thresholds=thresholds,

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch.nn.functional import cosine_similarity, normalize
@@ -5,6 +7,7 @@ from torch.nn.functional import cosine_similarity, normalize
 from heads.build import build_head
 from heads.layers import generators
 from heads.models import Head
+from heads.proxy_losses import membership_cross_entropy
 from heads.settings import HeadSettings
 
 WIDTH = 12
@@ -65,10 +68,10 @@ def test_equal_rows_have_finite_gradients(distance):
     assert torch.isfinite(a.grad).all()
 
 
-@pytest.mark.parametrize("model", ["mlp", "residual", "pseudo_class"])
+@pytest.mark.parametrize("model", ["mlp", "residual", "pseudo_class", "membership"])
 def test_seed_starts_alike_alone_and_beside_others(model):
-    together = build_head(settings(model=model, dim=6), WIDTH, generators(3, 3), train=rows()).state_dict()
-    alone = build_head(settings(model=model, dim=6), WIDTH, generators(5, 1), train=rows()).state_dict()
+    together = build_head(settings(model=model, dim=6), WIDTH, generators(3, 3), train=rows(), groups=4).state_dict()
+    alone = build_head(settings(model=model, dim=6), WIDTH, generators(5, 1), train=rows(), groups=4).state_dict()
     for name, value in alone.items():
         assert torch.equal(value[0], together[name][2])
 
@@ -94,3 +97,52 @@ def test_keep_is_a_mix_of_two_cosines():
     head = build_head(settings(model="pseudo_class", dim=5, keep=0.3), WIDTH, generators(0, 1))
     encoded, learned = head.encode(x.unsqueeze(0)), normalize(head.learned.encode(x.unsqueeze(0)), dim=-1)[0]
     torch.testing.assert_close(head.block(encoded, encoded)[0], 0.3 * x @ x.T + 0.7 * learned @ learned.T)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.3])
+def test_membership_equals_a_loop(keep):
+    x = rows()
+    head = build_head(settings(model="membership", keep=keep, temperature=0.5), WIDTH, generators(0, 2), groups=5)
+    learned = head.learned if keep else head
+    with torch.no_grad():
+        learned.branch.last.weight.normal_(generator=torch.Generator().manual_seed(0))
+    encoded = head.encode(x.expand(2, -1, -1))
+    for s in (0, 1):
+        share = torch.sigmoid(learned.branch(x.expand(2, -1, -1))[s] / 0.5 - math.log(4))
+        torch.testing.assert_close(head.roots(encoded)[s].square(), share)
+
+        def product(i, j, share=share):
+            both = sum((p * q).sqrt() for p, q in zip(share[i], share[j], strict=True))
+            return keep * (x[i] @ x[j]) + (1 - keep) * both
+
+        alike = head.block(encoded, encoded)[s]
+        for i, j in ((0, 1), (2, 7), (5, 5)):
+            torch.testing.assert_close(alike[i, j], product(i, j) / (product(i, i) * product(j, j)).sqrt())
+
+
+def test_untrained_membership_ranks_as_its_input():
+    x = rows()
+    head = build_head(settings(model="membership", keep=0.3), WIDTH, generators(0, 1), groups=5)
+    encoded = head.encode(x.unsqueeze(0))
+    torch.testing.assert_close(head.block(encoded, encoded)[0], 0.3 * x @ x.T + 0.7)
+
+
+def test_images_of_no_known_group_fall_back_to_plain_cosine():
+    x = rows()
+    head = build_head(settings(model="membership", keep=0.3), WIDTH, generators(0, 1), groups=5)
+    with torch.no_grad():
+        head.learned.branch.last.bias.fill_(-30.0)
+    encoded = head.encode(x.unsqueeze(0))
+    torch.testing.assert_close(head.block(encoded, encoded)[0], x @ x.T)
+
+
+def test_memberships_that_underflow_have_finite_gradients():
+    head = build_head(settings(model="membership", hidden=(), temperature=0.01), WIDTH, generators(0, 1), groups=3)
+    with torch.no_grad():
+        head.branch.last.weight.normal_(std=100, generator=torch.Generator().manual_seed(0))
+    x = rows().unsqueeze(0).requires_grad_()
+    encoded = head.encode(x)
+    assert (encoded == 0).any() and (encoded == 1).any()
+    loss = membership_cross_entropy(encoded, torch.zeros(1, 40).long())
+    (head.block(encoded, encoded).sum() + loss.sum()).backward()
+    assert torch.isfinite(loss).all() and torch.isfinite(x.grad).all()

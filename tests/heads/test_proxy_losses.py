@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 from pytorch_metric_learning import losses as library
-from torch.nn.functional import normalize
+from torch.nn.functional import binary_cross_entropy_with_logits, normalize, one_hot
 
-from heads.proxy_losses import cross_entropy, proxy_anchor
+from heads.proxy_losses import cross_entropy, membership_cross_entropy, proxy_anchor
 
 SEEDS, IMAGES, GROUPS = 2, 6, 4
 LABELS = torch.tensor([[0, 0, 1, 2, 2, 2], [3, 1, 1, 1, 0, 0]])  # no seed's batch shows every group
@@ -51,6 +51,20 @@ def test_cross_entropy_equals_loop():
     torch.testing.assert_close(ours, loop_cross_entropy(similarity, 0.1))
 
 
+def test_membership_cross_entropy_equals_loop_and_torch():
+    _, _, similarity = world()
+    ours = membership_cross_entropy(torch.sigmoid(3 * similarity).sqrt(), LABELS)
+    for s in range(SEEDS):
+        loop = 0.0
+        for b in range(IMAGES):
+            for c in range(GROUPS):
+                m = 1 / (1 + math.exp(-3 * similarity[s, b, c].item()))
+                loop -= math.log(m if c == LABELS[s, b] else 1 - m) / IMAGES
+        target = one_hot(LABELS[s], GROUPS).double()
+        theirs = binary_cross_entropy_with_logits(3 * similarity[s], target, reduction="sum") / IMAGES
+        assert ours[s].item() == pytest.approx(loop) == pytest.approx(theirs.item())
+
+
 def test_proxy_anchor_equals_loop_and_library():
     x, proxies, similarity = world()
     ours = proxy_anchor(similarity, LABELS, margin=0.1, alpha=32.0)
@@ -63,6 +77,7 @@ def test_proxy_anchor_equals_loop_and_library():
 
 LOSSES = {
     "cross_entropy": lambda v, labels: cross_entropy(v, labels, temperature=0.3),
+    "membership_cross_entropy": lambda v, labels: membership_cross_entropy(torch.sigmoid(v).sqrt(), labels),
     "proxy_anchor": lambda v, labels: proxy_anchor(v, labels, margin=0.1, alpha=8.0),
 }
 

@@ -12,15 +12,16 @@ from heads.store import TrainedHead, dump_head, load_head
 from heads.transforms import fit_transform
 
 
-def trained(**changes) -> TrainedHead:
+def trained(*, groups: int = 2, **changes) -> TrainedHead:
     settings = HeadSettings(**{"features": "x", "model": "mlp", "hidden": (5,), "transform": "center", **changes})
     train = torch.randn(30, 8, generator=torch.Generator().manual_seed(0))
-    head = build_head(settings, 8, generators(0, settings.seeds), train=train)
+    head = build_head(settings, 8, generators(0, settings.seeds), train=train, groups=groups)
     with torch.no_grad():
-        head.branch.last.weight.normal_(generator=torch.Generator().manual_seed(1))
+        (head.learned if settings.keep else head).branch.last.weight.normal_(generator=torch.Generator().manual_seed(1))
     return TrainedHead(
         settings=settings,
         width=8,
+        groups=groups,
         transform=fit_transform("center", train),
         head=head.eval(),
         thresholds=[0.25] * settings.seeds,
@@ -51,6 +52,13 @@ def test_round_trip_gives_equal_similarities(tmp_path):
 
 def test_equal_heads_give_equal_bytes():
     assert dump_head(trained()) == dump_head(trained())
+
+
+def test_a_membership_head_finds_its_groups_again(tmp_path):
+    head = trained(model="membership", keep=0.5, groups=4)
+    write(tmp_path, head)
+    x = torch.randn(6, 8)
+    assert torch.equal(load_head(tmp_path).embeddings(x), head.embeddings(x))
 
 
 def test_a_pickle_is_refused(tmp_path):

@@ -31,9 +31,9 @@ def train(*, seed: int = 0, paired: bool = True, **changes) -> Trained:
     return train_heads(inputs, pool, settings, seed=seed, validate=validate)
 
 
-def gains(trained: Trained) -> list[float]:
+def gains(trained: Trained, *, score: str = "val_top2") -> list[float]:
     """Of each seed: the best epoch's score less the start's."""
-    scores = {(row["seed"], row["epoch"]): row["val_top2"] for row in trained.history}
+    scores = {(row["seed"], row["epoch"]): row[score] for row in trained.history}
     return [scores[s, best] - scores[s, 0] for s, best in enumerate(trained.best)]
 
 
@@ -73,6 +73,28 @@ def test_bce_trains_what_gives_a_probability(changes):
     assert max(gains(trained)) > 0.04
     epochs = [row["loss"] for row in trained.history if row["seed"] == 0]
     assert epochs[-1] < epochs[1]
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5])
+def test_memberships_learn_the_groups_of_training(keep):
+    """Classes of 40 images, told apart by half of the columns: the other half is louder noise."""
+    draw = torch.Generator().manual_seed(0)
+    codes = np.tile(np.arange(5), 80)
+    signal = torch.randn(5, WIDTH // 2, generator=draw)[codes]
+    inputs = normalize(torch.cat([signal, 2 * torch.randn(400, WIDTH // 2, generator=draw)], 1), dim=1)
+    settings = HeadSettings(
+        features="x", model="membership", loss="cross_entropy", keep=keep, batch=40, images_per_group=4, lr=0.05,
+        epochs=8, seeds=2, select="top1",
+    )  # fmt: skip
+    pool = make_pool(np.arange(300), codes[:300], None, images=4)
+    validate = epoch_score(
+        inputs, codes, settings, queries=np.arange(300, 400), gallery=np.arange(300, 400), candidates=5
+    )
+    trained = train_heads(inputs, pool, settings, seed=0, validate=validate)
+    assert min(gains(trained, score="val_top1")) > 0.1
+    encoded = trained.head.encode(inputs[300:].expand(2, -1, -1))
+    right = trained.head.roots(encoded).argmax(2).numpy() == codes[300:]
+    assert right.mean() > 0.9
 
 
 @pytest.mark.parametrize("loss", ["infonce", "cross_entropy", "ProxyAnchorLoss"])

@@ -135,6 +135,7 @@ def save_head(settings: HeadSettings, head, rows: Rows, protocol: Protocol, *, f
     trained = TrainedHead(
         settings=settings,
         width=16,
+        groups=2,
         transform=fit_transform("l2", torch.zeros(4, 16)),
         head=head,
         thresholds=[0.4] if settings.ensemble else [0.4, 0.5],

@@ -67,6 +67,7 @@ def make_head(params: Params) -> TrainedHead:
     trained = TrainedHead(
         settings=settings,
         width=train.shape[1],
+        groups=2,
         transform=fit_transform(settings.transform, train),
         head=head.eval(),
         thresholds=[0.5] * (1 if settings.ensemble else settings.seeds),
