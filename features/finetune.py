@@ -110,7 +110,7 @@ def train_network(
     embed = embedder(material, entry, draw)
     with deterministic(device), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         _reseed(draw, seed, 0)
-        head = ImageHead(_head_on_top(settings, embed, rows, draw), embed).to(device)
+        head = ImageHead(_head_on_top(settings, embed, rows, draw, pool.groups), embed).to(device)
         loss_of = build_loss(settings, head, rows, pool.codes, draws=[draw]).to(device)
         parts = nn.ModuleDict({"network": network, "head": head.head, "loss": loss_of})
         decayed = [p for part in (network, head) for p in part.parameters() if p.requires_grad]
@@ -197,11 +197,11 @@ def deterministic(device: torch.device) -> Iterator[None]:
         torch.backends.cudnn.benchmark = before[1]
 
 
-def _head_on_top(settings: HeadSettings, embed: Embed, rows: Tensor, draw: torch.Generator) -> Head:
+def _head_on_top(settings: HeadSettings, embed: Embed, rows: Tensor, draw: torch.Generator, groups: int) -> Head:
     """Its linear path starts on the main directions of what the network gives at first."""
     some = rows[torch.randperm(len(rows), generator=draw)[:SAMPLE].to(rows.device), 0]
     start = embed(some, False).cpu()
-    return build_head(settings, start.shape[1], [draw], train=start)
+    return build_head(settings, start.shape[1], [draw], train=start, groups=groups)
 
 
 def _reseed(draw: torch.Generator, seed: int, epoch: int) -> None:

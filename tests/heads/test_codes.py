@@ -22,20 +22,23 @@ HEADS = {
     "pseudo": {"model": "pseudo_class", "dim": 6, "loss": "bce"},
     "no head": {"model": "identity"},
     "pairs": {"model": "pair_bc", "classifier": (7,), "loss": "bce"},
+    "membership": {"model": "membership", "keep": 0.5},
     "logit": {"model": "distance_logit", "dim": 4, "loss": "bce"},
 }
+COSINES = ["linear", "kept", "pseudo", "no head", "membership"]
 
 
 def trained(**changes) -> TrainedHead:
     settings = HeadSettings(**{"features": "x", "seeds": 3, **changes})
     x = torch.randn(30, 8, generator=torch.Generator().manual_seed(0))
-    head = build_head(settings, 8, generators(0, settings.seeds), train=x)
+    head = build_head(settings, 8, generators(0, settings.seeds), train=x, groups=4)
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
     return TrainedHead(
         settings=settings,
         width=8,
+        groups=4,
         transform=fit_transform("l2", x),
         head=head.eval(),
         thresholds=[0.0] * 3,
@@ -63,8 +66,8 @@ def test_is_the_mean_of_what_scores_see_of_each_seed(settings, features):
 
 
 def test_codes_of_cosine_heads_have_length_one(features):
-    assert [name for name, one in HEADS.items() if is_cosine(trained(**one))] == ["linear", "kept", "pseudo", "no head"]
-    for name in ("linear", "kept", "pseudo", "no head"):
+    assert [name for name, one in HEADS.items() if is_cosine(trained(**one))] == COSINES
+    for name in COSINES:
         torch.testing.assert_close(encode(trained(**HEADS[name]), features).norm(dim=1), torch.ones(40))
 
 
