@@ -144,7 +144,7 @@ def search(
         Path | None, typer.Option(help="a folder of images, embedded once; by default the prepared data set")
     ] = None,
     k: int = typer.Option(10, min=1, help="neighbours of each image"),
-    index: Annotated[Index, typer.Option(help="auto: exact, or faiss from 500,000 images on")] = Index.auto,
+    index: Annotated[Index, typer.Option(help="auto: exact, or faiss from 1,000,000 images on")] = Index.auto,
     html: Annotated[Path | None, typer.Option(help="also a contact sheet: one HTML file")] = None,
     png: Annotated[Path | None, typer.Option(help="also a contact sheet: a PNG")] = None,
     as_json: Json = False,
@@ -304,6 +304,21 @@ def heads(epochs: int = typer.Option(6, min=2, help="of each contender")) -> Non
     from pipeline.verbs.bench_heads import run
 
     run(params, epochs=epochs)
+
+
+@bench.command("use")
+def bench_use(
+    gallery: int = typer.Option(100_000, min=100, help="images of the gallery that is searched"),
+    k: int = typer.Option(10, min=1),
+    repeats: int = typer.Option(3, min=1, help="of each process that is timed"),
+) -> None:
+    """Using a head: `compare` beside its imports and a forward pass, and the nearest of a large gallery."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.verbs.bench_use import run
+
+    run(params, gallery=gallery, k=k, repeats=repeats)
 
 
 @bench.command()
