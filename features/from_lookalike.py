@@ -3,7 +3,10 @@
 import json
 from collections.abc import Callable
 from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
 
+from pydantic import ValidationError
 from torch import nn
 
 from data.files import sha256_file
@@ -78,20 +81,39 @@ def _cifar_normalisation(state: StateDict) -> tuple[tuple[float, ...], tuple[flo
 def _trained(entry: Backbone, where: str) -> Network:
     """What `finetune` wrote: the network as it was described, with the weights that it ended with."""
     path = local_file(entry.weights, where, [])
-    about = path.with_name(ABOUT)
+    told = description(path, where)
     try:
-        told = json.loads(about.read_text(encoding="utf-8"))
-        start = Backbone.model_validate(told["network"] | {"weights": "random"})
+        base = _built(told)
         pixels = {field.name: told["preprocess"][field.name] for field in fields(Preprocess)}
-        width, dim = told["width"], told["dim"]
+        preprocess = Preprocess(**pixels | {"mean": tuple(pixels["mean"]), "std": tuple(pixels["std"])})
+    except (ValidationError, KeyError, TypeError):
+        raise FeatureError(
+            f"{where}.weights: {path.with_name(ABOUT)} was not written by finetune; copy it anew"
+        ) from None
+    if entry.pixels not in (None, preprocess.size):
+        raise FeatureError(f"{where}.pixels: the network was trained at {preprocess.size}; leave it empty")
+    load_strictly(base.module, read_checkpoint(path, where), unused=(), where=where, source=entry.weights)
+    return replace(base, module=base.module.eval(), preprocess=preprocess, weights_sha256=sha256_file(path))
+
+
+def description(weights: Path, where: str) -> dict[str, Any]:
+    """What lies beside the weights of a network trained here: the network it started as, or that one's description."""
+    about = weights.with_name(ABOUT)
+    try:
+        return json.loads(about.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FeatureError(f"{where}.weights: {about} is missing: copy it from where {path.name} comes from") from None
-    except (ValueError, KeyError, TypeError):
+        raise FeatureError(
+            f"{where}.weights: {about} is missing: copy it from where {weights.name} comes from"
+        ) from None
+    except ValueError:
         raise FeatureError(f"{where}.weights: {about} was not written by finetune; copy it anew") from None
-    if entry.pixels not in (None, pixels["size"]):
-        raise FeatureError(f"{where}.pixels: the network was trained at {pixels['size']}; leave it empty")
-    base = load_network(entry.model, start)
-    module = assemble(base.module, width, dim)
-    load_strictly(module, read_checkpoint(path, where), unused=(), where=where, source=entry.weights)
-    preprocess = Preprocess(**pixels | {"mean": tuple(pixels["mean"]), "std": tuple(pixels["std"])})
-    return replace(base, module=module.eval(), preprocess=preprocess, weights_sha256=sha256_file(path))
+
+
+def _built(told: dict[str, Any]) -> Network:
+    """The network described, with random weights."""
+    start = told["network"]
+    if "network" in start:  # it started as a network trained here
+        base = _built(start)
+    else:
+        base = load_network("network", Backbone.model_validate(start | {"weights": "random"}))
+    return replace(base, module=assemble(base.module, told["width"], told["dim"]))

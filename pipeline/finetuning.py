@@ -13,6 +13,7 @@ from data.rows import Rows
 from features.finetune import Material
 from features.finetune_settings import Finetune
 from features.freeze import choose_layers
+from features.lanes import CPU_BATCH, GPU_BATCH, Compute
 from features.network import Network, load_network
 from features.pixels import load_pixels, pixels_key
 from features.shards import cache_root
@@ -21,7 +22,7 @@ from features.weights import random_network
 from heads.selection import epoch_score
 from heads.settings import HeadSettings
 from heads.training import Validate
-from pipeline.devices import device
+from pipeline.devices import device, devices
 from pipeline.errors import ParamError, nearest
 from pipeline.params import Params
 from pipeline.paths import dataset_folder
@@ -100,7 +101,6 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
     network = random_network(lambda: assemble(base.module, width, entry.dim))
     frozen = choose_layers(network, entry.layers, entry.last_blocks, where=where)
     needed = np.union1d(pool.rows, np.union1d(queries, gallery))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     with progress(len(needed), f"decode for {name}") as advance:
         pixels = load_pixels(
             dataset_folder(params) / "images.parquet",
@@ -109,7 +109,7 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
             preprocess=base.preprocess,
             cache=cache_root() / "pixels",
             key=pixels_key(rows.images_hash, needed, base.preprocess, code_sha256(DECODING)),
-            workers=cores if params.features.workers is None else params.features.workers,
+            workers=_workers(params),
             device=target,
             progress=advance,
         )
@@ -123,6 +123,22 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
 
     material = Material(network, base.preprocess, pixels, pool, frozen, base.convolutional)
     return ReadyToTrain(base, width, material, validator)
+
+
+def extraction_compute(params: Params) -> Compute:
+    """How a network trained here extracts: in float32, for a plane of two numbers has no digit to lose."""
+    machine = tuple(devices())
+    return Compute(
+        devices=machine,
+        dtype=torch.float32,
+        batch=params.features.batch or (CPU_BATCH if machine[0].type == "cpu" else GPU_BATCH),
+        workers=_workers(params),
+    )
+
+
+def _workers(params: Params) -> int:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores if params.features.workers is None else params.features.workers
 
 
 def code_sha256(names: tuple[str, ...], *, top: Path = TOP) -> str:

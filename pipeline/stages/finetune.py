@@ -4,9 +4,9 @@ import hashlib
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save
 
 from data.files import sha256_bytes, write_bytes
@@ -14,14 +14,12 @@ from data.rows import Rows, read_rows
 from features.extract import extract_shards
 from features.finetune import TrainedNetwork, steps_per_epoch, train_network
 from features.finetune_settings import Finetune
-from features.from_lookalike import ABOUT, WEIGHTS
-from features.lanes import CPU_BATCH, GPU_BATCH, Compute
+from features.from_lookalike import ABOUT, TRAINED, WEIGHTS, description
 from features.network import Network, versions
 from features.shards import cache_root, digests, feature_shape, fill, missing_rows, shard_folder
 from features.store import new_features
-from pipeline.devices import devices
 from pipeline.extraction import code_sha256 as extraction_code
-from pipeline.finetuning import TRAINING, ReadyToTrain, code_sha256, find_entry, make_ready
+from pipeline.finetuning import TRAINING, ReadyToTrain, code_sha256, extraction_compute, find_entry, make_ready
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, network_folder
 from pipeline.progress import progress, training_progress
@@ -69,6 +67,8 @@ def run(params: Params, name: str) -> None:
 def describe(ready: ReadyToTrain, entry: Finetune) -> dict[str, Any]:
     """What `features.from_lookalike` needs to build the network again."""
     network = entry.network.model_dump(mode="json")
+    if entry.network.library == "lookalike" and entry.network.model == TRAINED:
+        network = description(Path(entry.network.weights).expanduser(), "finetunes")
     return {"network": network, "width": ready.width, "dim": entry.dim, "preprocess": ready.base.preprocess.describe()}
 
 
@@ -84,14 +84,8 @@ def checkpoint_key(ready: ReadyToTrain, entry: Finetune, rows: Rows, *, seed: in
 
 
 def write_features(params: Params, name: str, network: Network, rows: Rows, made_by: dict[str, Any]) -> None:
-    """Every image through `network`, as `extract` does it, in float32: a plane of two numbers has none to lose."""
-    machine, entry = tuple(devices()), find_entry(params, name).network
-    compute = Compute(
-        devices=machine,
-        dtype=torch.float32,
-        batch=params.features.batch or (CPU_BATCH if machine[0].type == "cpu" else GPU_BATCH),
-        workers=1 if params.features.workers is None else params.features.workers,
-    )
+    """Every image through `network`, as `extract` does it."""
+    compute, entry = extraction_compute(params), find_entry(params, name).network
     made_by = made_by | {
         "weights_sha256": network.weights_sha256,
         "preprocess": network.preprocess.describe(),
@@ -101,7 +95,7 @@ def write_features(params: Params, name: str, network: Network, rows: Rows, made
     }
     source = dataset_folder(params) / "images.parquet"
     code = extraction_code(entry.library)
-    shards = shard_folder(cache_root(), {**made_by, "device": machine[0].type, "code": code})
+    shards = shard_folder(cache_root(), {**made_by, "device": compute.devices[0].type, "code": code})
     keys = digests(rows.sha256)
     missing = missing_rows(shards, keys)
     if len(missing):

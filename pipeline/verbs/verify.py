@@ -5,11 +5,15 @@ import numpy as np
 from data.rows import read_rows
 from features.errors import FeatureError
 from features.extract import extract_rows
+from features.from_lookalike import TRAINED, WEIGHTS
 from features.fuse import fuse
+from features.network import load_network
+from features.settings import Backbone
 from features.store import SIDECAR, load_features, read_sidecar
 from pipeline.extraction import make_ready
+from pipeline.finetuning import extraction_compute
 from pipeline.params import Params
-from pipeline.paths import dataset_folder, features_folder
+from pipeline.paths import dataset_folder, features_folder, network_folder
 
 SAMPLE = 32
 AGREES = 0.999  # cosine: other devices and batch sizes round differently, other images or weights are far below
@@ -31,6 +35,8 @@ def run(params: Params) -> None:
         stored = load_features(features_folder(params, name), images_hash=images.images_hash, views=True)
         if name in params.fusions:
             again = _fused(params, name, images.images_hash, rows)
+        elif name in params.finetunes:
+            again = _trained(params, name, images.id, rows)
         else:
             again = _extracted(params, name, images.id, rows)
         check_rows(name, stored[rows], again, images.id[rows])
@@ -67,6 +73,23 @@ def _extracted(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> 
             raise FeatureError(f"features/{name}: made with another {key} than params.yaml gives now; run dvc repro")
     source = dataset_folder(params) / "images.parquet"
     blocks = extract_rows(source, ids, rows, ready.network, compute=ready.compute)
+    return np.concatenate([features for _, features in blocks])
+
+
+def _trained(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """As `_extracted`, by the network that lies there; the training itself is not run again."""
+    written = read_sidecar(features_folder(params, name)).made_by
+    now = {"finetune": params.finetunes[name].model_dump(mode="json"), "seed": params.seed}
+    for key, value in now.items():
+        if written.get(key) != value:
+            raise FeatureError(f"features/{name}: made with another {key} than params.yaml gives now; run dvc repro")
+    weights = str(network_folder(params, name) / WEIGHTS)
+    trained = Backbone(library="lookalike", model=TRAINED, weights=weights)
+    network = load_network(name, trained, section="finetunes")
+    if written.get("weights_sha256") != network.weights_sha256:
+        raise FeatureError(f"features/{name}: made with other weights than {weights}; run dvc repro")
+    source = dataset_folder(params) / "images.parquet"
+    blocks = extract_rows(source, ids, rows, network, compute=extraction_compute(params))
     return np.concatenate([features for _, features in blocks])
 
 
