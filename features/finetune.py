@@ -133,7 +133,7 @@ def train_network(
             for group in optimizer.param_groups:
                 group["lr"] = settings.lr * rate(epoch, settings)
             feed = replace(feed, orders=[np.random.default_rng([seed, epoch])])
-            loss, life = _epoch(head.train(), loss_of, feed, optimizer, progress)
+            loss, life = run_epoch(head.train(), loss_of, feed, optimizer, progress)
             if not np.isfinite(loss):
                 raise FeatureError(f"the loss became {loss} in epoch {epoch}: lower the finetune's lr")
             score = validate(head.eval())[0]
@@ -215,7 +215,7 @@ def _copy(network: nn.Module) -> dict[str, Tensor]:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def _epoch(
+def run_epoch(
     head: Head, loss_of: nn.Module, feed: Feed, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> tuple[float, Health]:
     """One pass: the mean loss, and the last step's signs of life."""

@@ -321,6 +321,18 @@ def bench_use(
     run(params, gallery=gallery, k=k, repeats=repeats)
 
 
+@bench.command("finetune")
+def bench_finetune(
+    batch: int = typer.Option(128, min=4),
+    steps: int = typer.Option(16, min=2, help="in a turn"),
+    rounds: int = typer.Option(7, min=1, help="turns of each"),
+) -> None:
+    """Training a network: ours, against a bare loop over the same network with its images on the device."""
+    from pipeline.verbs.bench_finetune import run
+
+    run(batch=batch, steps=steps, rounds=rounds)
+
+
 @bench.command()
 def ranking(
     queries: int = typer.Option(10_000, min=1),
