@@ -59,7 +59,8 @@ def run(params: Params, name: str) -> None:
     write_bytes(folder / WEIGHTS, weights)
     write_bytes(folder / ABOUT, (json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
     write_bytes(folder / HISTORY, history_csv(trained.history))
-    say(trained, ready, entry, name, rate=count / seconds)
+    fresh = count - trained.resumed * steps_per_epoch(ready.material.pool, entry.objective)
+    say(trained, ready, entry, name, rate=fresh / seconds)
     finished = replace(ready.base, module=network, weights_sha256=sha256_bytes(weights))
     write_features(params, name, finished, rows, {"finetune": entry.model_dump(mode="json"), "seed": params.seed})
 
@@ -120,9 +121,9 @@ def say(trained: TrainedNetwork, ready: ReadyToTrain, entry: Finetune, name: str
         print(f"finetune {name}: went on after epoch {trained.resumed}, from the scratch cache")
     for alarm in trained.alarms:
         print(f"warning: {alarm}")
+    speed = f"{rate:.1f} steps/s on {ready.material.pixels.device.type}" if rate else "all of it known"
     last, best = trained.history[-1], trained.history[trained.best]
     print(
         f"finetune {name}: {entry.network.model}, {entry.loss} loss, {len(pool.rows)} images, {last['epoch']} epochs: "
-        f"{score} {trained.history[0][score]:.3f} untrained, {best[score]:.3f} at epoch {trained.best}; "
-        f"{rate:.1f} steps/s on {ready.material.pixels.device.type}"
+        f"{score} {trained.history[0][score]:.3f} untrained, {best[score]:.3f} at epoch {trained.best}; {speed}"
     )

@@ -28,7 +28,7 @@ from pipeline.machine import machine, write_rows
 
 OUT = Path("benchmarks/finetune.csv")
 NETWORKS = ("conv4", "cifar_resnet20")
-GROUPS, TEMPERATURE, LR = 16, 0.1, 1e-3
+TEMPERATURE, LR = 0.1, 1e-3
 
 
 def run(*, batch: int, steps: int, rounds: int) -> None:
@@ -109,7 +109,7 @@ def our_round(name: str, batch: int, steps: int) -> Callable[[], None]:
     base, network, squares = loaded(name)
     settings = entry.objective
     rows = np.tile(np.arange(len(squares)), -(-steps * batch // len(squares)))[: steps * batch]
-    pool = make_pool(rows, np.arange(len(rows)) % GROUPS, None, images=2)
+    pool = make_pool(rows, np.arange(len(rows)) // 2, None, images=2)
     pixels = Pixels(squares, torch.arange(len(squares), device=device()), device())
     draw = torch.Generator().manual_seed(0)
     material = Material(network, base.preprocess, pixels, pool, [], base.convolutional)

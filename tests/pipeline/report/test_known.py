@@ -1,6 +1,7 @@
 import pytest
 from evaluated import make_params
 
+from features.finetune_settings import Finetune
 from features.settings import Backbone, Fusion
 from pipeline.report.known import known_beforehand, saw_labels
 
@@ -34,3 +35,10 @@ def test_a_fusion_knew_what_its_parts_knew():
     assert known_beforehand(params, "cb", "emoji") == IMAGES
     assert known_beforehand(params, "c", "emoji") == ""
     assert known_beforehand(params, "trained elsewhere", "emoji") == ""
+
+
+def test_a_network_trained_here_knew_what_it_started_with():
+    start = {"library": "timm", "model": "any", "weights": "IMAGENET1K_V1"}
+    finetunes = {"mine": Finetune.model_validate({"network": start})}
+    params = make_params().model_copy(update={"finetunes": finetunes})
+    assert known_beforehand(params, "mine", "tiny_imagenet") == CLASSES
