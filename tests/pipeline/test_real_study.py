@@ -77,7 +77,7 @@ def test_a_real_study(tmp_path, monkeypatch):
     environment = os.environ | {"PATH": path, "LOOKALIKE_CACHE": str(tmp_path / "cache")}
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, start_new_session=True) as run:
         log = folder / KEPT / "made-infonce/log"
-        for _ in range(1200):
+        for _ in range(5000):  # at most 500 s
             if log.exists() and "Running stage 'train'" in log.read_text():
                 break
             time.sleep(0.1)
@@ -107,11 +107,15 @@ def test_a_real_study(tmp_path, monkeypatch):
     )
     # They are DVC's experiments: listed, and to be taken over.
     assert {"made-triplet", "made-infonce"} <= set(call(folder, "dvc", "exp", "list", "--name-only").split())
-    # Without what was kept, DVC's cache has it; and an edit that is not committed is part of what runs.
-    shutil.rmtree(folder / KEPT)
+    # Without what was kept, DVC's cache has it; what is edited and not committed is part of what runs.
+    shutil.rmtree(folder / KEPT / "made-infonce")
     call(folder, *command, "--rows", "infonce")
-    log = (folder / KEPT / "made-infonce/log").read_text()
-    assert "Running stage" not in log
+    assert "Running stage" not in (folder / KEPT / "made-infonce/log").read_text()
+    with (folder / "heads/losses.py").open("a") as file:
+        file.write("raise RuntimeError('an edit')\n")
+    said = call(folder, *command, "--rows", "infonce", code=1)
+    assert "  infonce: failed: failed to reproduce 'train'" in said
+    assert "RuntimeError: an edit" in (folder / KEPT / "made-infonce/log").read_text()
 
 
 CIFAR = """
