@@ -67,14 +67,15 @@ def lines_of(planned: Planned, results: Sequence[Result], *, against: Sequence[R
 
 
 def _paired(planned: Planned, results: Sequence[Result], against: Sequence[Result], compare: Compare) -> dict:
-    """The fields of a difference; none where the other row was scored under an older protocol."""
+    """The fields of a difference; none where there is none, or the other row was scored under an older protocol."""
     sides = [[result.folder for result in side] for side in (results, against)]
     try:
-        change, queries = difference(*sides, compare.metric.partition("/")[2])
-    except ParamError as error:
-        if str(error).startswith("not comparable"):
-            return {}
-        raise
+        found = difference(*sides, compare.metric)
+    except ParamError:
+        return {}
+    if found is None:
+        return {}
+    change, queries = found
     numbers = {"difference": _round(change.mean), "difference_half": _round(change.half), "queries": queries}
     return {"against": planned.row.against, **numbers}
 

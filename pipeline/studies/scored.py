@@ -43,15 +43,20 @@ def number(folders: Sequence[Path], metric: str) -> Number:
     return _pooled(folders, [table[metric] for table in tables], metric)
 
 
-def difference(after: Sequence[Path], before: Sequence[Path], score: str) -> tuple[Interval, int]:
+def difference(after: Sequence[Path], before: Sequence[Path], metric: str) -> tuple[Interval, int] | None:
     """A row minus another on the same queries, with its paired interval, and how many queries. Folds together.
 
+    None where `metric` is no score of single queries of the whole test split.
+
     Raises:
-        ParamError: they answer other questions, or `score` is no score of single queries.
+        ParamError: they answer other questions.
     """
+    part, _, score = metric.rpartition("/")
+    if part not in ("", "test"):
+        return None
     first, second = (together(_runs(folders)) for folders in (before, after))
     if score not in first.scores or score not in second.scores:
-        raise ParamError(f"'{score}' is no score of single queries; {nearest(score, first.scores)}")
+        return None
     return compare(first, second).change[score], len(first.ids)
 
 

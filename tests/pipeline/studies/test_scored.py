@@ -52,7 +52,8 @@ def test_a_difference_is_paired(tmp_path):
     sides = []
     for name, hits in (("before", first), ("after", second)):
         sides.append([experiment(tmp_path / name / f"fold{i}", values, values[0]) for i, values in enumerate(hits)])
-    change, queries = difference(sides[1], sides[0], "top2")
+    change, queries = difference(sides[1], sides[0], "test/top2")
+    assert difference(sides[1], sides[0], "top2") == (change, queries)  # by its name in metrics.json
     after, before = (np.concatenate(hits, axis=1) for hits in (second, first))
     oracle = paired_interval(after, before, clusters=np.repeat(np.arange(40), 2))
     assert queries == 80
@@ -66,8 +67,8 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
         difference([made(tmp_path / "y/a", 0, 10, protocol="q")], [mine], "top2")
     with pytest.raises(ParamError, match="not comparable: 'a' and 'b' have other queries"):
         difference([made(tmp_path / "y/b", 0, 10)], [mine], "top2")
-    with pytest.raises(ParamError, match="'auc' is no score of single queries; known: top2"):
-        difference([mine], [mine], "auc")
+    # A score of pairs, or of a part, has no queries to pair.
+    assert difference([mine], [mine], "test/auc") is None and difference([mine], [mine], "seen/top2") is None
 
 
 def test_scores_that_are_not_there(tmp_path):
