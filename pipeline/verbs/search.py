@@ -17,7 +17,6 @@ from pipeline.progress import progress
 from pipeline.use import approximate
 from pipeline.use.gallery import Gallery, codes_path, folder_gallery, named, prepared_gallery
 from pipeline.use.image_head import ImageHead, load_head
-from pipeline.use.sheet import SheetRow, Shown, draw_html, draw_png, small
 from pipeline.verbs.compare import shown
 
 How = Literal["auto", "exact", "faiss"]
@@ -69,10 +68,9 @@ def run(
         held = folder_gallery(head, gallery, least=k, progress=lambda total: progress(total, f"embed {gallery}"))
     found = search(head, held, images, k=k, how=how)
     print(as_text(found, held, head) if not as_json else json.dumps(as_plain(found, held, head), indent=2))
-    for path, draw in ((html, draw_html), (png, draw_png)):
-        if path:
-            title, notes = f"Nearest in {held.title}", [*summary(found, held, head), *held.licence()]
-            write_bytes(path, draw(sheet_rows(found, held, images), title=title, notes=notes))
+    if html or png:
+        title, notes = f"Nearest in {held.title}", [*summary(found, held, head), *held.licence()]
+        for path in draw_sheets(found, held, images, title=title, notes=notes, html=html, png=png):
             if not as_json:
                 print(f"wrote {path}")
 
@@ -151,10 +149,22 @@ def as_plain(found: Found, gallery: Gallery, head: ImageHead) -> dict:
     }
 
 
-def sheet_rows(found: Found, gallery: Gallery, images: Sequence[Opened]) -> list[SheetRow]:
+def draw_sheets(
+    found: Found,
+    gallery: Gallery,
+    images: Sequence[Opened],
+    *,
+    title: str,
+    notes: Sequence[str],
+    html: Path | None,
+    png: Path | None,
+) -> list[Path]:
+    """Write the contact sheets that are asked for; their names."""
+    from pipeline.use.sheet import SheetRow, Shown, draw_html, draw_png, small  # half a second, for sheets alone
+
     wanted = sorted({row for rows in found.rows for row in rows})
     thumbs = {row: small(content) for row, content in zip(wanted, gallery.pictures(wanted), strict=True)}
-    return [
+    rows = [
         SheetRow(
             query=Shown(image.name, small(image.content)),
             nearest=[
@@ -170,3 +180,7 @@ def sheet_rows(found: Found, gallery: Gallery, images: Sequence[Opened]) -> list
         )
         for image, neighbours, rows in zip(images, found.nearest, found.rows, strict=True)
     ]
+    for path, draw in ((html, draw_html), (png, draw_png)):
+        if path:
+            write_bytes(path, draw(rows, title=title, notes=notes))
+    return [path for path in (html, png) if path]
