@@ -6,6 +6,8 @@ from pathlib import Path
 # Before Gradio is imported, which reads them then: nothing is told to anyone.
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+# Gradio asks its own server whether it is up: that is no matter of a proxy.
+os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1", "localhost")))
 
 import gradio as gr
 

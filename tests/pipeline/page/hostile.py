@@ -19,7 +19,6 @@ NAMES = (
     "<img src=x onerror=alert(1)>.jpg",
     "\u202egpj.exe",
     "a" * 200 + ".jpg",
-    ".jpg",
 )
 
 
