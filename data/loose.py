@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from io import BytesIO
 from ipaddress import ip_address
 from pathlib import Path
@@ -88,7 +89,12 @@ def _encoded(image: Image.Image) -> bytes:
 
 
 def _path_of(address: str) -> Path:
-    parts = urlsplit(address)
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        raise DataError(f"{address}: not an address") from None
+    if "%00" in parts.path:  # no name of a file holds a zero, and the system's own calls say so with a traceback
+        raise DataError(f"{address}: not an address")
     if parts.netloc not in ("", "localhost"):
         raise DataError(f"{address}: not on this machine; download it, and give the file")
     return Path(unquote(parts.path))
@@ -123,7 +129,9 @@ def _fetched(address: str) -> bytes:
     try:
         with build_opener(ProxyHandler({}), _StaysHere).open(Request(address), timeout=_SECONDS) as answer:
             content = answer.read(MAX_FILE + 1)
-    except (URLError, OSError, ValueError) as error:
+    except DataError:
+        raise
+    except (URLError, OSError, ValueError, HTTPException) as error:
         raise Unusable("unreadable", " ".join(str(getattr(error, "reason", None) or error).split())) from None
     if len(content) > MAX_FILE:
         raise Unusable("huge", f"more than {MAX_FILE >> 20} MB")

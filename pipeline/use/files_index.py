@@ -19,12 +19,13 @@ State = tuple[int, int, int]  # bytes, and times of the last change of content a
 @dataclass
 class FilesIndex:
     path: Path
-    known: dict[str, tuple[State, Found]]
+    known: dict[str, tuple[State | None, Found]]  # None: a file of which the system says nothing
 
     def save(self) -> None:
         plain = {
             name: [*state, found] if isinstance(found, str) else [*state, found.reason, found.detail]
             for name, (state, found) in self.known.items()
+            if state is not None  # a link to nowhere: looked at again every time
         }
         write_bytes(self.path, json.dumps(plain).encode())
 

@@ -108,6 +108,10 @@ class Server(SimpleHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", "http://example.com/a.png")
             self.end_headers()
+        elif self.path == "/garbage":
+            self.wfile.write(b"no answer of HTTP\r\n\r\n")
+        elif self.path == "/cut":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
         else:
             super().do_GET()
 
@@ -138,5 +142,18 @@ def test_an_address_that_fails(server):
         open_images([f"{server}/gone.png"])
     with pytest.raises(DataError, match=r"leads to http://example\.com/a\.png, which is not on this machine"):
         open_images([f"{server}/away"])
+    for path in ("garbage", "cut"):
+        with pytest.raises(DataError, match=f"/{path}: unreadable: "):
+            open_images([f"{server}/{path}"])
     with pytest.raises(DataError, match="Connection refused"):
         open_images(["http://localhost:9/a.png"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://localhost/a b.png", "http://localhost:port/", "http://[bad/", "file://[bad", "file:///a%00b.png"],
+)
+def test_what_is_no_address_is_one_line(address):
+    with pytest.raises(DataError) as error:
+        open_images([address])
+    assert str(error.value).startswith(address) and "\n" not in str(error.value)

@@ -161,3 +161,12 @@ def test_features_with_views_are_searched_by_the_plain_one(images, pictures):
     head = load_head(FOLDER / "head")
     found = folder_gallery(head, pictures, progress=counted)
     np.testing.assert_allclose(found.codes.numpy(), head.codes([pictures / n for n in found.names]).numpy(), atol=2e-3)
+
+
+def test_a_link_to_nowhere_is_left_out_and_looked_at_again(images, pictures):
+    head = ready()
+    (pictures / "link.png").symlink_to("nowhere.png")
+    for _ in range(2):
+        found = folder_gallery(head, pictures, progress=counted)
+        assert [name for name, _ in found.rejected] == ["link.png", "notes.txt"]
+    assert sizes == [8, 1]
