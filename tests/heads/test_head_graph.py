@@ -29,7 +29,7 @@ def make_trained(seeds: int, kind: dict) -> tuple[TrainedHead, torch.Tensor]:
     draw = torch.Generator().manual_seed(0)
     features = torch.randn(7, 6, generator=draw)
     settings = HeadSettings.model_validate({"features": "any", "seeds": seeds, "dim": None} | kind)
-    head = build_head(settings, 6, generators(0, seeds), train=features)
+    head = build_head(settings, 6, generators(0, seeds), train=features, groups=4)
     with torch.no_grad():
         for value in head.parameters():  # so that seeds differ, and zeros of the start do too
             value.add_(0.3 * torch.randn(value.shape, generator=draw))
@@ -39,6 +39,7 @@ def make_trained(seeds: int, kind: dict) -> tuple[TrainedHead, torch.Tensor]:
     trained = TrainedHead(
         settings=settings,
         width=6,
+        groups=4,
         transform=transform,
         head=head.eval(),
         thresholds=[0.0] * seeds,
