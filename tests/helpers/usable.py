@@ -20,7 +20,7 @@ from pipeline.params import Params, parse_params
 from pipeline.stages import extract, fuse
 
 FOLDER = Path("artifacts/emoji")
-SMALL = {"library": "torchvision", "model": "resnet18", "weights": "random", "pixels": 32}
+SMALL = {"library": "lookalike", "model": "conv4", "weights": "random", "pixels": 32}
 CALIBRATION = Calibration(threshold=0.5, slope=6.0, intercept=-3.0)
 
 

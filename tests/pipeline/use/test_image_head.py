@@ -59,7 +59,10 @@ def test_similarities_are_those_of_the_stored_features(settings):
     assert bool(answer.alike) == (answer.similarity >= 0.5) and answer.threshold == 0.5
 
 
-@pytest.mark.parametrize("views", [{"flip": True, "crops": 2}, {"flip": True, "average": True}, {"output": "grid"}])
+GRID = {"library": "torchvision", "model": "resnet18", "output": "grid"}
+
+
+@pytest.mark.parametrize("views", [{"flip": True, "crops": 2}, {"flip": True, "average": True}, GRID])
 def test_views_and_grids(views):
     images, trained = make_usable(views, model="linear", dim=8)
     found = load_head(FOLDER / "head").similarity(images, images)
