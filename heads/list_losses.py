@@ -40,16 +40,24 @@ def to_distance(similarity: Tensor, distance: str) -> Tensor:
 
 
 def contrastive(
-    positive: Tensor, negative: Tensor, valid: Tensor, *, margin: float, distance: str, margin_on: str = "distance"
+    positive: Tensor,
+    negative: Tensor,
+    valid: Tensor,
+    *,
+    margin: float,
+    distance: str,
+    margin_on: str = "distance",
+    every_negative: bool = False,
 ) -> Tensor:
     """d^2 for positives, `push_apart` for negatives (Hadsell et al. 2006, eq. 4; reports 2 and 5).
 
     The negatives' mean is over those inside the margin: with hundreds of them a batch, nearly all are far, and a
-    plain mean would let the few that matter fade. Positives and negatives weigh the same.
+    plain mean would let the few that matter fade. With `every_negative` it is the plain mean, so that the loss is what
+    the reports minimise: that of balanced pairs. Positives and negatives weigh the same.
     """
     pull = to_distance(positive, distance).square().flatten(1).mean(1)
     push = push_apart(to_distance(negative, distance), margin=margin, margin_on=margin_on)
-    return pull + masked_mean(push, valid & (push > 0))
+    return pull + masked_mean(push, valid if every_negative else valid & (push > 0))
 
 
 def push_apart(d: Tensor, *, margin: float, margin_on: str) -> Tensor:

@@ -25,7 +25,11 @@ Learned = nn.ParameterDict
 
 LOSSES: dict[str, Callable[[Step, HeadSettings, Learned], Tensor]] = {
     "contrastive": lambda step, head, learned: contrastive(
-        *step.lists, margin=head.loss_margin, distance=head.distance, margin_on=head.margin_on
+        *step.lists,
+        margin=head.loss_margin,
+        distance=head.distance,
+        margin_on=head.margin_on,
+        every_negative=bool(head.arguments["every_negative"]),
     ),
     "triplet": lambda step, head, learned: triplet(*step.lists, margin=head.loss_margin),
     "infonce": lambda step, head, learned: infonce(*step.lists, scale=learned["log_scale"].exp()),

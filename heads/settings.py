@@ -15,6 +15,7 @@ MARGINS = {"contrastive": 0.7, "triplet": 0.2, "proxy_anchor": 0.1}
 
 # `head.loss_args` of our own losses; those of pytorch-metric-learning take what their classes take.
 ARGUMENTS: dict[str, dict[str, float]] = {
+    "contrastive": {"every_negative": False},  # the mean over all negatives, as reports have it; else those inside
     "angular": {"alpha": 45.0},  # degrees
     "multi_similarity": {"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1},
     "proxy_anchor": {"alpha": 32.0},
@@ -189,7 +190,10 @@ class HeadSettings(HeadModel, Objective):
                 close = get_close_matches(name, known, n=1)
                 hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
                 return f"loss_args: {self.loss} has no argument '{name}'; {hint}"
-            if isinstance(value, bool | str) or value <= 0:
+            if isinstance(known[name], bool):
+                if not isinstance(value, bool):
+                    return f"loss_args: {name} is {value!r}: give true or false"
+            elif isinstance(value, bool | str) or value <= 0:
                 return f"loss_args: {name} is {value!r}: give a number above 0"
         if self.loss == "angular" and self.arguments["alpha"] >= 90:
             return f"loss_args: alpha is {self.arguments['alpha']!r}: give an angle below 90 degrees"

@@ -73,7 +73,7 @@ def describe(dataset: Path, trained: TrainedHead, networks: FeatureSet) -> dict[
     parts = different_seeds(trained.head, trained.settings.seeds)
     meaning = "similarity is a logit; left asks, right answers"
     if is_cosine(trained):
-        meaning = "similarity is the inner product of two embeddings"
+        meaning = "embeddings have length 1; similarity is their inner product"
     elif trained.head.embeds:
         meaning = f"similarity is minus the Euclidean distance, the mean over {parts} equal part(s) of the embedding"
     notes: dict[str, Any] = {

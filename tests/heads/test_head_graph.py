@@ -19,7 +19,6 @@ KINDS = [
     {"model": "mlp", "hidden": [5], "norm": "layer", "dropout": 0.5},
     {"model": "residual", "hidden": [5], "keep": 0.3, "transform": "whiten"},
     {"model": "pseudo_class", "hidden": [5], "dim": 3, "loss": "bce", "ensemble": True},
-    {"model": "membership", "hidden": [5], "keep": 0.4},
     {"model": "pair_bc", "classifier": [5], "loss": "bce", "transform": "standardize"},
     {"model": "pair_mlp", "hidden": [5], "dim": 4, "classifier": [5], "loss": "bce"},
     {"model": "distance_logit", "dim": 4, "loss": "bce"},

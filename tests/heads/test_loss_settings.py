@@ -53,6 +53,7 @@ from heads.settings import HeadSettings
             "loss_args: angular has no argument 'angle'; known: alpha",
         ),
         ({"loss": "angular", "loss_args": {"alpha": "40"}}, "loss_args: alpha is '40': give a number above 0"),
+        ({"loss_args": {"every_negative": 1}}, "loss_args: every_negative is 1: give true or false"),
         ({"loss": "angular", "loss_args": {"alpha": 90}}, "loss_args: alpha is 90: give an angle below 90 degrees"),
     ],
 )

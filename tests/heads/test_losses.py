@@ -195,3 +195,13 @@ def test_squared_distance_of_equal_rows_has_a_finite_gradient():
     similarity = torch.zeros(1, 1, 1, requires_grad=True)
     to_distance(similarity, "squared_euclidean").sum().backward()
     assert torch.isfinite(similarity.grad).all()
+
+
+def test_contrastive_over_every_negative_is_the_loss_of_balanced_pairs():
+    positive, negative = -torch.tensor([[[1.0], [2.0]]]), -torch.tensor([[[4.0, 9.0], [3.0, 6.0]]])
+    valid = torch.tensor([[[True, True], [True, False]]])
+    every = contrastive(positive, negative, valid, margin=5.0, distance="euclidean", every_negative=True)
+    pull, push = (1 + 4) / 2, (1 + 0 + 4) / 3
+    torch.testing.assert_close(every, torch.tensor([pull + push]))
+    inside = contrastive(positive, negative, valid, margin=5.0, distance="euclidean")
+    torch.testing.assert_close(inside, torch.tensor([pull + (1 + 4) / 2]))

@@ -74,7 +74,7 @@ def test_embeddings_are_the_pipelines(capsys):
 def check_notes(path: Path) -> None:
     """The file says what it is, and not where it was made."""
     notes = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    assert notes["similarity"] == "similarity is the inner product of two embeddings"
+    assert notes["similarity"] == "embeddings have length 1; similarity is their inner product"
     assert float(notes["threshold"]) == 0.5 and "6.0 * similarity + -3.0" in notes["probability"]
     assert notes["dataset"] == "emoji" and notes["dataset_licence"] == "nobody's"
     network = json.loads(notes["networks"])[0]
