@@ -61,14 +61,19 @@ def load(entry: Backbone, where: str) -> Network:
         path = local_file(entry.weights, where, [])
         state = read_checkpoint(path, where)
         if isinstance(network, CifarResNet):
-            layers, convolved = int(entry.model.removeprefix("cifar_resnet")), any("downsample" in n for n in state)
-            network = random_network(lambda: CifarResNet(layers, convolved=convolved))
+            network = _cifar_resnet(entry.model, state)
             mean, std = _cifar_normalisation(state)
         load_strictly(network, state, unused=("fc.", "linear."), where=where, source=entry.weights)
         digest = sha256_file(path)
     side = entry.pixels or own
     preprocess = Preprocess(size=side, resize=side, mean=mean, std=std, interpolation="bilinear")
     return Network(module=network.eval(), preprocess=preprocess, weights_sha256=digest, convolutional=True)
+
+
+def _cifar_resnet(model: str, state: StateDict) -> CifarResNet:
+    """With the shortcuts that `state` has: its model's name is the same with both."""
+    layers, convolved = int(model.removeprefix("cifar_resnet")), any("downsample" in name for name in state)
+    return random_network(lambda: CifarResNet(layers, convolved=convolved))
 
 
 def _cifar_normalisation(state: StateDict) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -83,16 +88,17 @@ def _trained(entry: Backbone, where: str) -> Network:
     path = local_file(entry.weights, where, [])
     told = description(path, where)
     try:
-        base = _built(told)
         pixels = {field.name: told["preprocess"][field.name] for field in fields(Preprocess)}
         preprocess = Preprocess(**pixels | {"mean": tuple(pixels["mean"]), "std": tuple(pixels["std"])})
+        state = read_checkpoint(path, where)
+        base = _built(told, state)
     except (ValidationError, KeyError, TypeError):
         raise FeatureError(
             f"{where}.weights: {path.with_name(ABOUT)} was not written by finetune; copy it anew"
         ) from None
     if entry.pixels not in (None, preprocess.size):
         raise FeatureError(f"{where}.pixels: the network was trained at {preprocess.size}; leave it empty")
-    load_strictly(base.module, read_checkpoint(path, where), unused=(), where=where, source=entry.weights)
+    load_strictly(base.module, state, unused=(), where=where, source=entry.weights)
     return replace(base, module=base.module.eval(), preprocess=preprocess, weights_sha256=sha256_file(path))
 
 
@@ -109,11 +115,13 @@ def description(weights: Path, where: str) -> dict[str, Any]:
         raise FeatureError(f"{where}.weights: {about} was not written by finetune; copy it anew") from None
 
 
-def _built(told: dict[str, Any]) -> Network:
-    """The network described, with random weights."""
+def _built(told: dict[str, Any], state: StateDict) -> Network:
+    """The network described, with random weights; `state` are those that it will have."""
     start = told["network"]
     if "network" in start:  # it started as a network trained here
-        base = _built(start)
+        base = _built(start, state)
     else:
         base = load_network("network", Backbone.model_validate(start | {"weights": "random"}))
+        if isinstance(base.module, CifarResNet):
+            base = replace(base, module=_cifar_resnet(start["model"], state))
     return replace(base, module=assemble(base.module, told["width"], told["dim"]))

@@ -1,7 +1,10 @@
 """The reports' networks: their sizes, and public checkpoints by the names of their tensors."""
 
+import json
+
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import avg_pool2d, max_pool2d, pad, relu
 
@@ -127,6 +130,15 @@ def test_pytorch_cifar_models_checkpoint(tmp_path, classes):
     assert torch.equal(found.module.layer2[0].downsample[0].weight, state["layer2.0.downsample.0.weight"])
     assert found.module(torch.zeros(1, 3, 32, 32)).shape == (1, 64)
     assert (found.preprocess.mean, found.preprocess.std) == CIFAR[classes]
+
+    # Trained on from there, it is built with the same shortcuts.
+    save_file(found.module.state_dict(), tmp_path / "network.safetensors")
+    start = {"library": "lookalike", "model": "cifar_resnet20", "weights": str(path)}
+    about = {"network": start, "width": 64, "dim": None, "preprocess": found.preprocess.describe()}
+    (tmp_path / "network.json").write_text(json.dumps(about))
+    trained = network("trained", str(tmp_path / "network.safetensors"))
+    x = torch.rand(2, 3, 32, 32)
+    assert torch.equal(trained.module(x), found.module(x)) and trained.preprocess == found.preprocess
 
 
 def test_the_wrong_depth_is_one_line(tmp_path):
