@@ -1,7 +1,7 @@
 """The state of a training, in one file of the scratch cache: a killed run goes on from its last whole epoch."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ class Checkpoint:
     """After `epoch` epochs. `best_state`: the network's tensors after the epoch `best`."""
 
     epoch: int
+    waited: int  # the most epochs without a better score after which yet another one was run
     history: list[dict[str, float]]
     best: int
     best_score: float
@@ -29,7 +30,7 @@ def write_checkpoint(path: Path, state: Checkpoint, parts: nn.Module, optimizer:
     tensors |= {f"best.{name}": value for name, value in state.best_state.items()}
     for index, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": value for name, value in moments.items()}
-    told = {"epoch": state.epoch, "history": state.history, "best": state.best, "best_score": state.best_score}
+    told = {field.name: getattr(state, field.name) for field in fields(state) if field.name != "best_state"}
     content = save(
         {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()},
         metadata={"state": json.dumps(told)},
@@ -38,13 +39,19 @@ def write_checkpoint(path: Path, state: Checkpoint, parts: nn.Module, optimizer:
     write_bytes(path, content)
 
 
-def read_checkpoint(path: Path, parts: nn.Module, optimizer: torch.optim.Optimizer) -> Checkpoint | None:
-    """Put `parts` and `optimizer` back where the file left them; None where there is no whole file."""
+def read_checkpoint(
+    path: Path, parts: nn.Module, optimizer: torch.optim.Optimizer, *, patience: int
+) -> Checkpoint | None:
+    """Put `parts` and `optimizer` back where the file left them; None where there is no whole file, or where a run of
+    this `patience` would have stopped before: what it ends with must not depend on what lies in the cache.
+    """
     try:
         with safe_open(path, framework="pt") as file:
             told = json.loads(file.metadata()["state"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (FileNotFoundError, SafetensorError):
+        return None
+    if told["waited"] >= patience:
         return None
 
     def under(prefix: str) -> dict[str, Tensor]:

@@ -117,11 +117,11 @@ def train_network(
         groups = [{"params": decayed}, {"params": list(loss_of.parameters()), "weight_decay": 0.0}]
         optimizer = torch.optim.AdamW(groups, lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
         validate = validator(settings)
-        state = read_checkpoint(checkpoint, parts, optimizer) if checkpoint else None
+        state = read_checkpoint(checkpoint, parts, optimizer, patience=settings.patience) if checkpoint else None
         if state is None:
             score = validate(head.eval())[0]
             history = [record(0, 0, nan, score, settings)]
-            state = Checkpoint(epoch=0, history=history, best=0, best_score=score, best_state=_copy(network))
+            state = Checkpoint(epoch=0, waited=0, history=history, best=0, best_score=score, best_state=_copy(network))
         resumed, total = state.epoch, steps_per_epoch(pool, settings)
         if resumed:
             progress(resumed * total, state.history[-1]["loss"])
@@ -140,6 +140,7 @@ def train_network(
             better = score > state.best_score
             state = Checkpoint(
                 epoch=epoch,
+                waited=max(state.waited, state.epoch - state.best),
                 history=[*state.history, record(0, epoch, loss, score, settings, life=life)],
                 best=epoch if better else state.best,
                 best_score=score if better else state.best_score,

@@ -80,6 +80,7 @@ def checkpoint_key(ready: ReadyToTrain, entry: Finetune, rows: Rows, *, seed: in
     """
     settings = entry.model_dump(mode="json", exclude={"patience"})
     parts = [rows.hash, settings, seed, ready.base.weights_sha256, versions(entry.network)]
+    parts += [ready.base.preprocess.describe(), extraction_code(entry.network.library)]
     parts += [str(ready.material.pixels.device.type), code_sha256(TRAINING)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 

@@ -151,6 +151,15 @@ def test_early_stop_keeps_the_best_epoch(make):
     assert bytes_of(trained.network) == bytes_of(tiny())
 
 
+def test_less_patience_than_the_cache_had_ends_where_it_would_have(make, tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    patient = train(make, entry(epochs=6, patience=4, lr=1e-8), checkpoint=path)
+    again = train(make, entry(epochs=6, patience=2, lr=1e-8), checkpoint=path)
+    assert (len(patient.history), len(again.history), again.resumed) == (5, 3, 0)
+    more = train(make, entry(epochs=6, patience=3, lr=1e-8), checkpoint=path)
+    assert (len(more.history), more.resumed) == (4, 2)
+
+
 def test_only_chosen_layers_move(make):
     before = tiny(4).state_dict()
     trained = train(make, entry(dim=4, layers=["top"], epochs=1, select="top1"))

@@ -90,9 +90,11 @@ def test_other_settings_seed_or_code_start_anew_and_patience_does_not(project, m
         assert "went on" not in capsys.readouterr().out
     finetune.run(entry(patience=3), "mine")
     assert "went on after epoch 2" in capsys.readouterr().out
-    monkeypatch.setattr(finetune, "code_sha256", lambda names: "edited")
-    finetune.run(settings(), "mine")
-    assert "went on" not in capsys.readouterr().out
+    for code in ("code_sha256", "extraction_code"):
+        with monkeypatch.context() as patched:
+            patched.setattr(finetune, code, lambda names: "edited")
+            finetune.run(settings(), "mine")
+        assert "went on" not in capsys.readouterr().out
 
 
 def test_the_network_is_a_backbone_for_another_data_set(project, tmp_path):
