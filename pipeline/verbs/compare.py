@@ -34,7 +34,7 @@ def run(images: Sequence[Opened], *, folder: Path | None = None, every: bool = F
         for a, b in places
     ]
     if as_json:
-        print(json.dumps({"threshold": round(head.threshold, 4), "pairs": pairs}, indent=2, ensure_ascii=False))
+        print(json.dumps({"threshold": round(head.threshold, 4), "pairs": pairs}, indent=2))
     else:
         print(say(pairs, head.threshold))
 

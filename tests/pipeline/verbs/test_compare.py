@@ -1,6 +1,7 @@
 """`compare`, as a person calls it."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,13 @@ def test_a_name_is_one_line(images, capsys):
     Path("a\nb\x1b[31m.png").write_bytes(Path("0.png").read_bytes())
     line = said(capsys, "0.png", "a\nb\x1b[31m.png").splitlines()[1]
     assert line.endswith(r"0.png  a\nb\x1b[31m.png") and line.split()[:3] == ["1.000", "0.953", "alike"]
+
+
+def test_a_name_that_is_no_text_is_json_all_the_same(images, capsys):
+    name = os.fsdecode(b"\xff.png")
+    Path(name).write_bytes(Path("0.png").read_bytes())
+    text = said(capsys, "0.png", name, as_json=True)
+    assert text.isascii() and json.loads(text)["pairs"][0]["b"] == name
 
 
 def command(*words: str) -> subprocess.CompletedProcess:
