@@ -11,7 +11,7 @@ from torch import Tensor
 
 from data.decode import Unusable
 from data.errors import DataError
-from data.files import atomic_file, sha256_bytes
+from data.files import atomic_file, sha256_bytes, sha256_file
 from data.protocol import read_protocol
 from data.rows import read_rows, read_thumbs
 from data.tree import read_file
@@ -21,6 +21,12 @@ from heads.errors import HeadError
 from pipeline.use.folder import Progress, folder_features
 from pipeline.use.image_head import ImageHead
 
+TOP = Path(__file__).parents[2]
+# What makes codes of features, beside the head's own files: codes of older code are not found.
+CODE = (
+    "features/fuse.py",
+    *(f"heads/{name}.py" for name in ("codes", "layers", "models", "pair_models", "transforms")),
+)
 KEPT = 12  # arrays of codes in the scratch cache
 SHOWN = 5  # files that are no images, named in a message
 
@@ -140,7 +146,8 @@ def _prune(folder: Path) -> None:
 
 
 def _key(head: ImageHead, features: str) -> str:
-    return sha256_bytes(f"{head.sha256}\n{features}".encode())[:40]
+    code = [sha256_file(TOP / name) for name in CODE]
+    return sha256_bytes("\n".join([head.sha256, features, *code]).encode())[:40]
 
 
 def _content(path: Path) -> bytes:

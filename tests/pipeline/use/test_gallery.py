@@ -170,3 +170,15 @@ def test_a_link_to_nowhere_is_left_out_and_looked_at_again(images, pictures):
         found = folder_gallery(head, pictures, progress=counted)
         assert [name for name, _ in found.rejected] == ["link.png", "notes.txt"]
     assert sizes == [8, 1]
+
+
+def test_codes_of_older_code_are_not_found(images, pictures, monkeypatch, tmp_path):
+    head = ready()
+    first = prepared_gallery(head, FOLDER)
+    assert prepared_gallery(head, FOLDER).key == first.key
+    for name in gallery_module.CODE:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((gallery_module.TOP / name).read_bytes())
+    (tmp_path / "heads/codes.py").write_text("")
+    monkeypatch.setattr(gallery_module, "TOP", tmp_path)
+    assert prepared_gallery(head, FOLDER).key != first.key
