@@ -16,8 +16,8 @@ LEGEND = (
     "Scores are per cent, losses are not; ± is the half width of the 95 % interval over queries and seeds. "
     f"{AHEAD} ours is better than the published figure, {BEHIND} worse, with the interval clear of it; a figure in "
     "brackets was published for other data or features and stands there for orientation. *No head*: cosine of the same "
-    "features. *Trivial*: the best constant answer. *Seconds*: wall time of training and scoring of the row alone, on a "
-    "machine that may have had other work."
+    "features. *Trivial*: the best constant answer. *Seconds*: wall time of training and scoring of the row alone, "
+    "on a machine that may have had other work."
 )
 
 
