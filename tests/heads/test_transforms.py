@@ -47,3 +47,17 @@ def test_principal_axes_are_orthonormal_with_a_fixed_sign():
     axes = principal_axes(rows(), 4)
     torch.testing.assert_close(axes.T @ axes, torch.eye(4), atol=1e-5, rtol=0)
     assert (axes.gather(0, axes.abs().argmax(0, keepdim=True)) > 0).all()
+
+
+@pytest.mark.parametrize("count", [1, 6, 10])
+def test_axes_of_few_wide_rows_equal_those_of_the_wide_matrix(count):
+    x = torch.randn(10, 40, generator=torch.Generator().manual_seed(0)) * torch.logspace(0, -1, 40)
+    axes, oracle = principal_axes(x, count), torch.linalg.eigh(x.double().T @ x.double())[1].flip(1)[:, :count]
+    torch.testing.assert_close(axes.T @ axes, torch.eye(count), atol=1e-4, rtol=0)
+    torch.testing.assert_close((axes.double().T @ oracle).abs(), torch.eye(count).double(), atol=1e-3, rtol=0)
+
+
+def test_axes_past_the_rank_of_few_wide_rows_are_orthonormal():
+    x = torch.randn(1, 40, generator=torch.Generator().manual_seed(0)).expand(10, -1)
+    axes = principal_axes(x, 5)
+    torch.testing.assert_close(axes.T @ axes, torch.eye(5), atol=1e-5, rtol=0)
