@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+from data.files import write_bytes
 from pipeline.errors import ParamError
 from pipeline.studies.plan import Planned
 from pipeline.studies.running import Result
@@ -93,7 +94,7 @@ def write_lines(path: Path, lines: Iterable[Line]) -> None:
     writer = csv.DictWriter(text, [item.name for item in fields(Line)], lineterminator="\n")
     writer.writeheader()
     writer.writerows(asdict(line) for line in lines)
-    path.write_text(text.getvalue(), encoding="utf-8")
+    write_bytes(path, text.getvalue().encode())
 
 
 def read_lines(path: Path) -> dict[tuple[str, str], Line]:

@@ -17,6 +17,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from data.files import write_bytes
 from pipeline.errors import ParamError
 from pipeline.machine import machine
 from pipeline.studies.plan import Experiment, identity
@@ -65,8 +68,18 @@ def run(experiment: Experiment, code: str) -> Result:
     """
     Raises:
         RunFailed: the experiment's own last words.
-        ParamError: this is no git repository with a commit, which DVC's experiments need.
+        ParamError: this is no git repository with a commit, which DVC's experiments need; or another study is running,
+            which would write its params into the same copy.
     """
+    KEPT.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(KEPT / "lock", timeout=0):
+            return _run(experiment, code)
+    except Timeout:
+        raise ParamError("study: another one is running in this project; wait for it, or stop it first") from None
+
+
+def _run(experiment: Experiment, code: str) -> Result:
     folder, copy = KEPT / experiment.name, copy_project()
     before = kept(experiment, code, any_code=True)
     folder.mkdir(parents=True, exist_ok=True)
@@ -100,7 +113,7 @@ def run(experiment: Experiment, code: str) -> Result:
     text = {key: value for key, value in asdict(result).items() if key != "folder"} | {
         "asked": identity(experiment.params)
     }
-    (folder / RESULT).write_text(json.dumps(text, indent=2) + "\n", encoding="utf-8")
+    write_bytes(folder / RESULT, (json.dumps(text, indent=2) + "\n").encode())
     return result
 
 

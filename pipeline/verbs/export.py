@@ -85,7 +85,7 @@ def describe(dataset: Path, trained: TrainedHead, networks: FeatureSet) -> dict[
         "dataset_licence": protocol.licence,
         "head": trained.settings.model_dump(mode="json"),
         "networks": [
-            {"name": part.name, "weight": part.weight, "weights_licence": weights_licence(part)} | part.made_by
+            {"name": part.name, "weight": part.weight, "weights_licence": weights_licence(part)} | _made_by(part)
             for part in networks.parts
         ],
     }
@@ -95,11 +95,19 @@ def describe(dataset: Path, trained: TrainedHead, networks: FeatureSet) -> dict[
     }
 
 
+def _made_by(part: Part) -> dict[str, Any]:
+    """What made its features; of weights in a file of this machine the name alone."""
+    entry = part.made_by.get("backbone")
+    if entry is None:
+        return part.made_by
+    return part.made_by | {"backbone": entry | {"weights": Path(entry["weights"]).name}}
+
+
 def weights_licence(part: Part) -> str:
     """That of the package which carries the weights; what others say is with their publisher."""
     source = part.made_by["backbone"]["weights"] if "backbone" in part.made_by else "trained here"
     if not source.startswith("package:"):
-        return "random numbers" if source == "random" else f"not recorded; weights: {source}"
+        return "random numbers" if source == "random" else f"not recorded; weights: {Path(source).name}"
     try:
         about = metadata(source.removeprefix("package:"))
     except PackageNotFoundError:

@@ -72,7 +72,7 @@ def run(
         title, notes = f"Nearest in {held.title}", [*summary(found, held, head), *held.licence()]
         for path in draw_sheets(found, held, images, title=title, notes=notes, html=html, png=png):
             if not as_json:
-                print(f"wrote {path}")
+                print(f"wrote {shown(str(path))}")
 
 
 def search(head: ImageHead, gallery: Gallery, images: Sequence[Opened], *, k: int, how: How = "auto") -> Found:
@@ -113,7 +113,7 @@ def _look_up(head: ImageHead, gallery: Gallery, queries: Tensor, k: int, how: Ho
 def summary(found: Found, gallery: Gallery, head: ImageHead) -> list[str]:
     """What was searched, and what numbers mean."""
     lines = [
-        f"{len(gallery):,} images of {gallery.title}; search: {found.how}",
+        f"{len(gallery):,} images of {shown(gallery.title)}; search: {found.how}",
         f"alike from {head.threshold:.3f} on; probability where half of the pairs are alike, as on val",
     ]
     if gallery.rejected:

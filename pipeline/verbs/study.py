@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
+from data.files import write_bytes
 from pipeline.errors import ParamError
 from pipeline.params import load_params
 from pipeline.studies.lines import Line, absent, kept_lines, lines_of, read_lines, why_not, write_lines
@@ -109,7 +110,7 @@ def write_study(
             own = kept_lines(each, older) or absent(each, reasons.get(each.row.name) or why_not(each, older))
         lines |= {(line.row, line.metric): line for line in own}
     write_lines(FOLDER / f"{name}.csv", lines.values())
-    (FOLDER / f"{name}.md").write_text(page(name, study, lines), encoding="utf-8")
+    write_bytes(FOLDER / f"{name}.md", page(name, study, lines).encode())
 
 
 def say_plan(name: str, study: Study, wanted: list[Planned], *, anyway: bool) -> list[str]:

@@ -1,8 +1,10 @@
 """What an experiment leaves. The real thing: tests/pipeline/test_real_study.py."""
 
 import pytest
+from filelock import FileLock
 
-from pipeline.studies.running import last_words, seconds_of
+from pipeline.errors import ParamError
+from pipeline.studies.running import KEPT, last_words, run, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -29,3 +31,11 @@ def test_seconds_are_those_of_the_rows_own_stages(tmp_path):
     with ledger.open("a") as file:
         file.write("a,finetune@f,10.0\na,train,1.5\n")
     assert seconds_of(ledger) == 14.0
+
+
+def test_one_study_at_a_time(tmp_path, monkeypatch):
+    """A second one would write its params into the copy in which the first one's experiment runs."""
+    monkeypatch.chdir(tmp_path)
+    KEPT.mkdir(parents=True)
+    with FileLock(KEPT / "lock"), pytest.raises(ParamError, match="another one is running in this project; wait"):
+        run(None, "code")
