@@ -14,6 +14,7 @@ from data.errors import DataError
 from data.files import atomic_file, sha256_bytes, sha256_file
 from data.protocol import read_protocol
 from data.rows import read_rows, read_thumbs
+from data.source import shown
 from data.tree import read_file
 from features.shards import cache_root
 from features.store import load_features
@@ -117,7 +118,7 @@ def no_images(folder: Path, rejected: Sequence[tuple[str, Unusable]]) -> str:
 def named(rejected: Sequence[tuple[str, Unusable]]) -> str:
     """The first files that are no images, each with the reason."""
     more = f", and {len(rejected) - SHOWN} more" if len(rejected) > SHOWN else ""
-    return ", ".join(f"{ascii(name)[1:-1]} ({why})" for name, why in rejected[:SHOWN]) + more
+    return ", ".join(f"{shown(name)} ({why})" for name, why in rejected[:SHOWN]) + more
 
 
 def codes_path(key: str) -> Path:

@@ -6,6 +6,7 @@ from itertools import combinations
 from pathlib import Path
 
 from data.loose import Opened
+from data.source import shown
 from pipeline.errors import ParamError
 from pipeline.use.image_head import load_head
 
@@ -47,8 +48,3 @@ def say(pairs: Sequence[dict], threshold: float) -> str:
         lines.append(f"{numbers}  {word:9}  {shown(pair['a'])}  {shown(pair['b'])}")
     lines.append(f"alike from {threshold:.3f} on; probability where half of the pairs are alike, as on val")
     return "\n".join(lines)
-
-
-def shown(name: str) -> str:
-    """A name on one line, whatever is in it."""
-    return name if name.isprintable() else ascii(name)[1:-1]

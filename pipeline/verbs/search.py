@@ -10,6 +10,7 @@ from torch import Tensor
 
 from data.files import sha256_bytes, write_bytes
 from data.loose import Opened
+from data.source import shown
 from heads.nearest import nearest
 from pipeline.params import load_params
 from pipeline.paths import dataset_folder
@@ -17,7 +18,6 @@ from pipeline.progress import progress
 from pipeline.use import approximate
 from pipeline.use.gallery import Gallery, codes_path, folder_gallery, named, prepared_gallery
 from pipeline.use.image_head import ImageHead, load_head
-from pipeline.verbs.compare import shown
 
 How = Literal["auto", "exact", "faiss"]
 LARGE = 1_000_000  # images from which `auto` takes an index, where faiss is installed: exact takes 0.2 s on 2 cores
