@@ -1,7 +1,9 @@
 import copy
 import re
+import shlex
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 from typing import get_args
 
@@ -59,7 +61,7 @@ def test_registries_hold_what_params_may_name():
             "pair_mlp",
             "head: loss contrastive cannot use the logits of model pair_mlp: choose loss bce,",
         ),
-        ("head.loss_args", {"alpha": 1}, "head: loss_args: contrastive has no argument 'alpha'; known: none"),
+        ("head.loss_args", {"alpha": 1}, "head: loss_args: contrastive has no argument 'alpha'; known: every_negative"),
         ("head.epochs", 0, "head.epochs: 0: input should be greater than or equal to 1"),
         (
             "head",
@@ -92,10 +94,12 @@ def test_every_override_in_the_readme_is_one_that_dvc_takes(tmp_path):
     """DVC opens params.yaml in struct mode: a new key in an empty dict needs a `+`."""
     from dvc.utils.hydra import apply_overrides
 
-    lines = [line for line in (TOP / "README.md").read_text().splitlines() if line.startswith("dvc exp run")]
+    readme = (TOP / "README.md").read_text().replace("\\\n", " ")
+    lines = [line for line in readme.splitlines() if line.startswith("dvc exp run")]
     assert len(lines) > 8
     for line in lines:
-        overrides = [quoted or plain for quoted, plain in re.findall(r'-S (?:"([^"]+)"|(\S+))', line)]
+        words = shlex.split(line, comments=True)
+        overrides = [value for flag, value in pairwise(words) if flag == "-S"]
         if "--queue" not in line:  # a sweep is not one set of values
             (tmp_path / "params.yaml").write_text((TOP / "params.yaml").read_text())
             apply_overrides(tmp_path / "params.yaml", overrides)
