@@ -1,6 +1,5 @@
 """Is each image usable? Decoded once, on all cores, in the order asked for."""
 
-import os
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -12,6 +11,7 @@ from multiprocessing import get_context
 
 from PIL import Image
 
+from data.cores import cores
 from data.decode import Unusable, decode, is_animated
 from data.errors import DataError
 from data.files import sha256_bytes
@@ -63,7 +63,7 @@ def check_all(contents: Iterable[bytes | Unusable], total: int) -> Iterator[Chec
     Raises:
         DataError: a worker process died (out of memory, or killed).
     """
-    workers = os.process_cpu_count() if hasattr(os, "process_cpu_count") else len(os.sched_getaffinity(0))
+    workers = cores()
     if total < _IN_PROCESS or workers < 2:
         yield from map(_check_or_pass, contents)
         return
