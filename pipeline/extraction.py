@@ -1,18 +1,27 @@
-"""What `extract`, `verify` and `bench` share: a backbone made ready from params, and what its sidecar says."""
+"""What all that extracts shares: a network made ready for this machine, its sidecar, and the extraction itself."""
 
-import hashlib
-import os
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from data.cores import cores
+from data.rows import read_rows
 from features.lanes import CPU_BATCH, GPU_BATCH, Compute, forward_dtype
 from features.network import Network, load_network, versions
+from features.settings import Backbone, FeatureSettings
+from features.shards import cache_root, digests, feature_shape, fill, missing_rows, shard_folder
+from features.store import new_features
+from pipeline.code import TOP, sources_sha256
 from pipeline.devices import devices
 from pipeline.errors import ParamError, nearest
 from pipeline.params import Params
+from pipeline.paths import dataset_folder, features_folder
+from pipeline.progress import progress
 
-TOP = Path(__file__).parents[1]
 # The modules that turn the bytes of an image into numbers, beside `features/from_<library>.py`.
 CODE = (
     "data/decode.py",
@@ -43,6 +52,16 @@ class Ready:
     made_by: dict[str, Any]  # for the sidecar
 
 
+@dataclass(frozen=True)
+class Written:
+    """What an extraction came to."""
+
+    folder: Path
+    shape: tuple[int, ...]  # (N, D), or (N, V, D)
+    fresh: int  # images that went through the network; the rest was known
+    seconds: float  # that those took
+
+
 def make_ready(params: Params, name: str) -> Ready:
     """Load the backbone `name` for this machine.
 
@@ -51,25 +70,68 @@ def make_ready(params: Params, name: str) -> Ready:
     """
     if name not in params.backbones:
         raise ParamError(f"params.yaml: no backbone '{name}' in backbones; {nearest(name, params.backbones)}")
-    entry, settings = params.backbones[name], params.features
-    network, machine = load_network(name, entry), tuple(devices())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    compute = Compute(
+    entry = params.backbones[name]
+    network, compute = load_network(name, entry), compute_here(params.features)
+    return Ready(network, compute, {"backbone": entry.model_dump(mode="json")} | made_by(network, entry, compute.dtype))
+
+
+def compute_here(settings: FeatureSettings | None = None, *, dtype: torch.dtype | None = None) -> Compute:
+    """What this machine has and `settings` say; none: all of it. `dtype` is for networks that must have theirs."""
+    machine = tuple(devices())
+    batch, workers = (settings.batch, settings.workers) if settings else (None, None)
+    return Compute(
         devices=machine,
-        dtype=forward_dtype(settings.dtype, machine[0]),
-        batch=settings.batch or (CPU_BATCH if machine[0].type == "cpu" else GPU_BATCH),
-        workers=cores if settings.workers is None else settings.workers,
-        compile=settings.compile,
+        dtype=dtype or forward_dtype(settings.dtype if settings else "auto", machine[0]),
+        batch=batch or (CPU_BATCH if machine[0].type == "cpu" else GPU_BATCH),
+        workers=cores() if workers is None else workers,
+        compile=settings is not None and settings.compile,
     )
-    made_by = {
-        "backbone": entry.model_dump(mode="json"),
+
+
+def made_by(network: Network, entry: Backbone, dtype: torch.dtype) -> dict[str, Any]:
+    """What decides the features of `network`, for the sidecar; beside it goes what the network was made from."""
+    return {
         "weights_sha256": network.weights_sha256,
         "preprocess": network.preprocess.describe(),
         "views": ["average of: " + ", ".join(entry.views)] if entry.average else entry.views,
-        "dtype": str(compute.dtype).removeprefix("torch."),
+        "dtype": dtype_name(dtype),
         "versions": versions(entry),
     }
-    return Ready(network, compute, made_by)
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def write_features(params: Params, name: str, ready: Ready, *, code: str, engine: Callable[..., None]) -> Written:
+    """Every image of the data set to features/`name`/; those that the scratch cache knows do not run again.
+
+    Args:
+        code: sha256 of what turns images into numbers, see `code_sha256`.
+        engine: `features.extract.extract_shards`, or another that fills the cache so, told its network.
+    """
+    source = dataset_folder(params) / "images.parquet"
+    images = read_rows(source)
+    ids, keys, images_hash = images.id, digests(images.sha256), images.images_hash
+    del images  # strings of every row: what a million images would notice
+    shards = scratch_shards(ready.made_by, ready.compute, code=code)
+    missing = missing_rows(shards, keys)
+    start = time.perf_counter()
+    if len(missing):
+        with progress(len(missing), f"extract {name}") as advance:
+            engine(source, ids, keys, missing, compute=ready.compute, folder=shards, progress=advance)
+    seconds = time.perf_counter() - start
+    views, width = feature_shape(shards)
+    shape = (len(keys), width) if views == 1 else (len(keys), views, width)
+    folder = features_folder(params, name)
+    with new_features(folder, shape, images_hash=images_hash, made_by=ready.made_by) as writer:
+        fill(shards, keys, writer)
+    return Written(folder, shape, len(missing), seconds)
+
+
+def scratch_shards(made_by: Mapping[str, Any], compute: Compute, *, code: str) -> Path:
+    """Where the scratch cache keeps what these settings, this code and this kind of device make."""
+    return shard_folder(cache_root(), {**made_by, "device": compute.devices[0].type, "code": code})
 
 
 def code_sha256(library: str, *, top: Path = TOP) -> str:
@@ -78,7 +140,4 @@ def code_sha256(library: str, *, top: Path = TOP) -> str:
     It belongs in the key of the scratch cache, where numbers of older code must not be found, and not in the sidecar:
     code that was only tidied gives equal features, and their directory must stay equal for the stages after it.
     """
-    digest = hashlib.sha256()
-    for name in (*CODE, f"features/from_{library}.py", *MORE_CODE.get(library, ())):
-        digest.update(hashlib.sha256((top / name).read_bytes()).digest())
-    return digest.hexdigest()
+    return sources_sha256((*CODE, f"features/from_{library}.py", *MORE_CODE.get(library, ())), top=top)

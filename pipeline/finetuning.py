@@ -1,10 +1,7 @@
 """What `finetune` and `bench` share: an entry of `finetunes` made ready to train on this machine."""
 
-import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,7 +10,7 @@ from data.rows import Rows
 from features.finetune import Material
 from features.finetune_settings import Finetune
 from features.freeze import choose_layers
-from features.lanes import CPU_BATCH, GPU_BATCH, Compute
+from features.lanes import Compute
 from features.network import Network, load_network
 from features.pixels import load_pixels, pixels_key
 from features.shards import cache_root
@@ -22,14 +19,15 @@ from features.weights import random_network
 from heads.selection import epoch_score
 from heads.settings import HeadSettings
 from heads.training import Validate
-from pipeline.devices import device, devices
+from pipeline.code import sources_sha256
+from pipeline.devices import device
 from pipeline.errors import ParamError, nearest
+from pipeline.extraction import compute_here
 from pipeline.params import Params
 from pipeline.paths import dataset_folder
 from pipeline.progress import progress
 from pipeline.training_rows import training_pool, val_queries
 
-TOP = Path(__file__).parents[1]
 CANDIDATES = 20  # of the lists on val that choose the epoch; fewer where val is small
 # The modules that turn images into bytes, and those that turn bytes into a trained network.
 DECODING = ("data/decode.py", "features/loader.py", "features/pixels.py", "features/preprocess.py")
@@ -108,8 +106,8 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
             total=len(rows),
             preprocess=base.preprocess,
             cache=cache_root() / "pixels",
-            key=pixels_key(rows.images_hash, needed, base.preprocess, code_sha256(DECODING)),
-            workers=_workers(params),
+            key=pixels_key(rows.images_hash, needed, base.preprocess, sources_sha256(DECODING)),
+            workers=finetune_compute(params).workers,
             device=target,
             progress=advance,
         )
@@ -125,25 +123,6 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
     return ReadyToTrain(base, width, material, validator)
 
 
-def extraction_compute(params: Params) -> Compute:
+def finetune_compute(params: Params) -> Compute:
     """How a network trained here extracts: in float32, for a plane of two numbers has no digit to lose."""
-    machine = tuple(devices())
-    return Compute(
-        devices=machine,
-        dtype=torch.float32,
-        batch=params.features.batch or (CPU_BATCH if machine[0].type == "cpu" else GPU_BATCH),
-        workers=_workers(params),
-    )
-
-
-def _workers(params: Params) -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return cores if params.features.workers is None else params.features.workers
-
-
-def code_sha256(names: tuple[str, ...], *, top: Path = TOP) -> str:
-    """sha256 over the sources `names`: of other code, neither bytes nor checkpoints are found."""
-    digest = hashlib.sha256()
-    for name in names:
-        digest.update(hashlib.sha256((top / name).read_bytes()).digest())
-    return digest.hexdigest()
+    return compute_here(params.features, dtype=torch.float32)

@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,15 @@ from features.extract import extract_shards
 from features.finetune import TrainedNetwork, steps_per_epoch, train_network
 from features.finetune_settings import Finetune
 from features.from_lookalike import ABOUT, TRAINED, WEIGHTS, description
-from features.network import Network, versions
-from features.shards import cache_root, digests, feature_shape, fill, missing_rows, shard_folder
-from features.store import new_features
+from features.network import versions
+from features.shards import cache_root
+from pipeline.code import sources_sha256
+from pipeline.extraction import Ready, made_by, write_features
 from pipeline.extraction import code_sha256 as extraction_code
-from pipeline.finetuning import TRAINING, ReadyToTrain, code_sha256, extraction_compute, find_entry, make_ready
+from pipeline.finetuning import TRAINING, ReadyToTrain, find_entry, finetune_compute, make_ready
 from pipeline.params import Params
-from pipeline.paths import dataset_folder, features_folder, network_folder
-from pipeline.progress import progress, training_progress
+from pipeline.paths import dataset_folder, network_folder
+from pipeline.progress import training_progress
 from pipeline.training_rows import history_csv
 
 HISTORY = "history.csv"
@@ -62,7 +64,17 @@ def run(params: Params, name: str) -> None:
     fresh = count - trained.resumed * steps_per_epoch(ready.material.pool, entry.objective)
     say(trained, ready, entry, name, rate=fresh / seconds)
     finished = replace(ready.base, module=network, weights_sha256=sha256_bytes(weights))
-    write_features(params, name, finished, rows, {"finetune": entry.model_dump(mode="json"), "seed": params.seed})
+    compute = finetune_compute(params)
+    source = {"finetune": entry.model_dump(mode="json"), "seed": params.seed}
+    written = write_features(
+        params,
+        name,
+        Ready(finished, compute, source | made_by(finished, entry.network, compute.dtype)),
+        code=extraction_code(entry.network.library),
+        engine=partial(extract_shards, network=finished),
+    )
+    shape = list(written.shape)
+    print(f"finetune {name}: {shape[0]} images, {written.fresh} run -> {written.folder} {shape}")
 
 
 def describe(ready: ReadyToTrain, entry: Finetune) -> dict[str, Any]:
@@ -81,36 +93,8 @@ def checkpoint_key(ready: ReadyToTrain, entry: Finetune, rows: Rows, *, seed: in
     settings = entry.model_dump(mode="json", exclude={"patience"})
     parts = [rows.hash, settings, seed, ready.base.weights_sha256, versions(entry.network)]
     parts += [ready.base.preprocess.describe(), extraction_code(entry.network.library)]
-    parts += [str(ready.material.pixels.device.type), code_sha256(TRAINING)]
+    parts += [str(ready.material.pixels.device.type), sources_sha256(TRAINING)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def write_features(params: Params, name: str, network: Network, rows: Rows, made_by: dict[str, Any]) -> None:
-    """Every image through `network`, as `extract` does it."""
-    compute, entry = extraction_compute(params), find_entry(params, name).network
-    made_by = made_by | {
-        "weights_sha256": network.weights_sha256,
-        "preprocess": network.preprocess.describe(),
-        "views": ["average of: " + ", ".join(entry.views)] if entry.average else entry.views,
-        "dtype": "float32",
-        "versions": versions(entry),
-    }
-    source = dataset_folder(params) / "images.parquet"
-    code = extraction_code(entry.library)
-    shards = shard_folder(cache_root(), {**made_by, "device": compute.devices[0].type, "code": code})
-    keys = digests(rows.sha256)
-    missing = missing_rows(shards, keys)
-    if len(missing):
-        with progress(len(missing), f"extract {name}") as advance:
-            extract_shards(
-                source, rows.id, keys, missing, network=network, compute=compute, folder=shards, progress=advance
-            )
-    views, width = feature_shape(shards)
-    shape = (len(keys), width) if views == 1 else (len(keys), views, width)
-    folder = features_folder(params, name)
-    with new_features(folder, shape, images_hash=rows.images_hash, made_by=made_by) as writer:
-        fill(shards, keys, writer)
-    print(f"finetune {name}: {len(keys)} images, {len(missing)} run -> {folder} {list(shape)}")
 
 
 def say(trained: TrainedNetwork, ready: ReadyToTrain, entry: Finetune, name: str, *, rate: float) -> None:

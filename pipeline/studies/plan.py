@@ -15,8 +15,10 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from data.catalogue import CATALOGUE
+from data.files import sha256_bytes
 from data.settings import DataSettings
 from heads.settings import HeadSettings, ScoreSettings
+from pipeline.code import sources_sha256
 from pipeline.errors import ParamError
 from pipeline.params import Params, parse_params
 from pipeline.studies.settings import FOLDER, Row, Settings, Study
@@ -190,7 +192,5 @@ def code_sha256(top: Path = Path()) -> str:
         for dependency in stage.get("do", stage).get("deps", ()):
             place = top / dependency
             found |= {place} if place.suffix == ".py" else set(place.rglob("*.py"))
-    digest = hashlib.sha256(text.partition("\nplots:")[0].encode())
-    for path in sorted(found):
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+    sources = sources_sha256((path.relative_to(top).as_posix() for path in sorted(found)), top=top)
+    return sha256_bytes((text.partition("\nplots:")[0] + sources).encode())

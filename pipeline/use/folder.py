@@ -1,6 +1,5 @@
 """The features of the images in a folder: what was seen before comes from the scratch cache."""
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -14,11 +13,10 @@ from data.errors import DataError
 from data.tree import open_tree
 from features.files import extract_files
 from features.fuse import fuse
-from features.lanes import CPU_BATCH, GPU_BATCH, Compute
+from features.lanes import Compute
 from features.network import versions
-from features.shards import cache_root, digests, feature_shape, fill, missing_rows, shard_folder
-from pipeline.devices import devices
-from pipeline.extraction import code_sha256
+from features.shards import digests, feature_shape, fill, missing_rows
+from pipeline.extraction import code_sha256, compute_here, dtype_name, scratch_shards
 from pipeline.use.files_index import FilesIndex, open_index, state
 from pipeline.use.image_head import ImageHead, part_dtype
 from pipeline.use.networks import Part
@@ -62,7 +60,7 @@ def folder_features(head: ImageHead, folder: Path, *, progress: Progress) -> Fol
     index = open_index(folder)
     shards = []
     for part in head.feature_set.parts:
-        compute = _compute(head, part)
+        compute = compute_here(dtype=part_dtype(part.made_by, head.device))
         shards.append(_shards(part, compute))
         todo = _unread(names, states, index, shards[-1])
         if todo:
@@ -103,25 +101,9 @@ def _gather(head: ImageHead, shards: Sequence[Path], keys: Sequence[str]) -> NDA
     return fuse(*parts, weights=tuple(part.weight for part in head.feature_set.parts))
 
 
-def _compute(head: ImageHead, part: Part) -> Compute:
-    machine = tuple(devices())
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return Compute(
-        devices=machine,
-        dtype=part_dtype(part.made_by, head.device),
-        batch=CPU_BATCH if machine[0].type == "cpu" else GPU_BATCH,
-        workers=cores,
-    )
-
-
 def _shards(part: Part, compute: Compute) -> Path:
     """Where `extract` keeps the features of this network too: a picture of the data set is known already."""
-    made_by = part.made_by | {
-        "dtype": str(compute.dtype).removeprefix("torch."),
-        "versions": versions(part.entry),
-        "device": compute.devices[0].type,
-        "code": code_sha256(part.entry.library),
-    }
+    made_by = part.made_by | {"dtype": dtype_name(compute.dtype), "versions": versions(part.entry)}
     if not part.network.average:
         made_by["views"] = ["plain"]
-    return shard_folder(cache_root(), made_by)
+    return scratch_shards(made_by, compute, code=code_sha256(part.entry.library))

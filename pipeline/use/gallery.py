@@ -11,7 +11,7 @@ from torch import Tensor
 
 from data.decode import Unusable
 from data.errors import DataError
-from data.files import atomic_file, sha256_bytes, sha256_file
+from data.files import atomic_file, sha256_bytes
 from data.protocol import read_protocol
 from data.rows import read_rows, read_thumbs
 from data.source import shown
@@ -19,10 +19,10 @@ from data.tree import read_file
 from features.shards import cache_root
 from features.store import load_features
 from heads.errors import HeadError
+from pipeline.code import sources_sha256
 from pipeline.use.folder import Progress, folder_features
 from pipeline.use.image_head import ImageHead
 
-TOP = Path(__file__).parents[2]
 # What makes codes of features, beside the head's own files: codes of older code are not found.
 CODE = (
     "features/fuse.py",
@@ -147,8 +147,7 @@ def _prune(folder: Path) -> None:
 
 
 def _key(head: ImageHead, features: str) -> str:
-    code = [sha256_file(TOP / name) for name in CODE]
-    return sha256_bytes("\n".join([head.sha256, features, *code]).encode())[:40]
+    return sha256_bytes("\n".join([head.sha256, features, sources_sha256(CODE)]).encode())[:40]
 
 
 def _content(path: Path) -> bytes:

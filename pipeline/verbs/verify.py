@@ -11,7 +11,7 @@ from features.network import load_network
 from features.settings import Backbone
 from features.store import SIDECAR, load_features, read_sidecar
 from pipeline.extraction import make_ready
-from pipeline.finetuning import extraction_compute
+from pipeline.finetuning import finetune_compute
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, network_folder
 
@@ -89,7 +89,7 @@ def _trained(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np
     if written.get("weights_sha256") != network.weights_sha256:
         raise FeatureError(f"features/{name}: made with other weights than {weights}; run dvc repro")
     source = dataset_folder(params) / "images.parquet"
-    blocks = extract_rows(source, ids, rows, network, compute=extraction_compute(params))
+    blocks = extract_rows(source, ids, rows, network, compute=finetune_compute(params))
     return np.concatenate([features for _, features in blocks])
 
 

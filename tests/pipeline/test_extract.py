@@ -15,8 +15,9 @@ from ruamel.yaml import YAML
 from data.rows import read_rows
 from features.errors import FeatureError
 from features.store import load_features, read_sidecar, save_features
+from pipeline.code import TOP
 from pipeline.errors import ParamError
-from pipeline.extraction import CODE, MORE_CODE, TOP, code_sha256
+from pipeline.extraction import CODE, MORE_CODE, code_sha256
 from pipeline.params import Params, parse_params
 from pipeline.stages import extract, fuse
 from pipeline.verbs import verify
@@ -119,8 +120,15 @@ def test_an_edit_for_one_library_leaves_the_shards_of_the_others(tmp_path):
 
 def test_every_module_of_extract_is_in_the_key_or_decides_no_number():
     """A module that extract comes to depend on must be put on one of the two sides."""
-    files = {"data/files.py", "data/rows.py", "features/hub.py", "features/shards.py", "features/store.py"}
-    edges = {"features/engine_ray.py", "pipeline/extraction.py", "pipeline/stages/extract.py"}
+    files = {
+        "data/cores.py",
+        "data/files.py",
+        "data/rows.py",
+        "features/hub.py",
+        "features/shards.py",
+        "features/store.py",
+    }
+    edges = {"features/engine_ray.py", "pipeline/code.py", "pipeline/extraction.py", "pipeline/stages/extract.py"}
     values = {"features/settings.py"}  # the key holds what it says: the whole entry of the backbone, and the dtype
     libraries = {f"features/from_{library}.py" for library in ("timm", "torchvision", "open_clip", "lookalike")}
     more = set(MORE_CODE["lookalike"])

@@ -12,8 +12,9 @@ from ruamel.yaml import YAML
 from data.rows import read_rows
 from features.errors import FeatureError
 from features.store import load_features, read_sidecar
+from pipeline.code import TOP
 from pipeline.errors import ParamError
-from pipeline.finetuning import DECODING, TOP, TRAINING, code_sha256
+from pipeline.finetuning import DECODING, TRAINING
 from pipeline.params import Params, parse_params
 from pipeline.stages import extract, finetune
 from pipeline.verbs import verify
@@ -90,7 +91,7 @@ def test_other_settings_seed_or_code_start_anew_and_patience_does_not(project, m
         assert "went on" not in capsys.readouterr().out
     finetune.run(entry(patience=3), "mine")
     assert "went on after epoch 2" in capsys.readouterr().out
-    for code in ("code_sha256", "extraction_code"):
+    for code in ("sources_sha256", "extraction_code"):
         with monkeypatch.context() as patched:
             patched.setattr(finetune, code, lambda names: "edited")
             finetune.run(settings(), "mine")
@@ -203,7 +204,8 @@ def test_every_module_of_finetune_is_in_a_key_or_decides_no_step():
         "features/finetune_settings.py",
         "heads/settings.py",
     }  # the key holds what they say
-    files = {"data/files.py", "data/rows.py", "pipeline/extraction.py", "pipeline/stages/finetune.py"}
+    files = {"data/cores.py", "data/files.py", "data/rows.py"}
+    files |= {"pipeline/code.py", "pipeline/extraction.py", "pipeline/stages/finetune.py"}
     unused = {
         "heads/optimizer.py",
         "heads/threshold.py",
@@ -212,12 +214,3 @@ def test_every_module_of_finetune_is_in_a_key_or_decides_no_step():
     }
     assert modules == {*TRAINING, *extraction, *loading, *values, *files, *unused}
     assert set(DECODING) <= set(TRAINING)
-
-
-def test_an_edit_changes_the_key(tmp_path):
-    for name in DECODING:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(TOP / name, tmp_path / name)
-    assert code_sha256(DECODING, top=tmp_path) == code_sha256(DECODING)
-    (tmp_path / DECODING[0]).write_text("")
-    assert code_sha256(DECODING, top=tmp_path) != code_sha256(DECODING)

@@ -2,6 +2,7 @@
 
 import os
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from usable import FOLDER, SMALL, make_features, make_head, make_images, make_pa
 from data.errors import DataError
 from heads.errors import HeadError
 from pipeline import load_head
+from pipeline.code import TOP, sources_sha256
 from pipeline.use import gallery as gallery_module
 from pipeline.use.gallery import folder_gallery, prepared_gallery
 
@@ -178,7 +180,7 @@ def test_codes_of_older_code_are_not_found(images, pictures, monkeypatch, tmp_pa
     assert prepared_gallery(head, FOLDER).key == first.key
     for name in gallery_module.CODE:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes((gallery_module.TOP / name).read_bytes())
+        (tmp_path / name).write_bytes((TOP / name).read_bytes())
     (tmp_path / "heads/codes.py").write_text("")
-    monkeypatch.setattr(gallery_module, "TOP", tmp_path)
+    monkeypatch.setattr(gallery_module, "sources_sha256", partial(sources_sha256, top=tmp_path))
     assert prepared_gallery(head, FOLDER).key != first.key
