@@ -1,0 +1,19 @@
+"""The help of the command line: every verb on one whole line, stages first."""
+
+import pytest
+from typer.testing import CliRunner
+
+from pipeline.cli import app
+
+
+@pytest.mark.parametrize(("words", "first"), [([], "prepare"), (["bench"], "extract")])
+def test_every_verb_is_one_whole_line(words, first):
+    shown = CliRunner().invoke(app, [*words, "--help"], terminal_width=80).output
+    verbs = [line for line in shown.partition("Commands:")[2].splitlines() if line.strip()]
+    assert len(verbs) >= 5 and verbs[0].split()[0] == first
+    assert not [line for line in verbs if line.endswith("...") or len(line.split()) < 3]
+
+
+def test_a_misspelt_verb_is_told_its_neighbour():
+    result = CliRunner().invoke(app, ["searc"])
+    assert result.exit_code == 2 and "No such command 'searc'. Did you mean 'search'?" in result.stderr
