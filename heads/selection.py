@@ -11,8 +11,9 @@ from heads.calibration import Calibration, calibrate
 from heads.errors import HeadError
 from heads.models import Head
 from heads.scores.lists import hit_rate
-from heads.scores.ranking import rank_queries
-from heads.settings import HeadSettings
+from heads.scores.ranking import Ranks, rank_queries
+from heads.scores.retrieval import retrieval
+from heads.settings import HeadSettings, Select
 from heads.store import encode_rows, similarities
 from heads.threshold import calibrate_threshold
 from heads.training import Validate
@@ -24,7 +25,7 @@ CONSTANT = 1e-6  # similarities that differ by less differ by rounding
 def epoch_score(
     inputs: Tensor, codes: Ints, settings: HeadSettings, *, queries: Ints, gallery: Ints, candidates: int
 ) -> Validate:
-    """`settings.select` (top-k in lists of `candidates`) of val `queries` against the val `gallery`, for each seed.
+    """`settings.select` of val `queries` against the val `gallery`, for each seed; top-k in lists of `candidates`.
 
     inputs (N, D) are transformed features, codes (N,) groups; queries and gallery are row numbers. A gallery that
     cannot fill such a list gives shorter ones: the epochs are still told apart.
@@ -32,13 +33,12 @@ def epoch_score(
     Raises:
         HeadError: the gallery is too small even to ask for the best k.
     """
-    k = int(settings.select.removeprefix("top"))
     chosen = np.union1d(queries, gallery)  # val rows alone are encoded
     place = np.full(len(codes), -1)
     place[chosen] = np.arange(len(chosen))
     rows = inputs[torch.from_numpy(chosen).to(inputs.device)]
     groups = len(np.unique(codes[gallery]))
-    if groups <= k:
+    if groups <= (int(settings.select.removeprefix("top")) if settings.select.startswith("top") else 1):
         raise HeadError(
             f"val has {groups} groups, too few to choose an epoch by {settings.select}: "
             "enlarge data.splits.val or choose a smaller head.select"
@@ -48,11 +48,20 @@ def epoch_score(
         scores = []
         for similarity in similarities(head, encode_rows(head, rows, seeds=settings.seeds)):
             ranks = rank_queries(similarity, codes[chosen], queries=place[queries], gallery=place[gallery])
-            size = min(candidates, int(ranks.negatives.min()) + 1)
-            scores.append(hit_rate(ranks, k=k, candidates=size))
+            scores.append(selected(ranks, settings.select, candidates=candidates))
         return scores
 
     return score
+
+
+def selected(ranks: Ranks, select: Select, *, candidates: int) -> float:
+    """The score `select` over all queries; lists hold at most `candidates`, fewer where the gallery is small."""
+    if select.startswith("top"):
+        size = min(candidates, int(ranks.negatives.min()) + 1)
+        return hit_rate(ranks, k=int(select.removeprefix("top")), candidates=size)
+    whole = retrieval(ranks, ks=(1,))
+    by_query = {"recall_at_1": whole.recall[1], "mrr": whole.reciprocal_rank, "map_at_r": whole.map_at_r}
+    return float(by_query[select].mean())
 
 
 def calibrate_on_val(

@@ -75,6 +75,8 @@ WITHOUT_NEGATIVES = ("cross_entropy", "proxy_anchor", *LIBRARY_LOSSES)
 OF_COSINES = ("angular", "multi_similarity", "proxy_anchor", *LIBRARY_LOSSES)
 OF_LOGITS = ("bce", "triplet", "infonce", "supcon")  # a logit is no distance and no cosine
 NEGATIVES = ("in_batch", "semihard", "hard", "random:19", "offline:5")  # random and offline: any count
+# top-k is in lists of candidates, the others in the whole gallery.
+Select = Literal["top1", "top2", "top5", "recall_at_1", "mrr", "map_at_r"]
 Dimension = Annotated[int, Field(ge=1, le=65536)]
 
 
@@ -115,7 +117,7 @@ class Objective(BaseModel):
     weight_decay: float = Field(0.0, ge=0)
     schedule: Literal["constant", "cosine"] = "cosine"
     patience: int = Field(10, ge=1)  # epochs without a better val score before a seed stops
-    select: Literal["top1", "top2", "top5"] = "top2"  # the val score that picks the epoch
+    select: Select = "top2"  # the val score that picks the epoch
 
     @property
     def loss_margin(self) -> float:

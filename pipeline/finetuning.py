@@ -57,6 +57,7 @@ TRAINING = (
     "heads/proxy_losses.py",
     "heads/scores/lists.py",
     "heads/scores/ranking.py",
+    "heads/scores/retrieval.py",
     "heads/selection.py",
     "heads/similarity.py",
     "heads/steps.py",

@@ -17,6 +17,19 @@ def test_scores_every_seed_and_shortens_lists_to_a_small_gallery():
     assert score(Head("cosine")) == [1.0, 1.0]
 
 
+@pytest.mark.parametrize(
+    ("select", "expected"),
+    [("top1", (1 + 1 / 3) / 2), ("top2", 1.0), ("recall_at_1", 0.5), ("mrr", 0.75), ("map_at_r", 0.5)],
+)
+def test_every_score_that_can_choose_an_epoch(select, expected):
+    """Two queries of four groups: one finds its match first, one finds another image before it."""
+    inputs = torch.tensor([[1.0, 0, 0], [1, 0, 0], [0, 1, 0], [0.6, 0.8, 0], [0, 0.9, 0.1], [0, 0, 1]])
+    codes, settings = np.array([0, 0, 1, 1, 2, 3]), SETTINGS.model_copy(update={"select": select})
+    gallery = np.array([1, 3, 4, 5])
+    score = epoch_score(inputs, codes, settings, queries=np.array([0, 2]), gallery=gallery, candidates=3)
+    assert score(Head("cosine")) == [pytest.approx(expected)] * 2
+
+
 def test_too_few_groups_to_choose_an_epoch():
     with pytest.raises(HeadError, match=r"val has 2 groups, too few to choose an epoch by top2: enlarge"):
         epoch_score(
