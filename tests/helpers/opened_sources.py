@@ -1,0 +1,42 @@
+"""Readers of data sets, opened as `prepare` opens them, and files for them to read."""
+
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+
+from data.catalogue import CATALOGUE, Place
+from data.decode import decode
+from data.source import Source
+
+
+def opened(name: str, where: Path | dict[str, Path], level: str | None = None) -> Source:
+    """`where`: the archives of a published set, by their names, or the place of one's own."""
+    entry, published = CATALOGUE[name], isinstance(where, dict)
+    place = Place(
+        archives=where if published else {},
+        path=Path("pictures") if published else where,
+        level=level or "".join(entry.levels[:1]),
+    )
+    return entry.open(place)
+
+
+def pictures_of(source) -> list[np.ndarray]:
+    return [np.asarray(decode(content)) for content in source.read(range(len(source.items)))]
+
+
+def write(top: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        path = top / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return top
+
+
+def zip_of(folder: Path) -> Path:
+    path = folder.with_suffix(".zip")
+    with ZipFile(path, "w") as archive:
+        for file in sorted(folder.rglob("*")):
+            if file.is_file():
+                archive.write(file, file.relative_to(folder))
+    return path
