@@ -14,7 +14,7 @@ from data.decode import decode
 from pipeline.report.examples import Picture
 from pipeline.report.gallery import CELL, GAP, INK, PAD, PAPER, QUIET, RULE, paste, wrapped
 
-TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parents[1] / "templates"
 LINE = 16  # pixels a line of a caption
 ACROSS = 10  # neighbours in a line of the PNG
 

@@ -31,7 +31,7 @@ OUT = Path("build/report")
 MAPPED = 700  # images on the map
 GROUPS = 10  # shown as best, and as worst
 SET_SIZE = 1000  # images of each set in a Fréchet distance, at most
-TEMPLATES = Path(__file__).parents[1] / "report" / "templates"
+TEMPLATES = Path(__file__).parents[1] / "templates"
 
 
 def run(params: Params, *, out: Path = OUT) -> None:
