@@ -19,7 +19,7 @@ from features.errors import FeatureError
 from features.finetune_settings import Finetune
 from features.pixels import Pixels
 from features.preprocess import Preprocess
-from features.warp import augment
+from features.warp import augment, turn
 from heads.batches import Pool
 from heads.build import build_head
 from heads.collapse import Health, alarms, health
@@ -155,7 +155,14 @@ def train_network(
 
 def embedder(material: Material, entry: Finetune, draw: torch.Generator) -> Embed:
     """Rows (B,), training -> (B, D) float32: moved about and at once in training, plain and by chunks otherwise."""
-    device, low = material.pixels.device, forward_dtype(entry.precision, material.pixels.device)
+    pixels, device = material.pixels, material.pixels.device
+    low = forward_dtype(entry.precision, device)
+
+    def take(rows: Tensor) -> Tensor:
+        if not entry.augment.turns:
+            return pixels.take(rows)
+        total = len(pixels.place)
+        return turn(pixels.take(rows % total), rows // total)
 
     def forward(squares: Tensor) -> Tensor:
         x = material.preprocess.normalise(squares.expand(-1, 3, -1, -1), torch.float32)
@@ -168,10 +175,10 @@ def embedder(material: Material, entry: Finetune, draw: torch.Generator) -> Embe
         material.network.train(training)
         if not training:
             with torch.no_grad():
-                return torch.cat([forward(material.pixels.take(part)) for part in rows.split(CHUNK)])
+                return torch.cat([forward(take(part)) for part in rows.split(CHUNK)])
         for module in material.frozen:
             module.eval()
-        return forward(augment(material.pixels.take(rows), entry.augment, draw))
+        return forward(augment(take(rows), entry.augment, draw))
 
     return embed
 

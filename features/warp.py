@@ -1,10 +1,20 @@
-"""Training images moved about, a batch at a time on its device: every image by its own draw."""
+"""Training images moved about, a batch at a time on its device: every image by its own draw.
 
+Quarter turns are not drawn but counted: a turned letter is another letter, so a group of its own. As inputs are row
+numbers, image `r` of N turned `q` times is row `r + q N`.
+"""
+
+from dataclasses import replace
+
+import numpy as np
 import torch
 from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from features.finetune_settings import Augment
+from heads.batches import Pool
+
+TURNS = 4
 
 
 def augment(images: Tensor, settings: Augment, draw: Generator) -> Tensor:
@@ -60,3 +70,25 @@ def warp(images: Tensor, maps: Tensor) -> Tensor:
     """(B, C, S, S) and `maps` (B, 2, 3) -> float32, bilinear."""
     grid = affine_grid(maps.to(images.device), list(images.shape), align_corners=False)
     return grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+
+
+def turned_pool(pool: Pool, total: int) -> Pool:
+    """`pool` of a data set of `total` rows, turned by no, one, two and three quarters: four times as many groups
+    (Santoro et al. 2016, section 4.2).
+    """
+    most = int(pool.codes.max()) + 1
+    return replace(
+        pool,
+        rows=np.concatenate([pool.rows + quarters * total for quarters in range(TURNS)]),
+        codes=np.concatenate([pool.codes + quarters * most for quarters in range(TURNS)]),
+        sides=None if pool.sides is None else np.tile(pool.sides, TURNS),
+    )
+
+
+def turn(images: Tensor, quarters: Tensor) -> Tensor:
+    """(B, C, S, S), each turned anticlockwise by its own number of quarters (B,): pixels stay as they are."""
+    side = images.shape[-1]
+    place = torch.arange(side * side).view(side, side)
+    sources = torch.stack([place.rot90(quarter).flatten() for quarter in range(TURNS)]).to(images.device)
+    source = sources[quarters.to(images.device)].unsqueeze(1).expand(-1, images.shape[1], -1)
+    return images.flatten(2).gather(2, source).view_as(images)

@@ -15,6 +15,7 @@ from features.network import Network, load_network
 from features.pixels import load_pixels, pixels_key
 from features.shards import cache_root
 from features.trainable import assemble
+from features.warp import turned_pool
 from features.weights import random_network
 from heads.selection import epoch_score
 from heads.settings import HeadSettings
@@ -112,6 +113,8 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
             device=target,
             progress=advance,
         )
+    if entry.augment.turns:
+        pool = turned_pool(pool, len(rows))
     network = network.to(target)
     if base.convolutional:
         network = network.to(memory_format=torch.channels_last)

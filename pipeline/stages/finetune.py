@@ -18,6 +18,7 @@ from features.finetune_settings import Finetune
 from features.from_lookalike import ABOUT, TRAINED, WEIGHTS, description
 from features.network import versions
 from features.shards import cache_root
+from features.warp import TURNS
 from pipeline.code import sources_sha256
 from pipeline.extraction import Ready, made_by, write_features
 from pipeline.extraction import code_sha256 as extraction_code
@@ -107,8 +108,9 @@ def say(trained: TrainedNetwork, ready: ReadyToTrain, entry: Finetune, name: str
     for alarm in trained.alarms:
         print(f"warning: {alarm}")
     speed = f"{rate:.1f} steps/s on {ready.material.pixels.device.type}" if rate else "all of it known"
+    images = f"{len(pool.rows) // TURNS} images in {TURNS} turns" if entry.augment.turns else f"{len(pool.rows)} images"
     last, best = trained.history[-1], trained.history[trained.best]
     print(
-        f"finetune {name}: {entry.network.model}, {entry.loss} loss, {len(pool.rows)} images, {last['epoch']} epochs: "
+        f"finetune {name}: {entry.network.model}, {entry.loss} loss, {images}, {last['epoch']} epochs: "
         f"{score} {trained.history[0][score]:.3f} untrained, {best[score]:.3f} at epoch {trained.best}; {speed}"
     )

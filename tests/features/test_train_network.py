@@ -194,6 +194,20 @@ def test_evaluation_is_that_of_each_image_alone(make):
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
+def test_rows_past_the_last_are_turned_images(make):
+    chosen = entry(augment={"turns": True})
+    material, _ = make(chosen)
+    total, rows = len(material.pixels.place), torch.from_numpy(material.pool.rows[:4])
+    quarters = torch.tensor([0, 1, 2, 3])
+    squares = material.pixels.take(rows)
+    turned = torch.stack([one.rot90(quarter, (1, 2)) for quarter, one in enumerate(squares)])
+    material = replace(material, network=nn.Flatten())
+    expected = material.preprocess.normalise(turned, torch.float32).flatten(1)
+    for training in (True, False):
+        found = embedder(material, chosen, torch.Generator())(rows + quarters * total, training)
+        torch.testing.assert_close(found, expected)
+
+
 def test_a_pair_model_is_trained_on_top_and_scored(make):
     trained = train(make, entry(loss="bce", head={"model": "pair_bc"}, epochs=2))
     assert len(trained.history) == 3 and all(np.isfinite(row["val_top1"]) for row in trained.history)

@@ -6,7 +6,8 @@ import torch
 from torch.nn.functional import affine_grid, grid_sample
 
 from features.finetune_settings import Augment
-from features.warp import augment, drawn_maps, drawn_moves, move, warp
+from features.warp import augment, drawn_maps, drawn_moves, move, turn, turned_pool, warp
+from heads.batches import Pool
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (9, 3, 8, 8), dtype=np.uint8))
 
@@ -72,3 +73,19 @@ def test_every_image_has_its_own_draw():
     maps = drawn_maps(50, Augment(rotate=20), torch.Generator().manual_seed(0))
     angles = torch.rad2deg(torch.atan2(maps[:, 1, 0], maps[:, 0, 0]))
     assert angles.abs().max() <= 20 and len(angles.unique()) == 50 and angles.min() < -10 and angles.max() > 10
+
+
+def test_a_batch_is_turned_as_its_images_alone():
+    quarters = [0, 1, 2, 3, 3, 2, 1, 0, 1]
+    expected = [np.rot90(image, quarter, (1, 2)) for image, quarter in zip(IMAGES.numpy(), quarters, strict=True)]
+    assert (turn(IMAGES, torch.tensor(quarters)).numpy() == np.stack(expected)).all()
+
+
+@pytest.mark.parametrize("sides", [None, np.array([0, 1, 1])])
+def test_turned_groups_are_groups_of_their_own(sides):
+    pool = turned_pool(Pool(np.array([4, 0, 7]), np.array([2, 5, 2]), sides, left_out=1), total=10)
+    assert pool.rows.tolist() == [4, 0, 7, 14, 10, 17, 24, 20, 27, 34, 30, 37]
+    assert (pool.groups, pool.left_out) == (8, 1)
+    groups = {code: set(pool.rows[pool.codes == code].tolist()) for code in pool.codes.tolist()}
+    assert sorted(map(sorted, groups.values())) == sorted([[4, 7], [14, 17], [24, 27], [34, 37], [0], [10], [20], [30]])
+    assert pool.sides is None if sides is None else pool.sides.tolist() == [0, 1, 1] * 4

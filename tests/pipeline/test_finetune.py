@@ -72,6 +72,13 @@ def test_a_features_directory_like_any_other_and_the_network(project, capsys):
     assert history[0] == "seed,epoch,loss,val_top1,spread,active" and len(history) == 4
 
 
+def test_turned_groups_train_too_and_features_are_of_images_as_they_are(project, capsys):
+    finetune.run(entry(augment={"turns": True}), "mine")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("finetune mine: conv4, infonce loss, 30 images in 4 turns, 2 epochs: val_top1 0.")
+    assert lines[1] == "finetune mine: 48 images, 48 run -> artifacts/mnist/features/mine [48, 64]"
+
+
 def test_twice_gives_equal_bytes_with_and_without_the_cache(project, monkeypatch, capsys):
     finetune.run(settings(), "mine")
     before = files()
