@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from data.files import sha256_file
 from features.errors import FeatureError, nearest, one_line
 from features.hub import hub_file, quiet
-from features.network import Grid, Network
+from features.network import Grid, Grids, Network, check_stages
 from features.preprocess import Preprocess
 from features.settings import Backbone
 from features.weights import (
@@ -24,6 +24,8 @@ from features.weights import (
     read_checkpoint,
     state_sha256,
 )
+
+RESNET_STAGES = 5  # the stem and four layers
 
 
 class ImageTower(nn.Module):
@@ -51,6 +53,34 @@ class Maps(nn.Module):
         return self.grid(out["image_intermediates"][-1])
 
 
+class Stages(nn.Module):
+    """(B, 3, S, S) -> (B, D): the maps of `stages`, a ViT's blocks or a ResNet's layers, pooled by `Grids`."""
+
+    def __init__(self, clip: nn.Module, stages: tuple[int, ...], cells: int, where: str) -> None:
+        super().__init__()
+        self.visual, self.stages, self.grids = clip.visual, list(stages), Grids(cells)
+        check_stages(stages, _stages(clip.visual), where)
+
+    def forward(self, images: Tensor) -> Tensor:
+        out = self.visual.forward_intermediates(
+            images, indices=self.stages, stop_early=True, intermediates_only=True, output_fmt="NCHW"
+        )
+        return self.grids(out["image_intermediates"])
+
+
+def _stages(visual: nn.Module) -> int:
+    """How many there are, as `forward_intermediates` counts them."""
+    if hasattr(visual, "trunk"):  # a network of timm
+        return len(visual.trunk.feature_info)
+    return len(visual.transformer.resblocks) if hasattr(visual, "transformer") else RESNET_STAGES
+
+
+def _module(clip: nn.Module, entry: Backbone, where: str) -> nn.Module:
+    if entry.stages:
+        return Stages(clip, entry.stages, entry.grid, where)
+    return Maps(clip, entry.grid) if entry.output == "grid" else ImageTower(clip)
+
+
 def load(entry: Backbone, where: str) -> Network:
     """Build `entry.model` and fill it.
 
@@ -74,7 +104,7 @@ def load(entry: Backbone, where: str) -> Network:
         clip = _build(entry, path, where)
         digest = sha256_file(path)
     return Network(
-        module=(Maps(clip, entry.grid) if entry.output == "grid" else ImageTower(clip)).eval(),
+        module=_module(clip, entry, where).eval(),
         preprocess=_preprocess(clip.visual.image_size, tag or clip.visual.preprocess_cfg),
         weights_sha256=digest,
         convolutional=any(isinstance(module, nn.BatchNorm2d) for module in clip.visual.modules()),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from data.files import sha256_file
 from features.errors import FeatureError, nearest
 from features.hub import hub_file
-from features.network import Grid, Network
+from features.network import Grid, Grids, Network, check_stages
 from features.preprocess import Preprocess
 from features.settings import Backbone
 from features.weights import (
@@ -50,6 +50,24 @@ class Maps(nn.Module):
         return self.grid(maps)
 
 
+class Stages(nn.Module):
+    """(B, 3, S, S) -> (B, D): the maps of `stages` as timm counts them (`feature_info`), pooled by `Grids`."""
+
+    def __init__(self, network: nn.Module, stages: tuple[int, ...], cells: int, where: str) -> None:
+        super().__init__()
+        if not hasattr(network, "forward_intermediates"):
+            raise FeatureError(f"{where}.stages: timm gives no maps of this network's stages; leave it empty")
+        check_stages(stages, len(network.feature_info), where)
+        self.network, self.stages, self.grids = network, list(stages), Grids(cells)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.grids(
+            self.network.forward_intermediates(
+                images, indices=self.stages, stop_early=True, intermediates_only=True, output_fmt="NCHW"
+            )
+        )
+
+
 def load(entry: Backbone, where: str) -> Network:
     """Build `entry.model` and fill it.
 
@@ -72,7 +90,9 @@ def load(entry: Backbone, where: str) -> Network:
             state = in_order(state, timm.create_model(entry.model, pretrained=False), where)
         load_strictly(network, state, unused=tuple(f"{name}." for name in names), where=where, source=entry.weights)
         digest = sha256_file(path)
-    if entry.output == "grid":
+    if entry.stages:
+        network = Stages(network, entry.stages, entry.grid, where).eval()
+    elif entry.output == "grid":
         network = Maps(network, entry.grid, where).eval()
     return Network(
         module=network,

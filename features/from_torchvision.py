@@ -6,19 +6,34 @@ from pathlib import Path
 from urllib.error import URLError
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torchvision import models
 from torchvision.models import WeightsEnum
 from torchvision.models.resnet import ResNet
 
 from data.files import sha256_file
 from features.errors import FeatureError, nearest
-from features.network import Grid, Network
+from features.network import Grid, Grids, Network, check_stages
 from features.preprocess import Preprocess
 from features.settings import Backbone
 from features.weights import load_strictly, local_file, not_fetched, random_network, read_checkpoint, state_sha256
 
 MODELS = [name for name in models.list_models(module=models) if "resne" in name]
+
+
+class Stages(nn.Module):
+    """(B, 3, S, S) -> (B, D): the maps of `stages` (0: first convolution, 1 to 4: layers), pooled by `Grids`."""
+
+    def __init__(self, network: ResNet, stages: tuple[int, ...], cells: int, where: str) -> None:
+        super().__init__()
+        first = nn.Sequential(network.conv1, network.bn1, network.relu)
+        parts = [first, nn.Sequential(network.maxpool, network.layer1), network.layer2, network.layer3, network.layer4]
+        check_stages(stages, len(parts), where)
+        self.parts, self.stages, self.grids = nn.ModuleList(parts[: stages[-1] + 1]), stages, Grids(cells)
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = [images := part(images) for part in self.parts]
+        return self.grids([maps[stage] for stage in self.stages])
 
 
 def load(entry: Backbone, where: str) -> Network:
@@ -39,7 +54,9 @@ def load(entry: Backbone, where: str) -> Network:
         path = _fetch(tag, where) if tag else local_file(entry.weights, where, list(tags))
         load_strictly(network, read_checkpoint(path, where), unused=("fc.",), where=where, source=entry.weights)
         digest = sha256_file(path)
-    if entry.output == "grid":
+    if entry.stages:
+        network = Stages(network, entry.stages, entry.grid, where).eval()
+    elif entry.output == "grid":
         before_pooling = list(network.children())[:-2]
         network = nn.Sequential(*before_pooling, Grid(entry.grid)).eval()
     return Network(

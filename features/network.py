@@ -1,11 +1,14 @@
 """A network ready to extract, and the one place that knows which library builds it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 
+import torch
 from torch import Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d
+from torch.nn.functional import adaptive_avg_pool2d, normalize
 
+from features.errors import FeatureError
 from features.preprocess import Preprocess
 from features.settings import Backbone
 
@@ -56,6 +59,26 @@ class Grid(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         return adaptive_avg_pool2d(maps, self.cells).flatten(1)
+
+
+class Grids(nn.Module):
+    """K maps (B, C_k, H_k, W_k) -> (B, D), the sum of C_k * cells * cells: each grid of length 1, side by side."""
+
+    def __init__(self, cells: int) -> None:
+        super().__init__()
+        self.grid = Grid(cells)
+
+    def forward(self, maps: Sequence[Tensor]) -> Tensor:
+        return torch.cat([normalize(self.grid(each), dim=1) for each in maps], 1)
+
+
+def check_stages(stages: Sequence[int], count: int, where: str) -> None:
+    """
+    Raises:
+        FeatureError: a stage that a network of `count` stages has not.
+    """
+    if stages[-1] >= count:
+        raise FeatureError(f"{where}.stages: no stage {stages[-1]}; this network has 0 to {count - 1}")
 
 
 def versions(entry: Backbone) -> dict[str, str]:

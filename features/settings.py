@@ -1,8 +1,10 @@
 """The `backbones`, `features` and `fusions` sections of params.yaml. No heavy import: they are read first."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Stage = Annotated[int, Field(ge=0)]
 
 
 class Backbone(BaseModel):
@@ -16,9 +18,20 @@ class Backbone(BaseModel):
     pixels: int | None = Field(None, ge=16, le=1024)  # of the whole shorter side; none: as published
     output: Literal["global", "grid"] = "global"  # grid: the map before pooling, pooled to grid x grid cells
     grid: int = Field(2, ge=1, le=8)
+    # Of grid: maps of earlier stages in place of the last one, each of length 1. Left out where empty, so that what was
+    # made before there were stages is still what it says.
+    stages: tuple[Stage, ...] = Field((), exclude_if=lambda stages: not stages)
     flip: bool = False  # one more view: mirrored
     crops: int = Field(0, ge=0, le=5)  # more views: 7/8 of the side, at the centre and the corners
     average: bool = False  # one vector, the mean of the views (each of length 1), not one a view
+
+    @model_validator(mode="after")
+    def _stages_of_a_grid(self) -> "Backbone":
+        if self.stages and self.output != "grid":
+            raise ValueError("stages are maps, not one vector: set output to grid")
+        if list(self.stages) != sorted(set(self.stages)):
+            raise ValueError(f"stages {list(self.stages)}: name each once, in ascending order")
+        return self
 
     @property
     def views(self) -> list[str]:

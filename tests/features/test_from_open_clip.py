@@ -83,6 +83,17 @@ def test_grid_is_the_map_before_pooling(tmp_path):
             assert load_network("mine", entry).module(images).shape == (3, channels * 4)
 
 
+def test_stages_are_a_towers_own(tmp_path):
+    for model, stages, channels in (("tiny-vit", (0, 1), 32 + 32), ("tiny-resnet", (1, 3), 8 * (4 + 16))):
+        path = checkpoint(tmp_path, model, ".safetensors")
+        entry = Backbone(library="open_clip", model=model, weights=str(path), output="grid", grid=2, stages=stages)
+        images = torch.randn(3, 3, *[CONFIGS[model]["vision_cfg"]["image_size"]] * 2)
+        with torch.inference_mode():
+            assert load_network("mine", entry).module(images).shape == (3, channels * 4)
+        with pytest.raises(FeatureError, match=r"^backbones.mine.stages: no stage 9; this network has 0 to \d$"):
+            load_network("mine", entry.model_copy(update={"stages": (9,)}))
+
+
 def test_random_is_the_same_every_time_and_leaves_the_global_seed_alone():
     entry = Backbone(library="open_clip", model="tiny-vit", weights="random")
     torch.manual_seed(1)

@@ -1,0 +1,90 @@
+"""Maps of earlier stages, from each library, against the network's own modules run by hand."""
+
+import re
+
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import nn
+from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
+
+from features.errors import FeatureError
+from features.fold import fold_batch_norms
+from features.network import load_network
+from features.settings import Backbone
+
+
+def entry(library: str, model: str, **more) -> Backbone:
+    return Backbone(library=library, model=model, weights="random", **({"pixels": 64, "output": "grid"} | more))
+
+
+def by_hand(modules: dict[str, nn.Module], names: list[str], images: torch.Tensor, *, run: nn.Module, cells: int):
+    """What hooks see as the whole network runs."""
+    seen = {}
+    for name in names:
+        modules[name].register_forward_hook(lambda module, inputs, output, name=name: seen.update({name: output}))
+    run(images)
+    maps = [normalize(adaptive_avg_pool2d(seen[name], cells).flatten(1), dim=1) for name in names]
+    return torch.cat(maps, 1) / len(names) ** 0.5
+
+
+@pytest.mark.parametrize(
+    ("library", "model", "names"),
+    [
+        ("timm", "resnet10t", ["layer1", "layer3"]),
+        ("torchvision", "resnet18", ["layer1", "layer3"]),
+        ("timm", "tf_efficientnet_lite0", ["blocks.1", "blocks.4"]),
+    ],
+)
+def test_the_maps_are_those_inside_the_whole_network(library, model, names):
+    images = torch.randn(2, 3, 64, 64)
+    whole = load_network("mine", entry(library, model, output="global")).module
+    network = load_network("mine", entry(library, model, stages=(1, 3), grid=3))
+    with torch.inference_mode():
+        wanted = by_hand(dict(whole.named_modules()), names, images, run=whole, cells=3)
+        got = network.module(images)
+    assert torch.allclose(normalize(got, dim=1), wanted, atol=1e-5)
+    assert torch.allclose(got.norm(dim=1), torch.tensor(2.0).sqrt(), atol=1e-5)  # two maps, of length 1 each
+
+
+def test_only_what_is_needed_is_kept_and_folded():
+    network = load_network("mine", entry("torchvision", "resnet18", stages=(0, 2), grid=2)).module
+    assert not any(name.startswith("parts.3") for name, _ in network.named_parameters())
+    images = torch.randn(2, 3, 64, 64)
+    folded = fold_batch_norms(network, images)
+    assert folded is not network and not any(isinstance(part, nn.BatchNorm2d) for part in folded.modules())
+    with torch.inference_mode():
+        assert torch.allclose(folded(images), network(images), atol=1e-5)
+
+
+def test_a_transformer_has_maps_of_patches():
+    network = load_network("mine", entry("timm", "vit_tiny_patch16_224", pixels=224, stages=(2, 5), grid=2))
+    with torch.inference_mode():
+        assert network.module(interpolate(torch.randn(2, 3, 64, 64), 224)).shape == (2, 2 * 192 * 4)
+
+
+@pytest.mark.parametrize(
+    ("library", "model", "stages", "last"), [("timm", "resnet10t", (1, 5), 4), ("torchvision", "resnet18", (7,), 4)]
+)
+def test_a_stage_that_is_not_there(library, model, stages, last):
+    with pytest.raises(FeatureError) as error:
+        load_network("mine", entry(library, model, stages=stages))
+    assert str(error.value) == f"backbones.mine.stages: no stage {stages[-1]}; this network has 0 to {last}"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"stages": [3], "output": "global"}, "stages are maps, not one vector: set output to grid"),
+        ({"stages": [4, 3]}, "stages [4, 3]: name each once, in ascending order"),
+        ({"stages": [3, 3]}, "stages [3, 3]: name each once, in ascending order"),
+    ],
+)
+def test_stages_that_make_no_sense(changes, message):
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        entry("timm", "resnet10t", **changes)
+
+
+def test_what_was_made_without_stages_is_described_as_before():
+    assert "stages" not in entry("timm", "resnet10t").model_dump(mode="json")
+    assert entry("timm", "resnet10t", stages=(1,)).model_dump(mode="json")["stages"] == [1]
