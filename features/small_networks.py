@@ -26,6 +26,26 @@ class ConvNet2d(nn.Module):
         return self.last(self.norm4(self.hidden(x)))
 
 
+class ConvNet2dRelu(nn.Module):
+    """Report 2's layers as they are usually built: ReLU after every batch norm, pooling after the third convolution,
+    and its 3 x 3 cells kept apart. The report's has no activation but pooling. Grey, 28 pixels.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.norm1 = nn.Conv2d(1, 32, 3, padding=1, bias=False), nn.BatchNorm2d(32)
+        self.conv2, self.norm2 = nn.Conv2d(32, 64, 3, padding=1, bias=False), nn.BatchNorm2d(64)
+        self.conv3, self.norm3 = nn.Conv2d(64, 128, 3, padding=1, bias=False), nn.BatchNorm2d(128)
+        self.hidden, self.norm4 = nn.Linear(128 * 9, 128, bias=False), nn.BatchNorm1d(128)
+        self.last = nn.Linear(128, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x[:, :1]
+        for conv, norm in ((self.conv1, self.norm1), (self.conv2, self.norm2), (self.conv3, self.norm3)):
+            x = max_pool2d(relu(norm(conv(x))), 2)
+        return self.last(relu(self.norm4(self.hidden(x.flatten(1)))))
+
+
 class ConvNet10d(nn.Module):
     """Report 5's two convolutions and ten numbers. Its text says 16 and 32 filters of 3 x 3; the summary that it prints
     has 120,438 parameters, which are those of 4 and 16 filters of 5 x 5 with a batch norm at both ends.

@@ -22,7 +22,14 @@ def network(model: str, weights: str = "random", **more):
 
 @pytest.mark.parametrize(
     ("model", "width"),
-    [("conv4", 64), ("convnet_2d", 2), ("convnet_10d", 10), ("convnet_10d_printed", 10), ("resnet18_64", 512)]
+    [
+        ("conv4", 64),
+        ("convnet_2d", 2),
+        ("convnet_2d_relu", 2),
+        ("convnet_10d", 10),
+        ("convnet_10d_printed", 10),
+        ("resnet18_64", 512),
+    ]
     + [(f"cifar_resnet{layers}", 64) for layers in (20, 32, 44, 56)],
 )
 def test_widths(model, width):
