@@ -52,6 +52,7 @@ class Card:
     list_queries: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # (L,) row that each frozen list asks for
     fewshot: np.ndarray | None = None  # (E,) accuracy of each episode
     listed: PairScores | None = None  # of the frozen pairs
+    listed_rows: Ints = field(default_factory=lambda: np.empty((0, 2), np.int64))  # (P, 2) both rows, matches first
     said: Ints | None = None  # (Q,) the group that the nearest rows vote for; None where a group has one row to find
     truth: Ints | None = None  # (Q,) the group of each query
 
@@ -88,9 +89,11 @@ def score(similarity: Similarity, codes: ArrayLike, *, part: Part, candidates: i
     by_query = {name: np.concatenate([values[name] for values, _ in scored]) for name in names}
     sizes = [len(rows) for rows in chunks]
     said, truth = None, codes[queries]
-    listed = (
-        None if part.pairs is None else score_pairs(similarity, part.pairs[0], right=part.pairs[1], alike=part.pairs[2])
-    )
+    listed, listed_rows = None, np.empty((0, 2), np.int64)
+    if part.pairs is not None:
+        a, b, same = part.pairs
+        listed = score_pairs(similarity, a, right=b, alike=same)
+        listed_rows = np.stack([np.concatenate([rows[same], rows[~same]]) for rows in (a, b)], axis=1)
     if _most_matches(codes, queries, part.gallery) > 1:
         neighbours = min(NEIGHBOURS, len(part.gallery) - 1)
         said = nearest_vote(similarity, codes, queries=queries, gallery=part.gallery, k=neighbours)
@@ -106,6 +109,7 @@ def score(similarity: Similarity, codes: ArrayLike, *, part: Part, candidates: i
         list_queries=np.empty(0, np.int64) if part.lists is None else part.lists[0],
         fewshot=_episodes(similarity, part),
         listed=listed,
+        listed_rows=listed_rows,
         said=said,
         truth=truth,
     )
@@ -146,7 +150,9 @@ def merge(cards: list[Card]) -> Card:
     sizes = [len(card.queries) for card in cards]
     names = [name for name in cards[0].by_query if all(name in card.by_query for card in cards)]
     fewshot = [card.fewshot for card in cards if card.fewshot is not None]
-    listed = [card.listed for card in cards if card.listed is not None]
+    with_pairs = [card for card in cards if card.listed is not None]
+    listed = [card.listed for card in with_pairs]
+    rows = [np.split(card.listed_rows, [len(card.listed.matches)]) for card in with_pairs]
     return Card(
         queries=np.concatenate([card.queries for card in cards]),
         by_query={name: np.concatenate([card.by_query[name] for card in cards]) for name in names},
@@ -162,6 +168,9 @@ def merge(cards: list[Card]) -> Card:
         list_queries=np.concatenate([card.list_queries for card in cards]),
         fewshot=np.concatenate(fewshot) if fewshot else None,
         listed=_together(listed) if listed else None,
+        listed_rows=np.concatenate(
+            [*(same for same, _ in rows), *(others for _, others in rows), cards[0].listed_rows[:0]]
+        ),
         said=None if any(card.said is None for card in cards) else np.concatenate([card.said for card in cards]),
         truth=np.concatenate([card.truth for card in cards]),
     )

@@ -73,6 +73,28 @@ def paired_interval(
     return _combine(float(gap.mean()), over_queries, sides)
 
 
+def dyadic_interval(values: ArrayLike, *, ends: ArrayLike) -> Interval:
+    """The mean of `values` (S, P) over S seeds and P listed pairs, and its 95 % interval.
+
+    Two pairs depend on each other where they share a cluster at either end: the variance is the sum of the products of
+    all such pairs' residuals (Aronow, Samii and Assenova 2015, eq. 3.2), and the seeds' on top.
+
+    Args:
+        ends: (P, 2) int, the clusters of both sides of each pair.
+    """
+    values, ends = np.atleast_2d(np.asarray(values, np.float64)), np.asarray(ends, np.int64)
+    number = np.unique(ends, return_inverse=True)[1].reshape(ends.shape)
+    off, size = values.mean(0) - values.mean(), int(number.max()) + 1
+    apart = number[:, 0] != number[:, 1]  # else one cluster is at both ends, and the pair is in its sum once
+    one = np.bincount(number[:, 0], off, size) + np.bincount(number[apart, 1], off[apart], size)
+    both = np.unique(np.sort(number[apart], axis=1), axis=0, return_inverse=True)[1].reshape(-1)
+    twice = np.bincount(both, off[apart]) if len(both) else np.zeros(1)  # pairs that share both ends are in two sums
+    few = size / max(size - 1, 1)
+    variance = max(0.0, float((one**2).sum() - (twice**2).sum())) / values.shape[1] ** 2 * few
+    over_pairs = _Spread(variance, max(size - 1, 1))
+    return _combine(float(values.mean()), over_pairs, [(_seed_spread(values.mean(1)), 0.0)])
+
+
 def drawn_interval(drawn: ArrayLike, *, clusters: int) -> Interval:
     """As `mean_interval`, of a score that is no mean over queries: `drawn` (S, B) are its values in B bootstrap draws.
 

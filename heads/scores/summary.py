@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from heads.scores.card import Card, merge
-from heads.scores.intervals import DRAWS, mean_interval
+from heads.scores.intervals import DRAWS, dyadic_interval, mean_interval
 from heads.scores.pair_intervals import pair_intervals
 from heads.scores.pair_loss import pair_loss
 from heads.scores.trivial import majority
@@ -63,7 +63,7 @@ def full_table(
             for cards in (scores.head, [scores.plain], [scores.projection], [scores.chance])
         )
         lines += _lines(part, seeds, plain[0], projection[0], chance[0], clusters=clusters, draws=draws)
-        lines += _pair_loss(part, seeds, plain[0], projection[0], loss_of)
+        lines += _pair_loss(part, seeds, plain[0], projection[0], loss_of, clusters=clusters)
     return lines
 
 
@@ -99,14 +99,23 @@ def metrics(scores: Scores, table: list[Line], *, protocol: str) -> dict[str, An
     return result
 
 
-def _pair_loss(part: str, head: list[Card], plain: Card, projection: Card, settings: HeadSettings | None) -> list[Line]:
+def _pair_loss(
+    part: str,
+    head: list[Card],
+    plain: Card,
+    projection: Card,
+    settings: HeadSettings | None,
+    *,
+    clusters: np.ndarray,
+) -> list[Line]:
     """The contrastive loss of the frozen pairs, where that is what was minimised. No head's distance is 1 - cosine."""
     if settings is None or plain.listed is None:
         return []
     cosine = settings.distance == "cosine"
-    values = [pair_loss(card.listed, settings, cosine=cosine).mean() for card in head]
-    others = [pair_loss(card.listed, settings, cosine=True).mean() for card in (plain, projection)]
-    return [Line(part, "pair_loss", float(np.mean(values)), None, None, float(others[0]), float(others[1]), None)]
+    values = np.stack([pair_loss(card.listed, settings, cosine=cosine) for card in head])
+    others = [float(pair_loss(card.listed, settings, cosine=True).mean()) for card in (plain, projection)]
+    sure = dyadic_interval(values, ends=clusters[head[0].listed_rows])
+    return [Line(part, "pair_loss", sure.mean, sure.half, sure.seeds, *others, None)]
 
 
 def _of(parts: Parts, part: str) -> Card:

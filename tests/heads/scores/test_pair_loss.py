@@ -1,10 +1,13 @@
 """The contrastive loss of listed pairs, against a loop over pairs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from heads.scores.card import Part, score
+from heads.scores.card import Part, merge, score
+from heads.scores.intervals import dyadic_interval
 from heads.scores.pair_loss import pair_loss
 from heads.scores.summary import Scores, full_table, metrics
 from heads.settings import HeadSettings
@@ -64,6 +67,27 @@ def test_a_line_of_the_table_and_a_key_of_the_metrics():
     assert lines["pair_loss"].head == pytest.approx(by_loop(margin=5.0), rel=1e-5)
     assert lines["pair_loss"].plain == pytest.approx(by_loop(margin=5.0, cosine=True), rel=1e-5)
     assert numbers["pair_loss"] == round(lines["pair_loss"].head, 4)
+
+
+def test_its_interval_knows_both_rows_of_a_pair():
+    """Matches come first, in the values as in their rows; and so do those of several parts together."""
+    whole = card_of("euclidean")
+    alike = CODES[A] == CODES[B]
+    expected = dyadic_interval(
+        pair_loss(whole.listed, settings(distance="euclidean", margin=5.0), cosine=False),
+        ends=np.stack([np.r_[A[alike], A[~alike]], np.r_[B[alike], B[~alike]]], axis=1),
+    )
+    assert table(distance="euclidean", margin=5.0)[1]["pair_loss"].half == pytest.approx(expected.half)
+    halves = [replace(PART, pairs=(A[part], B[part], alike[part])) for part in (slice(0, 25), slice(25, 40))]
+    plane = embedding_similarity(PLANE, "euclidean")
+    merged = merge([score(plane, CODES, part=part, candidates=5, threshold=0) for part in halves])
+    terms = pair_loss(merged.listed, settings(distance="euclidean", margin=5.0), cosine=False)
+    together = sorted(zip(merged.listed_rows.tolist(), terms.tolist(), strict=True))
+    alone = pair_loss(whole.listed, settings(distance="euclidean", margin=5.0), cosine=False)
+    for (found, term), (rows, value) in zip(
+        together, sorted(zip(whole.listed_rows.tolist(), alone.tolist(), strict=True)), strict=True
+    ):
+        assert found == rows and term == pytest.approx(value)
 
 
 def test_other_losses_have_no_such_score():
