@@ -85,6 +85,25 @@ class Conv4(nn.Module):
         return self.blocks(x[:, :1]).flatten(1)
 
 
+class Conv4Strided(nn.Module):
+    """Four blocks of convolution, batch norm and ReLU that step over every second pixel, so that none works at the full
+    size: on a CPU a step of training takes a fifth of `Conv4`'s. Grey, 28 pixels: 512 numbers.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        kinds = ((1, 32, 5), (32, 64, 3), (64, 128, 3), (128, 128, 3))
+        self.blocks = nn.Sequential(
+            *(
+                nn.Sequential(nn.Conv2d(i, o, k, 2, padding=k // 2, bias=False), nn.BatchNorm2d(o), nn.ReLU())
+                for i, o, k in kinds
+            )
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(x[:, :1]).flatten(1)
+
+
 class CifarBlock(nn.Module):
     """Two 3 x 3 convolutions and a shortcut. Where the width changes, the shortcut takes every second pixel and fills
     up with zeros (He et al. 2016, option A), or is a 1 x 1 convolution (option B).

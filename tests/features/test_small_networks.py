@@ -24,6 +24,7 @@ def network(model: str, weights: str = "random", **more):
     ("model", "width"),
     [
         ("conv4", 64),
+        ("conv4_strided", 512),
         ("convnet_2d", 2),
         ("convnet_2d_relu", 2),
         ("convnet_10d", 10),
