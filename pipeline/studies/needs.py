@@ -31,9 +31,15 @@ HERE = Need("here")
 def look(planned: Planned, *, gpu: Callable[[], bool]) -> list[Need]:
     """What is not here, without fetching anything."""
     found = [of_data(planned.experiments[0].params)]
-    found += [of_weights(name, entry) for name, entry in planned.experiments[0].backbones.items()]
+    params, backbones = planned.experiments[0].params, planned.experiments[0].backbones
+    found += [of_weights(where(params, name), entry) for name, entry in backbones.items()]
     found += [of_gpu(planned.row.gpu, gpu=gpu)]
     return [need for need in found if need.state != "here"]
+
+
+def where(params: Params, name: str) -> str:
+    """The place in params.yaml that says which network makes the feature set `name`."""
+    return f"finetunes.{name}.network" if name in params.finetunes else f"backbones.{name}"
 
 
 def fetch(needs: list[Need], *, tried: dict[str, Need], mirror: str | None = None) -> list[Need]:
@@ -61,7 +67,7 @@ def of_data(params: Params) -> Need:
     name, entry, data = params.data.name, CATALOGUE[params.data.name], params.data
     remedy = "say where it lies: --mirror FOLDER, or --path YOUR_COPY"
     if entry.own and data.path != NO_PATH:
-        return HERE if data.path.exists() else Need("missing", f"data: no {data.path} here; {remedy}")
+        return HERE if data.path.exists() else Need("missing", f"data: no {data.path.name} there; {remedy}")
     absent = [archive for archive in entry.archives if not is_cached(name, archive)]
     if entry.own and data.mirror is None:
         return Need("missing", f"data: {name} has no stable address to fetch it from; {remedy}")
@@ -85,26 +91,27 @@ def of_gpu(cost: str | None, *, gpu: Callable[[], bool]) -> Need:
     return Need("missing", f"a GPU: without one it takes {cost}; run it all the same with --anyway")
 
 
-def of_weights(name: str, entry: Backbone) -> Need:
+def of_weights(where: str, entry: Backbone) -> Need:
     """Whether a network's weights are on this disk, by the places where its library keeps them."""
     source = entry.weights
     if source == "random" or source.startswith("package:"):
-        return HERE if source == "random" else _package(name, source.removeprefix("package:"))
+        return HERE if source == "random" else _package(where, source.removeprefix("package:"))
     path = Path(source).expanduser()
     if path.is_file():
         return HERE
     found = {"torchvision": _torchvision, "timm": _timm, "open_clip": _open_clip}.get(entry.library, _none)(entry)
     if found is None:
-        return Need("missing", f"weights: no file and no published tag '{source}' for backbones.{name}; give a path")
+        return Need("missing", f"weights: no file and no published tag '{source}' for {where}; give a path")
     if found.here:
         return HERE
-    return Need("to fetch", f"weights: {source} of {entry.model} (backbones.{name})", partial(_load, name, entry))
+    return Need("to fetch", f"weights: {source} of {entry.model} ({where})", partial(_load, where, entry))
 
 
-def _load(name: str, entry: Backbone) -> None:
+def _load(where: str, entry: Backbone) -> None:
     from features.network import load_network
 
-    load_network(name, entry)
+    section, _, name = where.partition(".")
+    load_network(name, entry, section=section)
 
 
 @dataclass(frozen=True)
@@ -154,11 +161,11 @@ def _on_hub(repository: str | None, names: list[str]) -> bool:
     return bool(repository) and any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
 
 
-def _package(name: str, package: str) -> Need:
+def _package(where: str, package: str) -> Need:
     from features.weights import from_package
 
     try:
-        from_package(package, f"backbones.{name}")
+        from_package(package, where)
     except FeatureError as error:
         return Need("missing", f"weights: {error}")
     return HERE

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from data.catalogue import CATALOGUE
 from data.files import sha256_bytes
-from data.settings import DataSettings
+from data.settings import NO_PATH, DataSettings
 from heads.settings import HeadSettings, ScoreSettings
 from pipeline.code import sources_sha256
 from pipeline.errors import ParamError
@@ -178,10 +178,26 @@ def identity(params: Params, *, where: bool = True) -> dict[str, Any]:
     keep["dtype"] = entire["features"]["dtype"]
     if not (where and CATALOGUE[params.data.name].own):  # a published data set is the same everywhere
         keep["data"] = {key: value for key, value in keep["data"].items() if key not in WHERE}
-    if not where:
+    if where:
+        keep |= {"files": states} if (states := local_states(params)) else {}
+    else:
         for entry in keep["backbones"].values():
             del entry["weights"]
     return keep
+
+
+def local_states(params: Params) -> dict[str, str]:
+    """What changes when a person's own weights or pictures do, though their path stays: place -> sizes and times."""
+    places = [place for entry in used(params).values() if (place := Path(entry.weights).expanduser()).is_file()]
+    if CATALOGUE[params.data.name].own and params.data.path != NO_PATH and params.data.path.exists():
+        places.append(params.data.path)
+    return {str(place): _state(place) for place in places}
+
+
+def _state(place: Path) -> str:
+    files = sorted(place.rglob("*")) if place.is_dir() else [place]
+    stats = [(str(file.relative_to(place)), file.stat()) for file in files if file.is_file()]
+    return sha256_bytes(json.dumps([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]).encode())
 
 
 def code_sha256(top: Path = Path()) -> str:

@@ -100,7 +100,8 @@ def _pooled(folders: Sequence[Path], lines: Sequence[dict[str, str]], metric: st
     clusters = np.unique(run.clusters.astype(str), return_inverse=True)[1]
     interval = mean_interval(run.scores[score], clusters=clusters)
     sizes = [len(one.ids) for one in _runs(folders)]
-    chance = float(np.average([float(line["chance"]) for line in lines], weights=sizes))
+    chances = [line["chance"] for line in lines]
+    chance = float(np.average([float(each) for each in chances], weights=sizes)) if all(chances) else None
     return Number(interval.mean, interval.half, float(bare.scores[score].mean()), chance)
 
 

@@ -57,7 +57,7 @@ def test_data_that_only_the_user_can_place(tmp_path):
     remedy = "say where it lies: --mirror FOLDER, or --path YOUR_COPY"
     assert data_need("tll") == Need("missing", f"data: tll has no stable address to fetch it from; {remedy}")
     assert data_need("tll", path=str(tmp_path)).state == "here"
-    assert data_need("tll", path="/nowhere") == Need("missing", f"data: no /nowhere here; {remedy}")
+    assert data_need("tll", path="/some/nowhere") == Need("missing", f"data: no nowhere there; {remedy}")
     assert data_need("tll", mirror="/nowhere").what == "data: COMP90086_2023_TLLdataset.zip"
 
 
@@ -66,7 +66,7 @@ def test_data_that_only_the_user_can_place(tmp_path):
     [("open_clip", "RN50x4", "openai"), ("torchvision", "resnet18", "IMAGENET1K_V1"), ("timm", "resnet18", "a1_in1k")],
 )
 def test_weights_that_are_to_be_fetched(library, model, weights):
-    found = of_weights("mine", Backbone(library=library, model=model, weights=weights))
+    found = of_weights("backbones.mine", Backbone(library=library, model=model, weights=weights))
     assert (found.state, found.what) == ("to fetch", f"weights: {weights} of {model} (backbones.mine)")
 
 
@@ -74,11 +74,20 @@ def test_weights_that_are_here(tmp_path):
     file = tmp_path / "torch/hub/checkpoints/resnet18-f37072fd.pth"
     file.parent.mkdir(parents=True)
     file.touch()
-    assert of_weights("a", Backbone(library="torchvision", model="resnet18", weights="IMAGENET1K_V1")).state == "here"
-    assert of_weights("a", Backbone(library="open_clip", model="RN50x4", weights=str(file))).state == "here"
-    nothing = of_weights("a", Backbone(library="timm", model="resnet18", weights="/none.pt"))
+    assert (
+        of_weights("backbones.a", Backbone(library="torchvision", model="resnet18", weights="IMAGENET1K_V1")).state
+        == "here"
+    )
+    assert of_weights("backbones.a", Backbone(library="open_clip", model="RN50x4", weights=str(file))).state == "here"
+    trained = planned(
+        head__features="mine",
+        finetunes={"mine": {"network": {"library": "timm", "model": "resnet18", "weights": "/none.pt"}}},
+    )
+    (missing,) = look(trained, gpu=lambda: True)
+    assert missing.what.endswith("no published tag '/none.pt' for finetunes.mine.network; give a path")
+    nothing = of_weights("backbones.a", Backbone(library="timm", model="resnet18", weights="/none.pt"))
     assert nothing == Need("missing", "weights: no file and no published tag '/none.pt' for backbones.a; give a path")
-    package = of_weights("a", Backbone(library="timm", model="resnet18", weights="package:nope"))
+    package = of_weights("backbones.a", Backbone(library="timm", model="resnet18", weights="package:nope"))
     assert package.what.startswith("weights: backbones.a.weights: no package 'nope' with weights; known: ")
 
 
@@ -91,9 +100,9 @@ def test_a_gpu():
 def test_what_a_network_refuses_is_said_once(monkeypatch):
     asked = []
 
-    def refused(name: str, entry: Backbone) -> None:
+    def refused(name: str, entry: Backbone, *, section: str) -> None:
         asked.append(name)
-        raise FeatureError(f"backbones.{name}: cannot download it; fetch it elsewhere")
+        raise FeatureError(f"{section}.{name}: cannot download it; fetch it elsewhere")
 
     monkeypatch.setattr("features.network.load_network", refused)
     row, tried = planned(head__features="clip_rn50x4"), {}

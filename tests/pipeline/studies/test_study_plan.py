@@ -110,6 +110,24 @@ def test_places_are_absolute_for_an_experiment_runs_elsewhere(tmp_path, monkeypa
     assert remote.params.data.mirror == "https://m"
 
 
+def test_other_weights_or_pictures_under_the_same_name_are_another_question(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    weights, picture = tmp_path / "weights.pt", tmp_path / "mine/left/a.jpg"
+    picture.parent.mkdir(parents=True)
+    weights.touch(), picture.touch()
+    raw = copy.deepcopy(RAW)
+    raw["backbones"]["clip_rn101"]["weights"] = "weights.pt"
+    wanted = row(set={"head.features": "clip_rn101"})
+    (experiment,) = planned(wanted, raw, {"path": "mine"}, **{"data.name": "tll"}).experiments
+    seen = [identity(experiment.params)]
+    assert identity(experiment.params) == seen[0]
+    for file in (weights, picture):
+        file.write_text("another")
+        seen.append(identity(experiment.params))
+        assert seen[-1] != seen[-2]
+    assert "files" not in identity(experiment.params, where=False)
+
+
 def test_folds_are_experiments_of_their_own():
     found = planned(row(set={"head.features": "efficientnet_lite0"}, folds=3))
     assert [experiment.name for experiment in found.experiments] == [f"made-a-row-fold{fold}" for fold in range(3)]
