@@ -14,7 +14,7 @@ from features.errors import FeatureError, nearest
 from features.network import Network, load_network
 from features.preprocess import Preprocess
 from features.settings import Backbone
-from features.small_networks import CifarResNet, Conv4, Conv4Strided, ConvNet2d, ConvNet2dRelu, ConvNet10d, resnet18_64
+from features.small_networks import CifarResNet, Conv4, ConvNet2d, ConvNet2dRelu, ConvNet10d, ConvStrided, resnet18_64
 from features.trainable import assemble
 from features.weights import StateDict, load_strictly, local_file, random_network, read_checkpoint, state_sha256
 
@@ -25,7 +25,8 @@ HALF = (0.5, 0.5, 0.5)
 # model -> how it is built, and the pixels that it is made for
 MODELS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "conv4": (Conv4, 28),
-    "conv4_strided": (Conv4Strided, 28),
+    "conv4_strided": (lambda: ConvStrided(32, 64, 128, 128), 28),
+    "conv5_strided": (lambda: ConvStrided(32, 64, 128, 128, 256), 56),
     "convnet_2d": (ConvNet2d, 28),
     "convnet_2d_relu": (ConvNet2dRelu, 28),
     "convnet_10d": (lambda: ConvNet10d((16, 32), 3), 105),

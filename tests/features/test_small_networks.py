@@ -25,6 +25,7 @@ def network(model: str, weights: str = "random", **more):
     [
         ("conv4", 64),
         ("conv4_strided", 512),
+        ("conv5_strided", 1024),
         ("convnet_2d", 2),
         ("convnet_2d_relu", 2),
         ("convnet_10d", 10),
