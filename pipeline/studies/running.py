@@ -106,7 +106,7 @@ def _run(experiment: Experiment, code: str) -> Result:
         source = f"artifacts/{experiment.params.data.name}/{file}" if "/" in file else file
         shutil.copy2(copy / source, folder / Path(file).name)
     _git("fetch", "--quiet", str(copy), f"+{reference}:{reference}")  # `dvc exp show` lists it
-    seconds = seconds_of(ledger)
+    seconds = seconds_of(ledger, finetunes=bool(experiment.params.finetunes))
     if seconds is None and before is not None:
         seconds = before.seconds
     result = Result(key_of(experiment, code), seconds, machine(), versions(), folder)
@@ -127,15 +127,16 @@ def last_words(log: str) -> str:
     return lines[-1] if lines else "it ended without a word"
 
 
-def seconds_of(ledger: Path) -> float | None:
-    """Of the stages that are the row's own; None where the head was not trained now."""
+def seconds_of(ledger: Path, *, finetunes: bool) -> float | None:
+    """Of the stages that are the row's own; None where the head, or one of the row's networks, was not trained now."""
     try:
         rows = list(csv.DictReader(ledger.read_text(encoding="utf-8").splitlines()))
     except OSError:
         return None
     own = [float(row["seconds"]) for row in rows if row["stage"].partition("@")[0] in OF_THE_ROW]
-    trained = any(row["stage"] == "train" for row in rows)
-    return round(sum(own), 1) if trained else None
+    stages = {row["stage"].partition("@")[0] for row in rows}
+    trained = {"train", "finetune"} if finetunes else {"train"}
+    return round(sum(own), 1) if trained <= stages else None
 
 
 def versions(names: Iterable[str] = ("torch", "timm", "dvc")) -> str:
