@@ -13,6 +13,7 @@ from heads.similarity import Similarity
 MOST = 1_000_000  # matches, and non-matches, kept: beyond that more of them change no digit that is printed
 
 
+GATHERED = 16_384  # pairs at once: 2 million of an episode test, of 1,024 numbers each, are 25 GB
 CHEAPER = 64  # a product of all rows beats gathering pairs up to this many times as many similarities
 
 
@@ -38,7 +39,8 @@ def similarities_of(similarity: Similarity, left: ArrayLike, right: ArrayLike) -
     if len(first) * len(second) <= min(BLOCK, CHEAPER * len(left)):
         scores = similarity.block(torch.from_numpy(first), torch.from_numpy(second)).cpu().numpy()[i, j]
     else:
-        scores = similarity.pairs(torch.from_numpy(left), torch.from_numpy(right)).cpu().numpy()
+        parts = zip(torch.from_numpy(left).split(GATHERED), torch.from_numpy(right).split(GATHERED), strict=True)
+        scores = torch.cat([similarity.pairs(a, b).cpu() for a, b in parts]).numpy()
     if not np.isfinite(scores).all():
         raise HeadError(NOT_FINITE)
     return scores.astype(np.float32)

@@ -5,7 +5,7 @@ import torch
 from heads.errors import HeadError
 from heads.scores import pairs
 from heads.scores.pairs import score_all_pairs, score_pairs
-from heads.similarity import embedding_similarity
+from heads.similarity import Similarity, embedding_similarity
 
 SIMILARITY = embedding_similarity(torch.randn(12, 4, generator=torch.Generator().manual_seed(0)))
 CODES = np.arange(12) % 3
@@ -31,6 +31,23 @@ def test_listed_pairs(monkeypatch, cheaper):
     assert got.match_rows.tolist() == [0, 2]
     assert got.other_rows.tolist() == [1]
     np.testing.assert_allclose(got.others, SIMILARITY.pairs(torch.tensor([1]), torch.tensor([5])), rtol=1e-6)
+
+
+def test_many_listed_pairs_are_gathered_a_part_at_a_time(monkeypatch):
+    """Two million of them at once would be gigabytes."""
+    asked = []
+
+    def counted(a, b):
+        asked.append(len(a))
+        return SIMILARITY.pairs(a, b)
+
+    left, right = (np.random.default_rng(seed).integers(12, size=100) for seed in (0, 1))
+    expected = pairs.similarities_of(SIMILARITY, left, right)
+    monkeypatch.setattr(pairs, "CHEAPER", 0)
+    monkeypatch.setattr(pairs, "GATHERED", 30)
+    got = pairs.similarities_of(Similarity(SIMILARITY.block, counted), left, right)
+    assert asked == [30, 30, 30, 10]
+    np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
 def test_a_broken_similarity_is_an_error():
