@@ -40,6 +40,8 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self,
         *,
         inputs: str = "l2",
+        components: int | None = None,
+        whitening: float = 1.0,
         model: str = "linear",
         hidden: tuple[int, ...] = (),
         dim: int | None = None,
@@ -67,6 +69,8 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.inputs = inputs
+        self.components = components
+        self.whitening = whitening
         self.model = model
         self.hidden = hidden
         self.dim = dim
@@ -106,7 +110,9 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.classes_, codes = np.unique(y, return_inverse=True)
         features = torch.from_numpy(np.array(X))
         pool = make_pool(np.arange(len(codes)), codes, None, images=settings.images_per_group)
-        self._transform = fit_transform(settings.transform, features)
+        self._transform = fit_transform(
+            settings.transform, features, components=settings.components, power=settings.whitening
+        )
         seed = int(check_random_state(self.random_state).randint(2**31))
         trained = train_heads(self._transform(features), pool, settings, seed=seed, validate=LastEpoch(settings.seeds))
         self._head, self._seeds = trained.head, settings.seeds

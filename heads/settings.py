@@ -148,6 +148,8 @@ class Objective(BaseModel):
 class HeadSettings(HeadModel, Objective):
     features: str  # a feature set: an entry of features.backbones, fusions or finetunes
     transform: Literal["none", "l2", "center", "standardize", "whiten"] = "l2"  # fitted on train only
+    components: Dimension | None = None  # whiten: so many principal directions, and an input so wide; null: all
+    whitening: float = Field(1.0, ge=0, le=1)  # whiten: power of the deviation that each is divided by; 0: none
     keep: float = Field(0.0, ge=0, lt=1)  # share of plain cosine kept beside the learned similarity
     noise: float = Field(0.0, ge=0)  # length of Gaussian noise on each input, as a share of a unit vector
     mixup: float = Field(0.0, ge=0)  # alpha of mix-up's Beta distribution; 0: none
@@ -158,6 +160,8 @@ class HeadSettings(HeadModel, Objective):
     def _fit_together(self) -> "HeadSettings":
         if self.batch % self.images_per_group:
             raise ValueError(f"batch {self.batch} is not a multiple of images_per_group {self.images_per_group}")
+        if self.transform != "whiten" and (self.components is not None or self.whitening != 1):
+            raise ValueError("components and whitening are of transform whiten: set that, or leave them null and 1.0")
         problem = self._loss_problem()
         if problem:
             raise ValueError(problem)

@@ -136,7 +136,8 @@ def load_head(folder: Path) -> TrainedHead:
         settings = HeadSettings.model_validate(about.pop("settings"))
         about["calibration"] = Calibration(**about["calibration"])
         transform = Transform(settings.transform, tensors["transform.mean"], tensors["transform.matrix"])
-        head = build_head(settings, about["width"], generators(0, settings.seeds), groups=about["groups"])
+        width = settings.components or about["width"]
+        head = build_head(settings, width, generators(0, settings.seeds), groups=about["groups"])
         head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
         return TrainedHead(settings=settings, transform=transform, head=head.eval(), **about)
     except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError, ValidationError) as error:

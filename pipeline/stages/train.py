@@ -33,7 +33,13 @@ def run(params: Params) -> None:
     source = features_folder(params, settings.features)
     views = torch.from_numpy(load_features(source, images_hash=rows.images_hash, views=True)).to(device()).float()
     pool = training_pool(rows, settings)
-    transform = fit_transform(settings.transform, views[torch.from_numpy(pool.rows), 0])
+    width = views.shape[2]
+    transform = fit_transform(
+        settings.transform,
+        views[torch.from_numpy(pool.rows), 0],
+        components=settings.components,
+        power=settings.whitening,
+    )
     views = transform(views)  # (N, V, D)
     inputs = views[:, 0].contiguous()
     queries, gallery = val_queries(rows, seed=params.seed)
@@ -53,7 +59,7 @@ def run(params: Params) -> None:
     thresholds, calibration = calibrate_on_val(trained.head, inputs, settings, a=pairs.a, b=pairs.b, same=pairs.same)
     head = TrainedHead(
         settings=settings,
-        width=inputs.shape[1],
+        width=width,
         groups=pool.groups,
         transform=transform,
         head=trained.head,

@@ -27,6 +27,8 @@ PINNED = {"data": DataSettings, "head": HeadSettings, "scores": ScoreSettings}  
 MADE = tuple(
     key for key in ("fusions", "finetunes") if key in Params.model_fields
 )  # a row has its own, not those of params.yaml
+# Keys that came after results were committed: at these values a row asks what it asked before.
+LATER = {"components": None, "whitening": 1.0}
 WHERE = ("mirror", "path")  # where data lie, not what they are
 
 
@@ -175,6 +177,7 @@ def identity(params: Params, *, where: bool = True) -> dict[str, Any]:
     entire = params.model_dump(mode="json")
     keep = {key: entire[key] for key in ("seed", "data", "fusions", "finetunes", "head", "scores")}
     keep["backbones"] = {name: entry.model_dump(mode="json") for name, entry in used(params).items()}
+    keep["head"] = {key: value for key, value in keep["head"].items() if key not in LATER or value != LATER[key]}
     keep["dtype"] = entire["features"]["dtype"]
     if not (where and CATALOGUE[params.data.name].own):  # a published data set is the same everywhere
         keep["data"] = {key: value for key, value in keep["data"].items() if key not in WHERE}

@@ -35,6 +35,8 @@ from heads.settings import HeadSettings
             {"loss": "proxy_anchor", "negatives": "offline:5"},
             "loss proxy_anchor has no negatives to choose: set negatives to in_batch",
         ),
+        ({"components": 3}, "components and whitening are of transform whiten: set that, or leave them null and 1.0"),
+        ({"transform": "center", "whitening": 0.5}, "components and whitening are of transform whiten: set that, or"),
         ({"loss": "infonce", "margin": 0.2}, "loss infonce takes no margin here: set margin to null"),
         (
             {"loss": "TripletMarginLoss", "margin": 0.2},

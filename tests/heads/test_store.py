@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -48,6 +49,17 @@ def test_round_trip_gives_equal_similarities(tmp_path):
         torch.testing.assert_close(ours.pairs(rows, rows.flip(0)), ours.block(rows, rows.flip(0)).diagonal())
     assert loaded.thresholds == [0.25] * 3 and loaded.protocol_sha256 == "p"
     assert loaded.calibration == head.calibration
+
+
+def test_a_head_on_some_principal_directions_comes_back(tmp_path):
+    train, settings = torch.randn(40, 8), HeadSettings(features="x", transform="whiten", components=3, seeds=1)
+    transform = fit_transform("whiten", train, components=3)
+    head = build_head(settings, 3, generators(0, 1), train=transform(train))
+    write(tmp_path, replace(trained(), settings=settings, transform=transform, head=head.eval()))
+    x = torch.randn(6, 8)
+    embeddings = load_head(tmp_path).embeddings(x)
+    assert embeddings.shape == (1, 6, 3)
+    torch.testing.assert_close(embeddings, head.encode(transform(x)[None]))
 
 
 def test_equal_heads_give_equal_bytes():

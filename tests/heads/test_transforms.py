@@ -5,6 +5,7 @@ from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
 from torch.nn.functional import normalize
 
+from heads.errors import HeadError
 from heads.transforms import fit_transform, principal_axes
 
 
@@ -25,6 +26,26 @@ def test_whiten_equals_scikit_learn_up_to_rotation():
     theirs = torch.from_numpy(PCA(whiten=True).fit_transform(unit.numpy()))
     theirs = normalize(theirs, dim=1)
     torch.testing.assert_close(ours @ ours.T, theirs @ theirs.T, atol=1e-2, rtol=0)
+
+
+@pytest.mark.parametrize(("count", "width"), [(4, 6), (5, 300)])
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_some_components_to_a_power_against_scikit_learn(count, width, power):
+    """Many narrow rows, and few wide ones, whose directions are found by their inner products."""
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(200, width, generator=draw) * torch.logspace(0.7, -1, width) + 1
+    unit = normalize(x, dim=1).double().numpy()
+    pca = PCA(n_components=count, svd_solver="full").fit(unit)
+    theirs = pca.transform(unit) / (pca.explained_variance_ * 199 / 200) ** (power / 2)
+    theirs = normalize(torch.from_numpy(theirs), dim=1).float()
+    ours = fit_transform("whiten", x, components=count, power=power, shrinkage=0.0)(x)
+    assert ours.shape == (200, count)
+    torch.testing.assert_close(ours @ ours.T, theirs @ theirs.T, atol=1e-3, rtol=0)
+
+
+def test_more_components_than_the_rows_have_directions():
+    with pytest.raises(HeadError, match=r"^head.components 20: 10 training rows of 40 numbers have at most 9; set it"):
+        fit_transform("whiten", torch.randn(10, 40), components=20)
 
 
 def test_center_removes_the_mean_and_keeps_unit_length():

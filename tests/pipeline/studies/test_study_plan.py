@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from pipeline.errors import ParamError
 from pipeline.params import load_params
-from pipeline.studies.plan import code_sha256, identity, plan, spell
+from pipeline.studies.plan import LATER, code_sha256, identity, plan, spell
 from pipeline.studies.settings import Row, Section, Study, known_studies, load_study
 
 TOP = Path(__file__).parents[3]
@@ -126,6 +126,14 @@ def test_other_weights_or_pictures_under_the_same_name_are_another_question(tmp_
         seen.append(identity(experiment.params))
         assert seen[-1] != seen[-2]
     assert "files" not in identity(experiment.params, where=False)
+
+
+def test_a_key_that_came_later_leaves_older_questions_as_they_were():
+    wanted = {"head.features": "efficientnet_lite0", "head.transform": "whiten"}
+    (old,) = planned(row(set=wanted)).experiments
+    (new,) = planned(row(set=wanted | {"head.components": 40})).experiments
+    assert not set(LATER) & set(identity(old.params)["head"])
+    assert identity(new.params)["head"] == identity(old.params)["head"] | {"components": 40}
 
 
 def test_folds_are_experiments_of_their_own():
