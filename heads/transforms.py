@@ -54,8 +54,8 @@ def fit_transform(
         power: of the standard deviation that each is divided by; 1 makes them equal, 0 only turns. Whitening weighs up
             what many images share against what tells few apart (Jegou and Chum, "Negative evidences and co-occurences
             in image retrieval: the benefit of PCA and whitening", 2012); half of it spares the noise of the smallest.
-        shrinkage: relative to the mean variance, is added to every variance before whitening: directions that the
-            training rows hardly use would otherwise be blown up to the size of real ones.
+        shrinkage: relative to the mean variance of these, is added to every variance before whitening: directions that
+            the training rows hardly use would otherwise be blown up to the size of real ones.
 
     Raises:
         HeadError: more components than the training rows have directions.
@@ -78,18 +78,17 @@ def _principal(centred: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """Variances (count,) and directions (D, count) of rows (N, D) whose mean is 0, in float64, largest first."""
     rows, width = centred.shape
     most = min(rows - 1, width)
-    if most < count < width:
+    if count > most and count != width:
         raise HeadError(
             f"head.components {count}: {rows} training rows of {width} numbers have at most {most}; set it lower"
         )
     x = centred.double()
     if count <= most and rows < width:  # the (N, N) inner products know the same: D / N cubed as fast
         variance, left = torch.linalg.eigh(x @ x.T / rows)
-        basis = normalize(x.T @ left.flip(1)[:, :count], dim=0)
-    else:
-        variance, vectors = torch.linalg.eigh(x.T @ x / rows)
-        basis = vectors.flip(1)[:, :count]
-    return variance.flip(0)[:count].clamp(min=0), _signed(basis)
+        if variance[-count] > 1e-9 * variance[-1]:  # else the rows do not span that many directions
+            return variance.flip(0)[:count], _signed(normalize(x.T @ left.flip(1)[:, :count], dim=0))
+    variance, vectors = torch.linalg.eigh(x.T @ x / rows)
+    return variance.flip(0)[:count].clamp(min=0), _signed(vectors.flip(1)[:, :count])
 
 
 def principal_axes(x: Tensor, count: int) -> Tensor:

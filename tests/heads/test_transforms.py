@@ -43,9 +43,18 @@ def test_some_components_to_a_power_against_scikit_learn(count, width, power):
     torch.testing.assert_close(ours @ ours.T, theirs @ theirs.T, atol=1e-3, rtol=0)
 
 
-def test_more_components_than_the_rows_have_directions():
-    with pytest.raises(HeadError, match=r"^head.components 20: 10 training rows of 40 numbers have at most 9; set it"):
-        fit_transform("whiten", torch.randn(10, 40), components=20)
+@pytest.mark.parametrize(("rows", "width", "count", "most"), [(10, 40, 20, 9), (10, 40, 41, 9), (40, 10, 11, 10)])
+def test_more_components_than_the_rows_have_directions(rows, width, count, most):
+    told = f"^head.components {count}: {rows} training rows of {width} numbers have at most {most}; set it lower$"
+    with pytest.raises(HeadError, match=told):
+        fit_transform("whiten", torch.randn(rows, width), components=count)
+
+
+def test_rows_that_come_twice_span_fewer_directions():
+    """The others are still different ones, not the first again, blown up."""
+    x = torch.randn(5, 60, generator=torch.Generator().manual_seed(0)).repeat(8, 1)
+    basis = normalize(fit_transform("whiten", x, components=20, power=0.5).matrix, dim=0)
+    torch.testing.assert_close(basis.T @ basis, torch.eye(20), atol=1e-5, rtol=0)
 
 
 def test_center_removes_the_mean_and_keeps_unit_length():
