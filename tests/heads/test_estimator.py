@@ -94,6 +94,14 @@ def test_in_a_pipeline_and_a_grid_search(digits):
     assert unseen.min() > 0.5
 
 
+def test_some_principal_directions_are_all_that_a_head_sees(digits):
+    X, y = digits
+    head = HeadTransformer(inputs="whiten", components=6, whitening=0.5, epochs=1, random_state=0).fit(X, y)
+    assert head.n_features_in_ == 64 and head.transform(X).shape == (400, 6)
+    with pytest.raises(HeadError, match=r"^head.components 65: 400 training rows of 64 numbers have at most 64"):
+        HeadTransformer(inputs="whiten", components=65).fit(X, y)
+
+
 def test_seeds_lie_side_by_side_and_random_state_decides(digits):
     X, y = digits
     one, again, other = (

@@ -59,16 +59,18 @@ def make_head(params: Params) -> TrainedHead:
     """Writes head/: seeds that differ, of no particular use."""
     settings, source = params.head, FOLDER / "features" / params.head.features
     rows = read_rows(FOLDER / "rows.parquet")
-    train = torch.from_numpy(load_features(source, images_hash=rows.images_hash)).float()
+    features = torch.from_numpy(load_features(source, images_hash=rows.images_hash)).float()
+    transform = fit_transform(settings.transform, features, components=settings.components, power=settings.whitening)
+    train = transform(features)
     head = build_head(settings, train.shape[1], generators(0, settings.seeds), train=train)
     with torch.no_grad():
         for parameter in head.parameters():
             parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
     trained = TrainedHead(
         settings=settings,
-        width=train.shape[1],
+        width=features.shape[1],
         groups=2,
-        transform=fit_transform(settings.transform, train),
+        transform=transform,
         head=head.eval(),
         thresholds=[0.5] * (1 if settings.ensemble else settings.seeds),
         calibration=CALIBRATION,

@@ -22,6 +22,7 @@ HEADS = {
     "euclidean": {"model": "mlp", "hidden": [6], "dim": 8, "distance": "euclidean"},
     "squared": {"model": "linear", "distance": "squared_euclidean"},
     "kept": {"model": "linear", "dim": 4, "keep": 0.3, "transform": "whiten"},
+    "components": {"model": "linear", "transform": "whiten", "components": 5, "whitening": 0.5},
     "ensemble": {"model": "linear", "dim": 8, "ensemble": True, "seeds": 3},
     "no head": {"model": "identity", "seeds": 3},
     "pairs": {"model": "pair_mlp", "loss": "bce", "dim": 6, "classifier": [5]},
@@ -62,7 +63,10 @@ def test_similarities_are_those_of_the_stored_features(settings):
 GRID = {"library": "torchvision", "model": "resnet18", "output": "grid"}
 
 
-@pytest.mark.parametrize("views", [{"flip": True, "crops": 2}, {"flip": True, "average": True}, GRID])
+STAGES = GRID | {"stages": [1, 3], "grid": 3}
+
+
+@pytest.mark.parametrize("views", [{"flip": True, "crops": 2}, {"flip": True, "average": True}, GRID, STAGES])
 def test_views_and_grids(views):
     images, trained = make_usable(views, model="linear", dim=8)
     found = load_head(FOLDER / "head").similarity(images, images)

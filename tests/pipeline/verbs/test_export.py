@@ -116,12 +116,16 @@ def test_what_is_refused_is_not_written(monkeypatch):
     [
         ({"model": "test_vit", "flip": True, "crops": 2, "average": True}, {"model": "linear", "dim": 8}),
         ({"output": "grid"}, {"model": "residual", "hidden": [6], "keep": 0.2, "transform": "center"}),
+        (
+            {"model": "test_efficientnet", "output": "grid", "stages": [1, 3], "grid": 3},
+            {"model": "linear", "transform": "whiten", "components": 5, "whitening": 0.5},
+        ),
         ({"model": "test_efficientnet"}, {"model": "linear", "features": "both", "ensemble": True, "seeds": 3}),
         ({}, {"model": "identity"}),
         ({}, {"model": "linear", "distance": "euclidean", "dim": 8}),
         ({"library": "open_clip", "model": "ViT-B-32", "pixels": None}, {"model": "linear", "dim": 8}),
     ],
-    ids=["views", "grid", "fused", "no head", "euclidean", "clip"],
+    ids=["views", "grid", "stages", "fused", "no head", "euclidean", "clip"],
 )
 def test_every_kind_of_feature_and_head(backbone, head, capsys):
     images = made(backbone, **head)
