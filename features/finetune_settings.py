@@ -55,6 +55,8 @@ class Finetune(Objective):
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Finetune":
+        if self.network.stages and self.layers != "all":
+            raise ValueError("layers are chosen of a whole network: leave network.stages empty, or layers at all")
         try:
             _ = self.objective
         except ValueError as error:

@@ -48,7 +48,9 @@ def load(entry: Backbone, where: str) -> Network:
         FeatureError: unknown model, weights that cannot be had or are of another network.
     """
     if entry.output != "global":
-        raise FeatureError(f"{where}.output: networks of this library give one vector; set it to global")
+        raise FeatureError(
+            f"{where}.output: networks of this library give one vector; set it to global, without stages"
+        )
     if entry.model == TRAINED:
         return _trained(entry, where)
     if entry.model not in MODELS:

@@ -38,10 +38,12 @@ def epoch_score(
     place[chosen] = np.arange(len(chosen))
     rows = inputs[torch.from_numpy(chosen).to(inputs.device)]
     groups = len(np.unique(codes[gallery]))
-    if groups <= (int(settings.select.removeprefix("top")) if settings.select.startswith("top") else 1):
+    k = int(settings.select.removeprefix("top")) if settings.select.startswith("top") else 1
+    if groups <= k:
+        smaller = " or choose a smaller head.select" if k > 1 else ""
         raise HeadError(
             f"val has {groups} groups, too few to choose an epoch by {settings.select}: "
-            "enlarge data.splits.val or choose a smaller head.select"
+            f"enlarge data.splits.val{smaller}"
         )
 
     def score(head: Head) -> list[float]:

@@ -32,12 +32,12 @@ def look(planned: Planned, *, gpu: Callable[[], bool]) -> list[Need]:
     """What is not here, without fetching anything."""
     found = [of_data(planned.experiments[0].params)]
     params, backbones = planned.experiments[0].params, planned.experiments[0].backbones
-    found += [of_weights(where(params, name), entry) for name, entry in backbones.items()]
+    found += [of_weights(place_of(params, name), entry) for name, entry in backbones.items()]
     found += [of_gpu(planned.row.gpu, gpu=gpu)]
     return [need for need in found if need.state != "here"]
 
 
-def where(params: Params, name: str) -> str:
+def place_of(params: Params, name: str) -> str:
     """The place in params.yaml that says which network makes the feature set `name`."""
     return f"finetunes.{name}.network" if name in params.finetunes else f"backbones.{name}"
 

@@ -37,6 +37,15 @@ def test_too_few_groups_to_choose_an_epoch():
         )
 
 
+def test_one_group_has_no_smaller_select():
+    settings = SETTINGS.model_copy(update={"select": "mrr"})
+    rows = np.arange(4)
+    with pytest.raises(
+        HeadError, match=r"^val has 1 groups, too few to choose an epoch by mrr: enlarge data.splits.val$"
+    ):
+        epoch_score(torch.eye(4), np.zeros(4, int), settings, queries=rows, gallery=rows, candidates=20)
+
+
 def test_constant_embedding_fails():
     a, b, same = np.array([0, 1]), np.array([2, 3]), np.array([True, False])
     with pytest.raises(HeadError, match="all val pairs have the same similarity: the embedding is constant"):

@@ -28,6 +28,7 @@ ENTRY = {
     "lr": 0.01,
     "select": "top1",
 }
+STAGES = {"library": "timm", "model": "resnet10t", "weights": "random", "output": "grid", "stages": [1]}
 FOLDER = Path("artifacts/mnist")
 
 
@@ -163,6 +164,10 @@ def test_from_a_checkpoint_of_its_own(project, tmp_path):
         (
             {"layers": "lst"},
             "finetunes.mine.layers: no 'lst'; known: all, last:2 (the last blocks), or a list of names",
+        ),
+        (
+            {"network": STAGES, "layers": "last:2"},
+            "finetunes.mine: layers are chosen of a whole network: leave network.stages empty, or layers at all",
         ),
         ({"layers": []}, "finetunes.mine.layers: no '[]'; known: all, last:2"),
         ({"los": "triplet"}, "finetunes.mine.los: no such key; did you mean 'loss'?"),

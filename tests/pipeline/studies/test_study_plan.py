@@ -1,6 +1,7 @@
 """Rows to experiments: what DVC's own override code makes of them, and what tells one result from another."""
 
 import copy
+import csv
 import shutil
 from pathlib import Path
 
@@ -170,6 +171,15 @@ def test_a_row_that_params_yaml_would_not_take(settings, message):
 )
 def test_values_as_hydra_reads_them(value, spelt):
     assert spell(value) == spelt
+
+
+@pytest.mark.parametrize("name", known_studies(TOP / "studies"))
+def test_committed_numbers_answer_what_the_rows_ask(name):
+    """A new key with a default changes what every row asks: give it to LATER, or the next run forgets these numbers."""
+    study = load_study(name, folder=TOP / "studies")
+    with (TOP / "studies" / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        committed = {line["row"]: line["settings"] for line in csv.DictReader(file)}
+    assert committed == {each.name: plan(name, study, each, RAW, where={}).settings for each in study.rows}
 
 
 def test_another_program_is_another_result(tmp_path):
