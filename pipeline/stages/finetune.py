@@ -107,7 +107,8 @@ def say(trained: TrainedNetwork, ready: ReadyToTrain, entry: Finetune, name: str
         print(f"finetune {name}: went on after epoch {trained.resumed}, from the scratch cache")
     for alarm in trained.alarms:
         print(f"warning: {alarm}")
-    speed = f"{rate:.1f} steps/s on {ready.material.pixels.device.type}" if rate else "all of it known"
+    rounded = round(rate, 1) or round(rate, 3)  # of a large network on a CPU: seconds a step
+    speed = f"{rounded} steps/s on {ready.material.pixels.device.type}" if rate else "all of it known"
     images = f"{len(pool.rows) // TURNS} images in {TURNS} turns" if entry.augment.turns else f"{len(pool.rows)} images"
     last, best = trained.history[-1], trained.history[trained.best]
     print(
