@@ -69,26 +69,15 @@ def fit_transform(
     mean = unit.mean(0)
     if kind == "center":
         return Transform(kind, mean, empty)
-    variance, basis = _principal(unit - mean, components or train.shape[1])
-    variance = variance + shrinkage * variance.mean()
-    return Transform(kind, mean, (basis / variance ** (power / 2)).float())
-
-
-def _principal(centred: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Variances (count,) and directions (D, count) of rows (N, D) whose mean is 0, in float64, largest first."""
-    rows, width = centred.shape
-    most = min(rows - 1, width)
+    rows, width = unit.shape
+    most, count = min(rows - 1, width), components or width
     if count > most and count != width:
         raise HeadError(
             f"head.components {count}: {rows} training rows of {width} numbers have at most {most}; set it lower"
         )
-    x = centred.double()
-    if count <= most and rows < width:  # the (N, N) inner products know the same: D / N cubed as fast
-        variance, left = torch.linalg.eigh(x @ x.T / rows)
-        if variance[-count] > 1e-9 * variance[-1]:  # else the rows do not span that many directions
-            return variance.flip(0)[:count], _signed(normalize(x.T @ left.flip(1)[:, :count], dim=0))
-    variance, vectors = torch.linalg.eigh(x.T @ x / rows)
-    return variance.flip(0)[:count].clamp(min=0), _signed(vectors.flip(1)[:, :count])
+    variance, basis = _principal((unit - mean).double(), count, tiny=1e-9)
+    variance = variance.clamp(min=0) + shrinkage * variance.clamp(min=0).mean()
+    return Transform(kind, mean, (basis / variance ** (power / 2)).float())
 
 
 def principal_axes(x: Tensor, count: int) -> Tensor:
@@ -96,12 +85,20 @@ def principal_axes(x: Tensor, count: int) -> Tensor:
 
     Not centred, so that projecting on them keeps inner products, and with them cosines, as far as `count` allows.
     """
+    return _principal(x, count, tiny=1e-6)[1]
+
+
+def _principal(x: Tensor, count: int, *, tiny: float) -> tuple[Tensor, Tensor]:
+    """The largest second moments (count,) of x (N, D), and their directions (D, count), orthonormal.
+
+    `tiny`: a share of the largest moment that is rounding in x's dtype.
+    """
     if count <= len(x) < x.shape[1]:  # of few wide rows the (N, N) inner products know the same: D / N cubed as fast
-        variance, left = torch.linalg.eigh((x @ x.T) / len(x))
-        if variance[-count] > 1e-6 * variance[-1]:  # else the rows do not span that many directions
-            return _signed(normalize(x.T @ left.flip(1)[:, :count], dim=0))
-    _, basis = torch.linalg.eigh((x.T @ x) / len(x))
-    return _signed(basis.flip(1)[:, :count])
+        moments, left = torch.linalg.eigh((x @ x.T) / len(x))
+        if moments[-count] > tiny * moments[-1]:  # else the rows do not span that many directions
+            return moments.flip(0)[:count], _signed(normalize(x.T @ left.flip(1)[:, :count], dim=0))
+    moments, axes = torch.linalg.eigh((x.T @ x) / len(x))
+    return moments.flip(0)[:count], _signed(axes.flip(1)[:, :count])
 
 
 def _signed(axes: Tensor) -> Tensor:
