@@ -3,27 +3,21 @@
 import errno
 import os
 import resource
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
+from small_images import encode, write_images
 
 from data.rows import read_rows
 from features.errors import FeatureError
 from features.store import load_features, read_sidecar, save_features
-from pipeline.code import TOP
 from pipeline.errors import ParamError
-from pipeline.extraction import CODE, MORE_CODE, code_sha256
 from pipeline.params import Params, parse_params
 from pipeline.stages import extract, fuse
 from pipeline.verbs import verify
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "features"))
-from small_images import encode, write_images
 
 SMALL = {"library": "torchvision", "model": "resnet18", "weights": "random", "pixels": 32}
 
@@ -93,47 +87,6 @@ def test_other_code_runs_again_and_equal_results_stay_equal(project, capsys, mon
     assert "11 images, 11 run" in capsys.readouterr().out
     assert len(list(Path("cache/features").iterdir())) == 2
     assert {path.name: path.read_bytes() for path in features("small").iterdir()} == before
-
-
-def copied_sources(top: Path) -> Path:
-    for name in (*CODE, *(f"features/from_{library}.py" for library in ("timm", "torchvision", "open_clip"))):
-        (top / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(TOP / name, top / name)
-    return top
-
-
-@pytest.mark.parametrize("name", [*CODE, "features/from_timm.py"])
-def test_an_edit_of_any_module_that_decides_the_numbers_changes_the_key(tmp_path, name):
-    top = copied_sources(tmp_path)
-    assert code_sha256("timm", top=top) == code_sha256("timm")
-    with (top / name).open("a") as file:
-        file.write("#")
-    assert code_sha256("timm", top=top) != code_sha256("timm")
-
-
-def test_an_edit_for_one_library_leaves_the_shards_of_the_others(tmp_path):
-    top = copied_sources(tmp_path)
-    (top / "features/from_timm.py").write_text("")
-    assert code_sha256("torchvision", top=top) == code_sha256("torchvision")
-    assert code_sha256("torchvision") != code_sha256("open_clip")
-
-
-def test_every_module_of_extract_is_in_the_key_or_decides_no_number():
-    """A module that extract comes to depend on must be put on one of the two sides."""
-    files = {
-        "data/cores.py",
-        "data/files.py",
-        "data/rows.py",
-        "features/hub.py",
-        "features/shards.py",
-        "features/store.py",
-    }
-    edges = {"features/engine_ray.py", "pipeline/code.py", "pipeline/extraction.py", "pipeline/stages/extract.py"}
-    values = {"features/settings.py"}  # the key holds what it says: the whole entry of the backbone, and the dtype
-    libraries = {f"features/from_{library}.py" for library in ("timm", "torchvision", "open_clip", "lookalike")}
-    more = set(MORE_CODE["lookalike"])
-    deps = YAML(typ="safe").load((TOP / "dvc.yaml").read_text())["stages"]["extract"]["deps"]
-    assert {dep for dep in deps if dep.endswith(".py")} == {*CODE, *libraries, *more, *files, *edges, *values}
 
 
 def test_views_are_kept_apart(project):
