@@ -56,9 +56,9 @@ class Maps(nn.Module):
 class Stages(nn.Module):
     """(B, 3, S, S) -> (B, D): the maps of `stages`, a ViT's blocks or a ResNet's layers, pooled by `Grids`."""
 
-    def __init__(self, clip: nn.Module, stages: tuple[int, ...], cells: int, where: str) -> None:
+    def __init__(self, clip: nn.Module, stages: tuple[int, ...], grids: Grids, where: str) -> None:
         super().__init__()
-        self.visual, self.stages, self.grids = clip.visual, list(stages), Grids(cells)
+        self.visual, self.stages, self.grids = clip.visual, list(stages), grids
         check_stages(stages, _stages(clip.visual), where)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -77,7 +77,7 @@ def _stages(visual: nn.Module) -> int:
 
 def _module(clip: nn.Module, entry: Backbone, where: str) -> nn.Module:
     if entry.stages:
-        return Stages(clip, entry.stages, entry.grid, where)
+        return Stages(clip, entry.stages, Grids(entry.grid, spread=entry.spread), where)
     return Maps(clip, entry.grid) if entry.output == "grid" else ImageTower(clip)
 
 

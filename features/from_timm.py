@@ -53,12 +53,12 @@ class Maps(nn.Module):
 class Stages(nn.Module):
     """(B, 3, S, S) -> (B, D): the maps of `stages` as timm counts them (`feature_info`), pooled by `Grids`."""
 
-    def __init__(self, network: nn.Module, stages: tuple[int, ...], cells: int, where: str) -> None:
+    def __init__(self, network: nn.Module, stages: tuple[int, ...], grids: Grids, where: str) -> None:
         super().__init__()
         if not hasattr(network, "forward_intermediates"):
             raise FeatureError(f"{where}.stages: timm gives no maps of this network's stages; leave it empty")
         check_stages(stages, len(network.feature_info), where)
-        self.network, self.stages, self.grids = network, list(stages), Grids(cells)
+        self.network, self.stages, self.grids = network, list(stages), grids
 
     def forward(self, images: Tensor) -> Tensor:
         return self.grids(
@@ -91,7 +91,7 @@ def load(entry: Backbone, where: str) -> Network:
         load_strictly(network, state, unused=tuple(f"{name}." for name in names), where=where, source=entry.weights)
         digest = sha256_file(path)
     if entry.stages:
-        network = Stages(network, entry.stages, entry.grid, where).eval()
+        network = Stages(network, entry.stages, Grids(entry.grid, spread=entry.spread), where).eval()
     elif entry.output == "grid":
         network = Maps(network, entry.grid, where).eval()
     return Network(

@@ -24,12 +24,12 @@ MODELS = [name for name in models.list_models(module=models) if "resne" in name]
 class Stages(nn.Module):
     """(B, 3, S, S) -> (B, D): the maps of `stages` (0: first convolution, 1 to 4: layers), pooled by `Grids`."""
 
-    def __init__(self, network: ResNet, stages: tuple[int, ...], cells: int, where: str) -> None:
+    def __init__(self, network: ResNet, stages: tuple[int, ...], grids: Grids, where: str) -> None:
         super().__init__()
         first = nn.Sequential(network.conv1, network.bn1, network.relu)
         parts = [first, nn.Sequential(network.maxpool, network.layer1), network.layer2, network.layer3, network.layer4]
         check_stages(stages, len(parts), where)
-        self.parts, self.stages, self.grids = nn.ModuleList(parts[: stages[-1] + 1]), stages, Grids(cells)
+        self.parts, self.stages, self.grids = nn.ModuleList(parts[: stages[-1] + 1]), stages, grids
 
     def forward(self, images: Tensor) -> Tensor:
         maps = [images := part(images) for part in self.parts]
@@ -55,7 +55,7 @@ def load(entry: Backbone, where: str) -> Network:
         load_strictly(network, read_checkpoint(path, where), unused=("fc.",), where=where, source=entry.weights)
         digest = sha256_file(path)
     if entry.stages:
-        network = Stages(network, entry.stages, entry.grid, where).eval()
+        network = Stages(network, entry.stages, Grids(entry.grid, spread=entry.spread), where).eval()
     elif entry.output == "grid":
         before_pooling = list(network.children())[:-2]
         network = nn.Sequential(*before_pooling, Grid(entry.grid)).eval()

@@ -12,6 +12,8 @@ from features.errors import FeatureError
 from features.preprocess import Preprocess
 from features.settings import Backbone
 
+TINY = 1e-12  # a variance
+
 
 @dataclass(frozen=True)
 class Network:
@@ -62,14 +64,31 @@ class Grid(nn.Module):
 
 
 class Grids(nn.Module):
-    """K maps (B, C_k, H_k, W_k) -> (B, D), the sum of C_k * cells * cells: each grid of length 1, side by side."""
+    """K maps (B, C_k, H_k, W_k) -> (B, D), the sum of C_k * cells * cells: each grid of length 1, side by side.
 
-    def __init__(self, cells: int) -> None:
+    With `spread` twice as many: after the means of a map come the standard deviations of its cells, of length 1 again
+    (statistics pooling: Snyder et al. 2018, "X-vectors", section 2.1).
+    """
+
+    def __init__(self, cells: int, *, spread: bool = False) -> None:
         super().__init__()
-        self.grid = Grid(cells)
+        self.grid, self.spread = Grid(cells), spread
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        return torch.cat([normalize(self.grid(each), dim=1) for each in maps], 1)
+        return torch.cat([normalize(part, dim=1) for each in maps for part in self._parts(each)], 1)
+
+    def _parts(self, maps: Tensor) -> list[Tensor]:
+        return [self.grid(maps), deviations(maps.float(), self.grid.cells)] if self.spread else [self.grid(maps)]
+
+
+def deviations(maps: Tensor, cells: int) -> Tensor:
+    """(B, C, H, W) -> (B, C * cells * cells): the standard deviation within each cell of `adaptive_avg_pool2d`."""
+    rows, columns = (
+        [slice(i * size // cells, -(-(i + 1) * size // cells)) for i in range(cells)] for size in maps.shape[2:]
+    )
+    # Cell by cell: the mean of squares minus the square of the mean would lose a small variance in float32.
+    variances = [maps[:, :, row, column].var((2, 3), correction=0) for row in rows for column in columns]
+    return torch.stack(variances, 2).flatten(1).clamp(min=TINY).sqrt()  # clamped: at 0 a root's slope is infinite
 
 
 def check_stages(stages: Sequence[int], count: int, where: str) -> None:

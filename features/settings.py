@@ -21,6 +21,8 @@ class Backbone(BaseModel):
     # Of grid: maps of earlier stages in place of the last one, each of length 1. Left out where empty, so that what was
     # made before there were stages is still what it says.
     stages: tuple[Stage, ...] = Field((), exclude_if=lambda stages: not stages)
+    # Of stages: beside each cell's mean its standard deviation, of length 1 a map too.
+    spread: bool = Field(False, exclude_if=lambda spread: not spread)
     flip: bool = False  # one more view: mirrored
     crops: int = Field(0, ge=0, le=5)  # more views: 7/8 of the side, at the centre and the corners
     average: bool = False  # one vector, the mean of the views (each of length 1), not one a view
@@ -31,6 +33,8 @@ class Backbone(BaseModel):
             raise ValueError("stages are maps, not one vector: set output to grid")
         if list(self.stages) != sorted(set(self.stages)):
             raise ValueError(f"stages {list(self.stages)}: name each once, in ascending order")
+        if self.spread and not self.stages:
+            raise ValueError("spread is of the maps of stages: name some")
         return self
 
     @property

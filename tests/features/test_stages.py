@@ -10,7 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
 
 from features.errors import FeatureError
 from features.fold import fold_batch_norms
-from features.network import load_network
+from features.network import Grids, load_network
 from features.settings import Backbone
 
 
@@ -47,8 +47,40 @@ def test_the_maps_are_those_inside_the_whole_network(library, model, names):
     assert torch.allclose(got.norm(dim=1), torch.tensor(2.0).sqrt(), atol=1e-5)  # two maps, of length 1 each
 
 
-def test_only_what_is_needed_is_kept_and_folded():
-    network = load_network("mine", entry("torchvision", "resnet18", stages=(0, 2), grid=2)).module
+def spread_by_hand(maps: torch.Tensor, cells: int) -> torch.Tensor:
+    """From moments, in double precision."""
+    square, mean = (adaptive_avg_pool2d(power, cells).flatten(1) for power in (maps.double() ** 2, maps.double()))
+    return normalize((square - mean**2).sqrt(), dim=1).float()
+
+
+@pytest.mark.parametrize(("cells", "offset"), [(1, 0.0), (2, 0.0), (3, 0.0), (1, 1000.0)])
+def test_the_spread_is_each_cells_standard_deviation(cells, offset):
+    maps = [torch.randn(2, 5, 8, 8) + offset, torch.rand(2, 3, 4, 4) + offset]
+    got = Grids(cells, spread=True)(maps)
+    wanted = []
+    for each in maps:
+        wanted += [normalize(adaptive_avg_pool2d(each, cells).flatten(1), dim=1), spread_by_hand(each, cells)]
+    assert torch.allclose(got, torch.cat(wanted, 1), atol=1e-5)
+    assert torch.equal(got[:, : 5 * cells**2], Grids(cells)(maps)[:, : 5 * cells**2])
+
+
+def test_a_map_without_life_has_a_spread_that_trains():
+    maps = torch.zeros(2, 3, 4, 4, requires_grad=True)
+    Grids(1, spread=True)([maps]).sum().backward()
+    assert torch.isfinite(maps.grad).all()
+
+
+@pytest.mark.parametrize("library", ["timm", "torchvision"])
+def test_a_network_with_spread_gives_twice_the_numbers(library):
+    images, model = torch.randn(2, 3, 64, 64), {"timm": "resnet10t", "torchvision": "resnet18"}[library]
+    plain, both = (load_network("mine", entry(library, model, stages=(1, 3), spread=s)).module for s in (False, True))
+    with torch.inference_mode():
+        assert both(images).shape[1] == 2 * plain(images).shape[1]
+
+
+@pytest.mark.parametrize("spread", [False, True])
+def test_only_what_is_needed_is_kept_and_folded(spread):
+    network = load_network("mine", entry("torchvision", "resnet18", stages=(0, 2), grid=2, spread=spread)).module
     assert not any(name.startswith("parts.3") for name, _ in network.named_parameters())
     images = torch.randn(2, 3, 64, 64)
     folded = fold_batch_norms(network, images)
@@ -78,6 +110,7 @@ def test_a_stage_that_is_not_there(library, model, stages, last):
         ({"stages": [3], "output": "global"}, "stages are maps, not one vector: set output to grid"),
         ({"stages": [4, 3]}, "stages [4, 3]: name each once, in ascending order"),
         ({"stages": [3, 3]}, "stages [3, 3]: name each once, in ascending order"),
+        ({"spread": True}, "spread is of the maps of stages: name some"),
     ],
 )
 def test_stages_that_make_no_sense(changes, message):
@@ -86,5 +119,5 @@ def test_stages_that_make_no_sense(changes, message):
 
 
 def test_what_was_made_without_stages_is_described_as_before():
-    assert "stages" not in entry("timm", "resnet10t").model_dump(mode="json")
+    assert not {"stages", "spread"} & set(entry("timm", "resnet10t").model_dump(mode="json"))
     assert entry("timm", "resnet10t", stages=(1,)).model_dump(mode="json")["stages"] == [1]
