@@ -58,7 +58,7 @@ def fit_transform(
             the training rows hardly use would otherwise be blown up to the size of real ones.
 
     Raises:
-        HeadError: more components than the training rows have directions.
+        HeadError: more components than the training rows have directions, or rows to whiten that are all the same.
     """
     empty = torch.empty(0)
     if kind in ("none", "l2"):
@@ -76,6 +76,8 @@ def fit_transform(
             f"head.components {count}: {rows} training rows of {width} numbers have at most {most}; set it lower"
         )
     variance, basis = _principal((unit - mean).double(), count, tiny=1e-9)
+    if variance[0] < 1e-12:  # what float32 leaves of unit vectors that are all the same
+        raise HeadError(f"head.transform whiten: all {rows} training rows are the same; set it to none, or see why")
     variance = variance.clamp(min=0) + shrinkage * variance.clamp(min=0).mean()
     return Transform(kind, mean, (basis / variance ** (power / 2)).float())
 

@@ -50,6 +50,14 @@ def test_more_components_than_the_rows_have_directions(rows, width, count, most)
         fit_transform("whiten", torch.randn(rows, width), components=count)
 
 
+@pytest.mark.parametrize("components", [None, 3])
+def test_rows_that_are_all_the_same_have_nothing_to_whiten(components):
+    rows = torch.randn(1, 6).expand(20, 6)
+    told = "^head.transform whiten: all 20 training rows are the same; set it to none, or see why$"
+    with pytest.raises(HeadError, match=told):
+        fit_transform("whiten", rows, components=components)
+
+
 def test_rows_that_come_twice_span_fewer_directions():
     """The others are still different ones, not the first again, blown up."""
     x = torch.randn(5, 60, generator=torch.Generator().manual_seed(0)).repeat(8, 1)
