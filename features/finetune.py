@@ -19,6 +19,8 @@ from features.errors import FeatureError
 from features.finetune_settings import Finetune
 from features.pixels import Pixels
 from features.preprocess import Preprocess
+from features.start import start_as_heads
+from features.trainable import Topped
 from features.warp import augment, turn
 from heads.batches import Pool
 from heads.build import build_head
@@ -30,7 +32,7 @@ from heads.steps import Feed, steps
 from heads.training import Validate, rate, record
 
 CHUNK = 128  # images at once where no gradient is kept
-SAMPLE = 2048  # training images that a head on top starts from
+SAMPLE = 2048  # training images that a layer or a head on top starts from
 REPORT = 10  # steps between two words of progress: reading a loss makes a GPU wait
 Progress = Callable[[int, float], None]  # steps, loss
 Embed = Callable[[Tensor, bool], Tensor]  # rows (B,), in training? -> (B, D)
@@ -110,6 +112,9 @@ def train_network(
     embed = embedder(material, entry, draw)
     with deterministic(device), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         _reseed(draw, seed, 0)
+        if isinstance(network, Topped):
+            bare = embedder(replace(material, network=network.network), entry, draw)
+            start_as_heads(network.top, bare(_some(rows, draw), False))
         head = ImageHead(_head_on_top(settings, embed, rows, draw, pool.groups), embed).to(device)
         loss_of = build_loss(settings, head, rows, pool.codes, draws=[draw]).to(device)
         parts = nn.ModuleDict({"network": network, "head": head.head, "loss": loss_of})
@@ -207,9 +212,12 @@ def deterministic(device: torch.device) -> Iterator[None]:
 
 def _head_on_top(settings: HeadSettings, embed: Embed, rows: Tensor, draw: torch.Generator, groups: int) -> Head:
     """Its linear path starts on the main directions of what the network gives at first."""
-    some = rows[torch.randperm(len(rows), generator=draw)[:SAMPLE].to(rows.device), 0]
-    start = embed(some, False).cpu()
+    start = embed(_some(rows, draw), False).cpu()
     return build_head(settings, start.shape[1], [draw], train=start, groups=groups)
+
+
+def _some(rows: Tensor, draw: torch.Generator) -> Tensor:
+    return rows[torch.randperm(len(rows), generator=draw)[:SAMPLE].to(rows.device), 0]
 
 
 def _reseed(draw: torch.Generator, seed: int, epoch: int) -> None:

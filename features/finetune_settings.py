@@ -28,7 +28,7 @@ class Finetune(Objective):
     """One network trained here. Keys that `head` has too mean the same here."""
 
     network: Backbone  # as an entry of backbones: where it starts, and at how many pixels
-    dim: Dimension | None = None  # width of a linear layer on top of it, part of the network; null: none
+    dim: Dimension | None = None  # width of a linear layer on top of it, named top, part of the network; null: none
     layers: Literal["all"] | Annotated[str, Field(pattern=r"last:")] | tuple[str, ...] = "all"  # that train
     augment: Augment = Augment()
     head: HeadModel = HeadModel(model="identity")  # trains on top of the network and stays behind
@@ -55,8 +55,8 @@ class Finetune(Objective):
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Finetune":
-        if self.network.stages and self.layers != "all":
-            raise ValueError("layers are chosen of a whole network: leave network.stages empty, or layers at all")
+        if self.network.stages and self.last_blocks:
+            raise ValueError("last blocks are those of a whole network: name layers, or leave network.stages empty")
         try:
             _ = self.objective
         except ValueError as error:

@@ -39,6 +39,7 @@ TRAINING = (
     "features/freeze.py",
     "features/network.py",
     "features/small_networks.py",
+    "features/start.py",
     "features/trainable.py",
     "features/warp.py",
     "features/weights.py",

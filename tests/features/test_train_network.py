@@ -171,6 +171,24 @@ def test_only_chosen_layers_move(make):
     assert not any(module.training for module in material.frozen)
 
 
+def test_the_layer_on_top_starts_on_what_the_network_gives(make):
+    material, validator = make(entry(dim=32))
+    rows = torch.from_numpy(material.pool.rows)
+    bare = embedder(replace(material, network=material.network.network), entry(), torch.Generator())(rows, False)
+    seen = []
+
+    def first(settings: HeadSettings):
+        def validate(head):
+            seen.append(head.encode(rows[None, :, None])[0])
+            return validator(settings)(head)
+
+        return validate
+
+    train_network(material, entry(dim=32, epochs=1), seed=0, validator=first)
+    centred = bare - bare.mean(0)
+    torch.testing.assert_close(seen[0] @ seen[0].T, centred @ centred.T, rtol=1e-3, atol=1e-4)
+
+
 def test_pixels_on_the_device_and_mapped_give_the_same(make):
     material, _ = make(entry())
     resident = replace(material, pixels=replace(material.pixels, squares=material.pixels.squares.clone()))

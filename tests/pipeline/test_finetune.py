@@ -167,7 +167,7 @@ def test_from_a_checkpoint_of_its_own(project, tmp_path):
         ),
         (
             {"network": STAGES, "layers": "last:2"},
-            "finetunes.mine: layers are chosen of a whole network: leave network.stages empty, or layers at all",
+            "finetunes.mine: last blocks are those of a whole network: name layers, or leave network.stages empty",
         ),
         ({"layers": []}, "finetunes.mine.layers: no '[]'; known: all, last:2"),
         ({"los": "triplet"}, "finetunes.mine.los: no such key; did you mean 'loss'?"),
