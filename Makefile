@@ -25,7 +25,7 @@ repro: setup  ## run the pipeline: only what changed runs again
 demo: setup  ## a page to search, compare and draw on, with the trained heads
 	@python -m pipeline demo
 
-test: setup  ## the quick tests, one process a core
+test: setup  ## the quick tests, one process a core, 8 at most
 	@pytest -n auto --maxprocesses 8 --dist loadfile
 
 slow: setup  ## the slow tests too

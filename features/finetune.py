@@ -20,7 +20,6 @@ from features.finetune_settings import Finetune
 from features.pixels import Pixels
 from features.preprocess import Preprocess
 from features.start import start_as_heads
-from features.trainable import Topped
 from features.warp import augment, turn
 from heads.batches import Pool
 from heads.build import build_head
@@ -96,7 +95,8 @@ def train_network(
     checkpoint: Path | None = None,
     progress: Progress = lambda steps, loss: None,
 ) -> TrainedNetwork:
-    """Train until val stops getting better, and hold the best epoch; epoch 0 is the network as it came.
+    """Train until val stops getting better, and hold the best epoch; epoch 0 is the network as it came, with the linear
+    layer of `dim` where it starts.
 
     Every epoch draws from generators of its own, made from `seed` and its number: a run that was killed goes on from
     the last epoch in `checkpoint` and ends with the same bytes.
@@ -112,7 +112,7 @@ def train_network(
     embed = embedder(material, entry, draw)
     with deterministic(device), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         _reseed(draw, seed, 0)
-        if isinstance(network, Topped):
+        if entry.dim is not None:
             bare = embedder(replace(material, network=network.network), entry, draw)
             start_as_heads(network.top, bare(_some(rows, draw), False))
         head = ImageHead(_head_on_top(settings, embed, rows, draw, pool.groups), embed).to(device)

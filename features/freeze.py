@@ -36,12 +36,20 @@ def choose_layers(network: nn.Module, layers: str | tuple[str, ...], last: int, 
     known = [name for name, _ in network.named_parameters()]
     for name in names:
         if not any(_below(parameter, name) for parameter in known):
-            parts = {".".join(parameter.split(".")[:depth]) for parameter in known for depth in (1, 2, 3)}
-            raise FeatureError(f"{where}.layers: this network has no layer '{name}'{nearest(name, sorted(parts))}")
+            raise FeatureError(f"{where}.layers: this network has no layer '{name}'{_hint(name, known)}")
     for parameter, value in network.named_parameters():
         value.requires_grad_(any(_below(parameter, name) for name in names))
     held = [(module, [value.requires_grad for value in module.parameters()]) for module in network.modules()]
     return [module for module, trains in held if trains and not any(trains)]
+
+
+def _hint(name: str, known: list[str]) -> str:
+    """A layer that is meant, perhaps: of that name inside another, or spelt like it."""
+    if name == "top":
+        return "; set dim for a linear layer on top"
+    parts = sorted({".".join(parameter.split(".")[:depth]) for parameter in known for depth in (1, 2, 3, 4)})
+    inside = [part for part in parts if part.endswith(f".{name}")]
+    return f", did you mean '{inside[0]}'?" if inside else nearest(name, parts)
 
 
 def _below(parameter: str, name: str) -> bool:

@@ -87,8 +87,10 @@ def deviations(maps: Tensor, cells: int) -> Tensor:
         [slice(i * size // cells, -(-(i + 1) * size // cells)) for i in range(cells)] for size in maps.shape[2:]
     )
     # Cell by cell: the mean of squares minus the square of the mean would lose a small variance in float32.
-    variances = [maps[:, :, row, column].var((2, 3), correction=0) for row in rows for column in columns]
-    return torch.stack(variances, 2).flatten(1).clamp(min=TINY).sqrt()  # clamped: at 0 a root's slope is infinite
+    cut = [maps[:, :, row, column] for row in rows for column in columns]
+    variances = torch.stack([cell.var((2, 3), correction=0) for cell in cut], 2).flatten(1)
+    # What does not vary has length 0, as a map without life has; and at 0 a root's slope is infinite.
+    return torch.where(variances > TINY, variances.clamp(min=TINY).sqrt(), 0.0)
 
 
 def check_stages(stages: Sequence[int], count: int, where: str) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from data.rows import Rows
+from features.errors import FeatureError
 from features.finetune import Material
 from features.finetune_settings import Finetune
 from features.freeze import choose_layers
@@ -101,6 +102,9 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
         width = base.module(torch.zeros(2, 3, side, side)).shape[1]
     network = random_network(lambda: assemble(base.module, width, entry.dim))
     frozen = choose_layers(network, entry.layers, entry.last_blocks, where=where)
+    if frozen and not network(torch.zeros(2, 3, side, side)).requires_grad:
+        names = ", ".join(entry.layers)
+        raise FeatureError(f"{where}.layers: nothing of {names} leads to the features; name earlier layers")
     needed = np.union1d(pool.rows, np.union1d(queries, gallery))
     with progress(len(needed), f"decode for {name}") as advance:
         pixels = load_pixels(

@@ -66,7 +66,16 @@ def test_dropout_of_a_part_that_trains_stays_on():
     assert choose_layers(network, ("2",), 0, where="here") == [network[0]]
 
 
-def test_an_unknown_layer_is_one_line():
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("layr3", ", did you mean 'layer3'?"),
+        ("conv2", ", did you mean 'layer1.0.conv2'?"),  # inside another
+        ("top", "; set dim for a linear layer on top"),
+        ("head", ""),
+    ],
+)
+def test_an_unknown_layer_is_one_line(name, hint):
     with pytest.raises(FeatureError) as error:
-        choose_layers(CifarResNet(20), ("layr3",), 0, where="finetunes.mine")
-    assert str(error.value) == "finetunes.mine.layers: this network has no layer 'layr3', did you mean 'layer3'?"
+        choose_layers(CifarResNet(20), (name,), 0, where="finetunes.mine")
+    assert str(error.value) == f"finetunes.mine.layers: this network has no layer '{name}'{hint}"

@@ -64,9 +64,12 @@ def test_the_spread_is_each_cells_standard_deviation(cells, offset):
     assert torch.equal(got[:, : 5 * cells**2], Grids(cells)(maps)[:, : 5 * cells**2])
 
 
-def test_a_map_without_life_has_a_spread_that_trains():
-    maps = torch.zeros(2, 3, 4, 4, requires_grad=True)
-    Grids(1, spread=True)([maps]).sum().backward()
+@pytest.mark.parametrize(("side", "cells"), [(4, 1), (1, 1), (2, 4)])
+def test_cells_that_do_not_vary_have_no_spread_and_train(side, cells):
+    maps = torch.full((2, 3, side, side), 5.0, requires_grad=True)
+    got = Grids(cells, spread=True)([maps])
+    assert got[:, : 3 * cells**2].all() and not got[:, 3 * cells**2 :].any()
+    got.sum().backward()
     assert torch.isfinite(maps.grad).all()
 
 

@@ -141,9 +141,24 @@ def test_verify(project, capsys):
         verify.run(settings())
 
 
-def test_from_a_checkpoint_of_its_own(project, tmp_path):
-    """Trained on, from what another run left."""
-    finetune.run(settings(), "mine")
+def test_layers_that_nothing_goes_through(project):
+    stages = {
+        "library": "timm",
+        "model": "resnet10t",
+        "weights": "random",
+        "pixels": 32,
+        "output": "grid",
+        "stages": [1],
+    }
+    told = r"^finetunes.mine.layers: nothing of network.layer4 leads to the features; name earlier layers$"
+    with pytest.raises(FeatureError, match=told):
+        finetune.run(entry(network=stages, layers=["network.layer4"]), "mine")
+
+
+@pytest.mark.parametrize("dim", [None, 3])
+def test_from_a_checkpoint_of_its_own(project, tmp_path, dim):
+    """Trained on, from what another run left, its own layer on top and all."""
+    finetune.run(entry(dim=dim), "mine")
     lines = (FOLDER / "networks/mine/history.csv").read_text().splitlines()[1:]
     best = max((line.split(",")[3] for line in lines), key=float)
     kept = tmp_path / "kept"
