@@ -167,7 +167,9 @@ def in_process(code: str, **more) -> subprocess.CompletedProcess:
     folders = [top, str(Path(__file__).parent), f"{top}/tests/helpers"]
     head = f"import sys; sys.path[:0] = {folders!r}; import test_extract as t\n"
     tail = f"import pipeline.cli as cli\ndef stage():\n    {code}\ncli.app = stage\ncli.main()\n"
-    return subprocess.run([sys.executable, "-B", "-c", head + tail], capture_output=True, text=True, check=False, **more)
+    return subprocess.run(
+        [sys.executable, "-B", "-c", head + tail], capture_output=True, text=True, check=False, **more
+    )
 
 
 def test_a_full_disk_is_one_line_and_leaves_no_half_file(project):
