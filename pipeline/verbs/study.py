@@ -85,6 +85,9 @@ def run_study(
             write_study(name, study, rows, code, older, reasons)
             print(f"  {each.row.name}: {_said(each, read_lines(FOLDER / f'{name}.csv'))}")
     write_study(name, study, rows, code, older, reasons)
+    for each in wanted:
+        if _results(each, code) is not None and (other := _other_side_missing(each, rows, code)):
+            print(f"  {each.row.name}: no difference to '{other}', which has not run here")
     print(f"  wrote {FOLDER / name}.md and {FOLDER / name}.csv")
     return sum(reason.startswith("failed: ") for reason in reasons.values())
 
@@ -164,6 +167,12 @@ def _run_row(planned: Planned, code: str) -> None:
 def _said(planned: Planned, lines: dict[tuple[str, str], Line]) -> str:
     own = [lines[planned.row.name, each.metric] for each in planned.row.compare]
     return ", ".join(f"{line.metric} {line.ours}" for line in own)
+
+
+def _other_side_missing(planned: Planned, rows: Sequence[Planned], code: str) -> str | None:
+    """The row that this one is compared with query by query, if it has no results on this machine."""
+    others = [each for each in rows if each.row.name == planned.row.against]
+    return next((each.row.name for each in others if _results(each, code, any_code=True) is None), None)
 
 
 def _estimate(planned: Planned, older: dict[tuple[str, str], Line]) -> float | None:

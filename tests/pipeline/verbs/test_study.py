@@ -168,6 +168,17 @@ def test_some_rows_leave_the_others_as_they_are(project):
     assert rows() == before
 
 
+def test_a_difference_to_a_row_that_has_not_run_here_is_missed_aloud(project, capsys):
+    run_studies(["made"], Ask(rows=("ours",)))
+    told = "  ours: no difference to 'recipe in folds', which has not run here"
+    assert told in capsys.readouterr().out.splitlines()
+    assert rows()["ours"]["difference"] == ""
+    run_studies(["made"], Ask(rows=("recipe-in-folds",)))
+    run_studies(["made"], Ask(rows=("ours",)))
+    assert "no difference" not in capsys.readouterr().out
+    assert rows()["ours"]["difference"] != ""
+
+
 def test_a_row_that_fails_is_said_and_the_others_go_on(project, monkeypatch, capsys):
     whole = study.run
 
