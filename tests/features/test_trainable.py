@@ -14,7 +14,7 @@ def test_without_a_width_nothing_is_on_top():
     assert assemble(network, 6, None) is network
 
 
-def test_the_top_alone_trains_on_stages_too():
+def test_the_top_alone_can_train():
     entry = Finetune.model_validate({"network": NETWORK | {"stages": [1, 2]}, "dim": 4, "layers": ["top"]})
     network = assemble(nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6)), 6, 4)
     frozen = choose_layers(network, entry.layers, entry.last_blocks, where="finetunes.mine")

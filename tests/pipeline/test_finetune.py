@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from grouped_images import write_groups
 from ruamel.yaml import YAML
+from safetensors.numpy import load_file
 
 from data.rows import read_rows
 from features.errors import FeatureError
+from features.network import load_network
+from features.settings import Backbone
 from features.store import load_features, read_sidecar
 from pipeline.code import TOP
 from pipeline.errors import ParamError
@@ -28,7 +31,7 @@ ENTRY = {
     "lr": 0.01,
     "select": "top1",
 }
-STAGES = {"library": "timm", "model": "resnet10t", "weights": "random", "output": "grid", "stages": [1]}
+STAGES = {"library": "timm", "model": "resnet10t", "weights": "random", "pixels": 32, "output": "grid", "stages": [1]}
 FOLDER = Path("artifacts/mnist")
 
 
@@ -142,17 +145,20 @@ def test_verify(project, capsys):
 
 
 def test_layers_that_nothing_goes_through(project):
-    stages = {
-        "library": "timm",
-        "model": "resnet10t",
-        "weights": "random",
-        "pixels": 32,
-        "output": "grid",
-        "stages": [1],
-    }
     told = r"^finetunes.mine.layers: nothing of network.layer4 leads to the features; name earlier layers$"
     with pytest.raises(FeatureError, match=told):
-        finetune.run(entry(network=stages, layers=["network.layer4"]), "mine")
+        finetune.run(entry(network=STAGES, layers=["network.layer4"]), "mine")
+
+
+def test_the_layer_on_top_trains_alone_on_stages(project):
+    network = STAGES | {"spread": True}
+    finetune.run(entry(network=network, dim=3, layers=["top"]), "mine")
+    trained = load_file(FOLDER / "networks/mine/network.safetensors")
+    came = load_network("a", Backbone(**network)).module.state_dict()
+    tops = {name for name in trained if name.startswith("top.")}
+    assert tops == {"top.weight", "top.bias"} and set(trained) - tops == {f"network.{name}" for name in came}
+    assert all(np.array_equal(value, trained[f"network.{name}"]) for name, value in came.items())
+    verify.run(entry(network=network, dim=3, layers=["top"]))
 
 
 @pytest.mark.parametrize("dim", [None, 3])
