@@ -9,19 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from data.download import Archive
+from data.datasets.cifar import cifar10, cifar100
+from data.datasets.emoji import emoji
+from data.datasets.folder import folder
+from data.datasets.mnist import idx
+from data.datasets.omniglot import omniglot
+from data.datasets.pairs import pairs
+from data.datasets.parquet import parquet
+from data.datasets.source import Source
+from data.datasets.tiny_imagenet import tiny_imagenet
+from data.datasets.tll import tll
 from data.errors import DataError
+from data.files.download import Archive
 from data.settings import NO_PATH
-from data.source import Source
-from data.sources.cifar import cifar10, cifar100
-from data.sources.emoji import emoji
-from data.sources.folder import folder
-from data.sources.idx import idx
-from data.sources.omniglot import omniglot
-from data.sources.pairs import pairs
-from data.sources.parquet import parquet
-from data.sources.tiny_imagenet import tiny_imagenet
-from data.sources.tll import tll
 
 
 @dataclass(frozen=True)

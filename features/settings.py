@@ -11,7 +11,7 @@ class Backbone(BaseModel):
     """One entry of the catalogue: where a network and its weights come from, and what is taken from it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    library: Literal["timm", "torchvision", "open_clip", "lookalike"]  # lookalike: features/from_lookalike.py
+    library: Literal["timm", "torchvision", "open_clip", "lookalike"]  # lookalike: features/backbones/local.py
     model: str
     weights: str  # a published tag, `package:<name>`, a path to a checkpoint, or `random`
     # Not "size": DVC leaves keys of that name out of its run-cache key, and would bring back stale features.

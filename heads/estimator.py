@@ -11,17 +11,17 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from heads.batches import make_pool
-from heads.codes import joined
+from heads.embeddings import joined
 from heads.errors import HeadError
-from heads.models import Head
-from heads.scores.ranking import rank_queries
-from heads.scores.retrieval import retrieval
+from heads.metrics.ranking import rank_queries
+from heads.metrics.retrieval import retrieval
+from heads.models.embedding_heads import Head
+from heads.models.transforms import fit_transform
 from heads.settings import EMBEDDERS, HeadSettings
 from heads.similarity import embedding_similarity
 from heads.store import encode_rows
-from heads.training import train_heads
-from heads.transforms import fit_transform
+from heads.training.loop import train_heads
+from heads.training.samplers import make_pool
 
 
 class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):

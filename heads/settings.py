@@ -94,7 +94,7 @@ class HeadModel(BaseModel):
 
 
 class Objective(BaseModel):
-    """What is minimised and how: the same for a head and for a network (features/finetune_settings.py)."""
+    """What is minimised and how: the same for a head and for a network (features/finetuning/settings.py)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -10,15 +10,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from heads.build import build_head
 from heads.calibration import Calibration
 from heads.errors import HeadError
-from heads.layers import generators
-from heads.models import Head
-from heads.pair_models import seed_of
+from heads.models.embedding_heads import Head
+from heads.models.layers import generators
+from heads.models.pair_heads import seed_of
+from heads.models.registry import build_head
+from heads.models.transforms import Transform
 from heads.settings import HeadSettings
 from heads.similarity import Similarity, embedding_similarity
-from heads.transforms import Transform
 
 CHUNK = 65_536  # rows encoded at once
 

@@ -9,38 +9,39 @@ from typing import Any
 import torch
 
 from data.cores import cores
-from data.rows import read_rows
-from features.lanes import CPU_BATCH, GPU_BATCH, Compute, forward_dtype
-from features.network import Network, load_network, versions
+from data.tables.rows import read_rows
+from features.backbones.registry import Network, load_network, versions
+from features.extraction.replicas import CPU_BATCH, GPU_BATCH, Compute, forward_dtype
+from features.extraction.shards import cache_root, digests, feature_shape, fill, missing_rows, shard_folder
 from features.settings import Backbone, FeatureSettings
-from features.shards import cache_root, digests, feature_shape, fill, missing_rows, shard_folder
-from features.store import new_features
-from pipeline.code import TOP, sources_sha256
+from features.storage.features_files import new_features
 from pipeline.devices import devices
 from pipeline.errors import ParamError, nearest
+from pipeline.fingerprint import TOP, sources_sha256
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder
 from pipeline.progress import progress
 
-# The modules that turn the bytes of an image into numbers, beside `features/from_<library>.py`.
+# The modules that turn the bytes of an image into numbers, beside `features/backbones/<library>.py`.
 CODE = (
-    "data/decode.py",
-    "features/extract.py",
-    "features/fold.py",
-    "features/lanes.py",
-    "features/loader.py",
-    "features/network.py",
-    "features/preprocess.py",
-    "features/weights.py",
+    "data/images/decode.py",
+    "features/extraction/extract.py",
+    "features/backbones/fuse_bn.py",
+    "features/extraction/replicas.py",
+    "features/extraction/loader.py",
+    "features/backbones/registry.py",
+    "features/backbones/preprocess.py",
+    "features/backbones/weights.py",
 )
 # What else a library's networks are made of; a network trained here may be of any.
+MODULES = {"lookalike": "local"}
 MORE_CODE = {
     "lookalike": (
-        "features/from_open_clip.py",
-        "features/from_timm.py",
-        "features/from_torchvision.py",
-        "features/small_networks.py",
-        "features/trainable.py",
+        "features/backbones/open_clip.py",
+        "features/backbones/timm.py",
+        "features/backbones/torchvision.py",
+        "features/backbones/small_networks.py",
+        "features/backbones/projection.py",
     )
 }
 
@@ -140,4 +141,6 @@ def code_sha256(library: str, *, top: Path = TOP) -> str:
     It belongs in the key of the scratch cache, where numbers of older code must not be found, and not in the sidecar:
     code that was only tidied gives equal features, and their directory must stay equal for the stages after it.
     """
-    return sources_sha256((*CODE, f"features/from_{library}.py", *MORE_CODE.get(library, ())), top=top)
+    return sources_sha256(
+        (*CODE, f"features/backbones/{MODULES.get(library, library)}.py", *MORE_CODE.get(library, ())), top=top
+    )

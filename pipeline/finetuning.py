@@ -6,25 +6,25 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from data.rows import Rows
+from data.tables.rows import Rows
+from features.backbones.projection import assemble
+from features.backbones.registry import Network, load_network
+from features.backbones.weights import random_network
 from features.errors import FeatureError
-from features.finetune import Material
-from features.finetune_settings import Finetune
-from features.freeze import choose_layers
-from features.lanes import Compute
-from features.network import Network, load_network
-from features.pixels import load_pixels, pixels_key
-from features.shards import cache_root
-from features.trainable import assemble
-from features.warp import turned_pool
-from features.weights import random_network
-from heads.selection import epoch_score
+from features.extraction.replicas import Compute
+from features.extraction.shards import cache_root
+from features.finetuning.augment import turned_pool
+from features.finetuning.freeze_layers import choose_layers
+from features.finetuning.pixels import load_pixels, pixels_key
+from features.finetuning.settings import Finetune
+from features.finetuning.train import Material
 from heads.settings import HeadSettings
-from heads.training import Validate
-from pipeline.code import sources_sha256
+from heads.training.loop import Validate
+from heads.training.selection import epoch_score
 from pipeline.devices import device
 from pipeline.errors import ParamError, nearest
 from pipeline.extraction import compute_here
+from pipeline.fingerprint import sources_sha256
 from pipeline.params import Params
 from pipeline.paths import dataset_folder
 from pipeline.progress import progress
@@ -32,41 +32,46 @@ from pipeline.training_rows import training_pool, val_queries
 
 CANDIDATES = 20  # of the lists on val that choose the epoch; fewer where val is small
 # The modules that turn images into bytes, and those that turn bytes into a trained network.
-DECODING = ("data/decode.py", "features/loader.py", "features/pixels.py", "features/preprocess.py")
+DECODING = (
+    "data/images/decode.py",
+    "features/extraction/loader.py",
+    "features/finetuning/pixels.py",
+    "features/backbones/preprocess.py",
+)
 TRAINING = (
     *DECODING,
-    "features/checkpoint.py",
-    "features/finetune.py",
-    "features/freeze.py",
-    "features/network.py",
-    "features/small_networks.py",
-    "features/start.py",
-    "features/trainable.py",
-    "features/warp.py",
-    "features/weights.py",
-    "heads/augment.py",
-    "heads/batch_losses.py",
-    "heads/batches.py",
-    "heads/build.py",
-    "heads/collapse.py",
-    "heads/layers.py",
-    "heads/library_losses.py",
-    "heads/list_losses.py",
-    "heads/lists.py",
-    "heads/losses.py",
-    "heads/mining.py",
-    "heads/models.py",
-    "heads/pair_models.py",
-    "heads/proxy_losses.py",
-    "heads/scores/lists.py",
-    "heads/scores/ranking.py",
-    "heads/scores/retrieval.py",
-    "heads/selection.py",
+    "features/finetuning/checkpoint.py",
+    "features/finetuning/train.py",
+    "features/finetuning/freeze_layers.py",
+    "features/backbones/registry.py",
+    "features/backbones/small_networks.py",
+    "features/finetuning/pca_init.py",
+    "features/backbones/projection.py",
+    "features/finetuning/augment.py",
+    "features/backbones/weights.py",
+    "heads/training/augment.py",
+    "heads/losses/batch_losses.py",
+    "heads/training/samplers.py",
+    "heads/models/registry.py",
+    "heads/training/collapse.py",
+    "heads/models/layers.py",
+    "heads/losses/library.py",
+    "heads/losses/similarity_losses.py",
+    "heads/training/masks.py",
+    "heads/losses/registry.py",
+    "heads/training/mining.py",
+    "heads/models/embedding_heads.py",
+    "heads/models/pair_heads.py",
+    "heads/losses/proxy_losses.py",
+    "heads/metrics/candidate_lists.py",
+    "heads/metrics/ranking.py",
+    "heads/metrics/retrieval.py",
+    "heads/training/selection.py",
     "heads/similarity.py",
-    "heads/steps.py",
+    "heads/training/batches.py",
     "heads/store.py",
-    "heads/training.py",
-    "heads/transforms.py",
+    "heads/training/loop.py",
+    "heads/models/transforms.py",
     "pipeline/finetuning.py",
     "pipeline/splits.py",
     "pipeline/training_rows.py",

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
 from data.settings import DataSettings
-from features.finetune_settings import Finetune
+from features.finetuning.settings import Finetune
 from features.settings import Backbone, FeatureSettings, Fusion
 from heads.settings import HeadSettings, ScoreSettings
 from pipeline.errors import ParamError, nearest

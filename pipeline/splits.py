@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data.errors import DataError
-from data.rows import Rows
+from data.tables.rows import Rows
 
 
 def split_rows(rows: Rows, split: str) -> NDArray[np.int64]:

@@ -6,9 +6,9 @@ import io
 import numpy as np
 from numpy.typing import NDArray
 
-from data.rows import Rows
-from heads.batches import Pool, make_pool
+from data.tables.rows import Rows
 from heads.settings import HeadSettings
+from heads.training.samplers import Pool, make_pool
 from pipeline.splits import queries_and_gallery, split_rows
 
 VAL_QUERIES = 2000  # at most: enough to tell epochs apart, few enough for every epoch

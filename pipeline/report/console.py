@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from heads.scores.summary import Line
+from heads.metrics.score_table import Line
 
 SHOWN = ("top1", "top2", "top5", "recall_at_1", "map_at_r", "auc", "balanced_accuracy", "fewshot_accuracy")
 

@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from data.rows import Rows, read_thumbs
-from heads.scores.card import Part
-from heads.scores.paired import Exchange, exchange
-from heads.scores.summary import Scores
+from data.tables.rows import Rows, read_thumbs
+from heads.metrics.evaluation import Part
+from heads.metrics.mcnemar import Exchange, exchange
+from heads.metrics.score_table import Scores
 from heads.similarity import Similarity
 
 NEAREST = 5

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from data.rows import Rows
-from heads.scores.card import Part
-from heads.scores.paired import exchange
+from data.tables.rows import Rows
+from heads.metrics.evaluation import Part
+from heads.metrics.mcnemar import exchange
 from heads.similarity import Similarity
 from pipeline.report.examples import Example, Picture, examples
-from pipeline.report.loaded import Loaded
+from pipeline.report.load_run import Loaded
 
 
 def galleries(

@@ -6,23 +6,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from data.files import write_bytes
-from data.protocol import Protocol
-from data.rows import Rows
+from data.files.atomic import write_bytes
+from data.tables.protocol import Protocol
+from data.tables.rows import Rows
 from heads.errors import HeadError
-from heads.scores.card import Part, score
-from heads.scores.pairs import score_pairs
-from heads.scores.summary import Scores, full_table, metrics
-from heads.scores.trivial import blind, plain, random_projection
+from heads.metrics.baselines import blind, plain, random_projection
+from heads.metrics.evaluation import Part, score
+from heads.metrics.pairs import score_pairs
+from heads.metrics.score_table import Scores, full_table, metrics
 from heads.similarity import Similarity
 from heads.threshold import calibrate_threshold
 from pipeline.params import Params
-from pipeline.report import files
+from pipeline.report import score_tables
 from pipeline.report.console import console_table
+from pipeline.report.contact_sheet import Section, draw_gallery
 from pipeline.report.examples import examples, gained_and_lost
-from pipeline.report.gallery import Section, draw_gallery
-from pipeline.report.loaded import load_run
-from pipeline.report.parts import test_parts
+from pipeline.report.load_run import load_run
+from pipeline.report.subsets import test_parts
 
 METRICS = Path("metrics.json")
 HIT = "A hit: in a list of candidates, the match is more likely than not among the best 2, mean over seeds."
@@ -41,14 +41,16 @@ def run(params: Params) -> None:
 
     out, name, most = folder / "scores", found.title, params.scores.gallery
     contents = {
-        "table.csv": files.table_csv(table),
-        "queries.parquet": files.queries_parquet(scores, rows, clusters=found.clusters, protocol=protocol.sha256),
-        "hit_rate.csv": files.hit_rate_csv(scores),
-        "similarity.csv": files.similarity_csv(scores),
-        "roc.csv": files.roc_csv(scores),
-        "confusion.csv": files.confusion_csv(scores, rows),
-        "confused.csv": files.confused_csv(scores, rows),
-        "groups.csv": files.groups_csv(scores, rows),
+        "table.csv": score_tables.table_csv(table),
+        "queries.parquet": score_tables.queries_parquet(
+            scores, rows, clusters=found.clusters, protocol=protocol.sha256
+        ),
+        "hit_rate.csv": score_tables.hit_rate_csv(scores),
+        "similarity.csv": score_tables.similarity_csv(scores),
+        "roc.csv": score_tables.roc_csv(scores),
+        "confusion.csv": score_tables.confusion_csv(scores, rows),
+        "confused.csv": score_tables.confused_csv(scores, rows),
+        "groups.csv": score_tables.groups_csv(scores, rows),
         "gallery.png": draw_gallery(
             gallery_sections(scores, rows, folder / "rows.parquet", parts=parts, sides=(heads[0], bare), most=most),
             title=name,

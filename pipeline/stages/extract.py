@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from features.engine_ray import extract_shards_with_ray
-from features.extract import extract_shards
+from features.extraction.extract import extract_shards
+from features.extraction.ray_engine import extract_shards_with_ray
 from pipeline.extraction import code_sha256, make_ready, write_features
 from pipeline.params import Params
 

@@ -10,19 +10,19 @@ from typing import Any
 
 from safetensors.torch import save
 
-from data.files import sha256_bytes, write_bytes
-from data.rows import Rows, read_rows
-from features.extract import extract_shards
-from features.finetune import TrainedNetwork, steps_per_epoch, train_network
-from features.finetune_settings import Finetune
-from features.from_lookalike import ABOUT, TRAINED, WEIGHTS, description
-from features.network import versions
-from features.shards import cache_root
-from features.warp import TURNS
-from pipeline.code import sources_sha256
+from data.files.atomic import sha256_bytes, write_bytes
+from data.tables.rows import Rows, read_rows
+from features.backbones.local import ABOUT, TRAINED, WEIGHTS, description
+from features.backbones.registry import versions
+from features.extraction.extract import extract_shards
+from features.extraction.shards import cache_root
+from features.finetuning.augment import TURNS
+from features.finetuning.settings import Finetune
+from features.finetuning.train import TrainedNetwork, steps_per_epoch, train_network
 from pipeline.extraction import Ready, made_by, write_features
 from pipeline.extraction import code_sha256 as extraction_code
 from pipeline.finetuning import TRAINING, ReadyToTrain, find_entry, finetune_compute, make_ready
+from pipeline.fingerprint import sources_sha256
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, network_folder
 from pipeline.progress import training_progress
@@ -79,7 +79,7 @@ def run(params: Params, name: str) -> None:
 
 
 def describe(ready: ReadyToTrain, entry: Finetune) -> dict[str, Any]:
-    """What `features.from_lookalike` needs to build the network again."""
+    """What `features.backbones.local` needs to build the network again."""
     network = entry.network.model_dump(mode="json")
     if entry.network.library == "lookalike" and entry.network.model == TRAINED:
         network = description(Path(entry.network.weights).expanduser(), "finetunes")

@@ -1,9 +1,9 @@
 """`python -m pipeline fuse NAME`: two feature sets -> features/NAME/, an entry of `fusions`."""
 
-from data.rows import read_rows
+from data.tables.rows import read_rows
 from features.errors import FeatureError
-from features.fuse import fuse
-from features.store import load_features, read_sidecar, save_features
+from features.storage.concat import fuse
+from features.storage.features_files import load_features, read_sidecar, save_features
 from pipeline.errors import ParamError, nearest
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder

@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from data.build import build
 from data.catalogue import CATALOGUE, Dataset, Place
-from data.download import obtain
-from data.freeze import Title
-from data.lists import USUAL_SIZE
-from data.protocol import Protocol
+from data.datasets.source import first_five
+from data.files.download import obtain
+from data.preparation.build import build
+from data.preparation.draw_protocol import Title
+from data.preparation.evaluation_lists import USUAL_SIZE
 from data.settings import NO_PATH, DataSettings
-from data.source import first_five
+from data.tables.protocol import Protocol
 from pipeline.errors import ParamError, nearest
 from pipeline.params import Params
 from pipeline.progress import progress

@@ -6,16 +6,16 @@ import numpy as np
 import torch
 
 from data.errors import DataError
-from data.files import write_bytes
-from data.protocol import read_protocol
-from data.rows import read_rows
-from features.store import load_features, read_sidecar
-from heads.batches import Pool
-from heads.selection import calibrate_on_val, epoch_score
+from data.files.atomic import write_bytes
+from data.tables.protocol import read_protocol
+from data.tables.rows import read_rows
+from features.storage.features_files import load_features, read_sidecar
+from heads.models.transforms import fit_transform
 from heads.settings import HeadSettings
 from heads.store import TrainedHead, dump_head
-from heads.training import Trained, train_heads
-from heads.transforms import fit_transform
+from heads.training.loop import Trained, train_heads
+from heads.training.samplers import Pool
+from heads.training.selection import calibrate_on_val, epoch_score
 from pipeline.devices import device
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, head_folder

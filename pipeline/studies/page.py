@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from pipeline.studies.lines import Line
+from pipeline.studies.results import Line
 from pipeline.studies.settings import Compare, Row, Study
 
 HEADER = (

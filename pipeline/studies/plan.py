@@ -15,11 +15,11 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from data.catalogue import CATALOGUE
-from data.files import sha256_bytes
+from data.files.atomic import sha256_bytes
 from data.settings import NO_PATH, DataSettings
 from heads.settings import HeadSettings, ScoreSettings
-from pipeline.code import sources_sha256
 from pipeline.errors import ParamError
+from pipeline.fingerprint import sources_sha256
 from pipeline.params import Params, parse_params
 from pipeline.studies.settings import FOLDER, Row, Settings, Study
 

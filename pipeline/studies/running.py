@@ -19,7 +19,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from data.files import write_bytes
+from data.files.atomic import write_bytes
 from pipeline.errors import ParamError
 from pipeline.machine import machine
 from pipeline.studies.plan import Experiment, identity

@@ -5,9 +5,9 @@ from sklearn.linear_model import LogisticRegression
 
 from heads.calibration import Calibration, calibrate
 from heads.errors import HeadError
-from heads.models import Head
-from heads.selection import calibrate_on_val
+from heads.models.embedding_heads import Head
 from heads.settings import HeadSettings
+from heads.training.selection import calibrate_on_val
 
 
 def pairs(seed: int, count: int = 400) -> tuple[np.ndarray, np.ndarray]:

@@ -13,12 +13,12 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from heads.batches import make_pool
 from heads.errors import HeadError
 from heads.estimator import HeadTransformer, LastEpoch
+from heads.models.transforms import fit_transform
 from heads.settings import HeadSettings
-from heads.training import train_heads
-from heads.transforms import fit_transform
+from heads.training.loop import train_heads
+from heads.training.samplers import make_pool
 
 
 # Every check holds; none is expected to fail.

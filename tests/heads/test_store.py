@@ -4,13 +4,13 @@ from dataclasses import replace
 import pytest
 import torch
 
-from heads.build import build_head
 from heads.calibration import Calibration
 from heads.errors import HeadError
-from heads.layers import generators
+from heads.models.layers import generators
+from heads.models.registry import build_head
+from heads.models.transforms import fit_transform
 from heads.settings import HeadSettings
 from heads.store import TrainedHead, dump_head, load_head
-from heads.transforms import fit_transform
 
 
 def trained(*, groups: int = 2, **changes) -> TrainedHead:

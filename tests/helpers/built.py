@@ -1,10 +1,10 @@
 """Small data sets made of bytes, and `build` with small lists."""
 
-from data.build import build
-from data.decode import Unusable
-from data.freeze import Title
+from data.datasets.source import Item, Source
+from data.images.decode import Unusable
+from data.preparation.build import build
+from data.preparation.draw_protocol import Title
 from data.settings import DataSettings
-from data.source import Item, Source
 from pictures import png
 
 

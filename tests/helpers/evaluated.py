@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from PIL import Image
 
-from data.draw import generator
-from data.leaks import LOOK_BYTES
-from data.lists import draw_candidates, draw_episodes, draw_pairs, draw_triplets
-from data.protocol import Protocol, write_protocol
-from data.rows import Rows
-from data.write import open_rows
-from features.store import read_sidecar, save_features
-from heads.build import build_head
+from data.preparation.evaluation_lists import draw_candidates, draw_episodes, draw_pairs, draw_triplets
+from data.preparation.leaks import LOOK_BYTES
+from data.preparation.rng import generator
+from data.preparation.row_writer import open_rows
+from data.tables.protocol import Protocol, write_protocol
+from data.tables.rows import Rows
+from features.storage.features_files import read_sidecar, save_features
 from heads.calibration import Calibration
-from heads.layers import generators
+from heads.models.layers import generators
+from heads.models.registry import build_head
+from heads.models.transforms import fit_transform
 from heads.settings import HeadSettings
 from heads.store import TrainedHead, dump_head
-from heads.transforms import fit_transform
 from pipeline.params import Params, parse_params
 
 ROOT = Path(__file__).parents[2]

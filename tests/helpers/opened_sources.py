@@ -6,8 +6,8 @@ from zipfile import ZipFile
 import numpy as np
 
 from data.catalogue import CATALOGUE, Place
-from data.decode import decode
-from data.source import Source
+from data.datasets.source import Source
+from data.images.decode import decode
 
 
 def opened(name: str, where: Path | dict[str, Path], level: str | None = None) -> Source:

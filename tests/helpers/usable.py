@@ -8,14 +8,14 @@ import pyarrow.parquet as pq
 import torch
 from small_images import encode, write_images
 
-from data.protocol import PairList, Protocol, write_protocol
-from data.rows import read_rows
-from features.store import load_features, read_sidecar
-from heads.build import build_head
+from data.tables.protocol import PairList, Protocol, write_protocol
+from data.tables.rows import read_rows
+from features.storage.features_files import load_features, read_sidecar
 from heads.calibration import Calibration
-from heads.layers import generators
+from heads.models.layers import generators
+from heads.models.registry import build_head
+from heads.models.transforms import fit_transform
 from heads.store import TrainedHead, dump_head
-from heads.transforms import fit_transform
 from pipeline.params import Params, parse_params
 from pipeline.stages import extract, fuse
 

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from pipeline.cli import app
+from pipeline.cli.app import app
 
 
 @pytest.mark.parametrize(("words", "first"), [([], "prepare"), (["bench"], "extract")])

@@ -91,7 +91,7 @@ def test_a_backbones_entry_concerns_its_own_features_alone():
 @pytest.mark.parametrize("stage", ["train", "evaluate"])
 def test_heads_need_neither_images_nor_their_libraries(stage):
     deps = STAGES[stage]["deps"]
-    assert not [dep for dep in deps if dep.endswith("images.parquet") or dep.startswith("features/from_")]
+    assert not [dep for dep in deps if dep.endswith("images.parquet") or dep.startswith("features/backbones")]
 
 
 def test_the_run_cache_stays_alive():

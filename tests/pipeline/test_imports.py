@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from data.rows import COLUMNS
+from data.tables.rows import COLUMNS
 
 TOP = Path(__file__).parents[2]
 EXTRACTION = ("open_clip", "timm", "torchvision")
@@ -22,7 +22,7 @@ def loaded(code: str, names: tuple[str, ...]) -> list[str]:
 
 HELP = """
 import sys
-from pipeline.cli import app
+from pipeline.cli.app import app
 try:
     app(["--help"])
 except SystemExit:
@@ -35,10 +35,10 @@ except SystemExit:
     [
         (HELP, ("torch", *EXTRACTION)),
         ("import pipeline", ("torch", "numpy", *EXTRACTION)),
-        ("from data.loose import open_images", ("torch", *EXTRACTION)),
+        ("from data.images.open_images import open_images", ("torch", *EXTRACTION)),
         ("from pipeline.params import load_params; load_params()", ("torch", *EXTRACTION)),
         ("import pipeline.stages.prepare", ("torch", *EXTRACTION)),
-        ("import features.store", ("torch", *EXTRACTION)),
+        ("import features.storage.features_files", ("torch", *EXTRACTION)),
         ("import pipeline.stages.train", EXTRACTION),
         ("import pipeline.stages.evaluate", EXTRACTION),
         ("import pipeline.stages.fuse", ("torch", *EXTRACTION)),
@@ -52,7 +52,9 @@ def test_reading_rows_does_not_import_pandas(tmp_path):
     """pyarrow imports it where it is installed, half a second, for many a harmless call."""
     path = tmp_path / "rows.parquet"
     pq.write_table(pa.table({name: [True] if name == "seen" else ["a"] for name in COLUMNS}), path)
-    code = f"from pathlib import Path; from data.rows import read_rows; print(len(read_rows(Path({str(path)!r}))))"
+    code = (
+        f"from pathlib import Path; from data.tables.rows import read_rows; print(len(read_rows(Path({str(path)!r}))))"
+    )
     assert loaded(code, ("pandas", "pyarrow")) == ["pyarrow"]
 
 

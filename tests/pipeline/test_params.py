@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 from ruamel.yaml import YAML
 
-from heads.losses import LOSSES
+from heads.losses.registry import LOSSES
 from heads.settings import ARGUMENTS, MARGINS, OwnLoss
 from pipeline.errors import ParamError
 from pipeline.params import load_params, parse_params

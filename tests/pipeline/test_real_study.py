@@ -52,7 +52,7 @@ sections:
 
 def state(folder: Path) -> dict[str, str]:
     """What a user would call the workspace."""
-    files = [folder / name for name in ("params.yaml", "metrics.json", "dvc.yaml", "heads/losses.py")]
+    files = [folder / name for name in ("params.yaml", "metrics.json", "dvc.yaml", "heads/losses/registry.py")]
     found = {path.name: path.read_text() for path in files}
     status = call(folder, "git", "status", "--porcelain")
     return found | {"git": "\n".join(line for line in status.splitlines() if "studies/" not in line)}
@@ -65,7 +65,7 @@ def test_a_real_study(tmp_path, monkeypatch):
     (folder / "studies/made.yaml").write_text(REAL)
     with (folder / "params.yaml").open("a") as file:
         file.write("# a user's own edit\n")
-    with (folder / "heads/losses.py").open("a") as file:
+    with (folder / "heads/losses/registry.py").open("a") as file:
         file.write("# an edit that is not committed\n")
     before = state(folder)
     (tmp_path / "mirror").mkdir()
@@ -111,7 +111,7 @@ def test_a_real_study(tmp_path, monkeypatch):
     shutil.rmtree(folder / KEPT / "made-infonce")
     call(folder, *command, "--rows", "infonce")
     assert "Running stage" not in (folder / KEPT / "made-infonce/log").read_text()
-    with (folder / "heads/losses.py").open("a") as file:
+    with (folder / "heads/losses/registry.py").open("a") as file:
         file.write("raise RuntimeError('an edit')\n")
     said = call(folder, *command, "--rows", "infonce", code=1)
     assert "  infonce: failed: failed to reproduce 'train'" in said

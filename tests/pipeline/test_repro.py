@@ -66,7 +66,7 @@ def test_editing_a_loss_keeps_features_and_a_backbones_entry_concerns_it_alone(t
     small = {"backbones__resnet18__weights": "random", "backbones__resnet18__pixels": 32}
     folder = copy_project(tmp_path / "p", **SMALL | two | small)
     call(folder, "dvc", "repro")
-    with (folder / "heads/losses.py").open("a") as file:
+    with (folder / "heads/losses/registry.py").open("a") as file:
         file.write("\n# an edit\n")
     assert stages_run(call(folder, "dvc", "repro")) == ["train", "evaluate"]
     set_params(folder, backbones__resnet18__pixels=40)

@@ -1,0 +1,1 @@
+"""Files on disk: atomic writes, archives and folders read in place, downloads."""

@@ -1,0 +1,1 @@
+"""Encoded bytes to pictures: the decode policy, images from anywhere, drawings."""

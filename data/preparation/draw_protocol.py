@@ -1,0 +1,103 @@
+"""The protocol of prepared rows: every list drawn and checked, counts taken, rejects named."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.preparation.evaluation_lists import draw_candidates, draw_episodes, draw_pairs, draw_triplets
+from data.preparation.rng import generator
+from data.settings import DataSettings
+from data.tables.protocol import Protocol, Rejected, SubmitLists
+from data.tables.rows import SPLITS, Rows
+
+
+@dataclass(frozen=True)
+class Title:
+    """Who made the data, for the protocol."""
+
+    dataset: str
+    source: str
+    licence: str
+
+
+def freeze(
+    rows: Rows,
+    *,
+    title: Title,
+    group_level: str,
+    split_by: str,
+    settings: DataSettings,
+    seed: int,
+    rejected: Sequence[Rejected] = (),
+    notes: Sequence[str] = (),
+    submit: SubmitLists | None = None,
+) -> Protocol:
+    """
+    Raises:
+        DataError: a list cannot be drawn as `settings` ask.
+    """
+    parts = evaluation_parts(rows)
+    wanted = settings.episodes
+    pairs, triplets, episodes = {}, {}, {}
+    for name, part in parts.items():
+        pairs[name] = draw_pairs(rows, part, count=settings.pairs, rng=generator(seed, f"pairs {name}"))
+        triplets[name] = draw_triplets(rows, part, count=settings.triplets, rng=generator(seed, f"triplets {name}"))
+        episodes[name] = draw_episodes(
+            rows,
+            part,
+            count=wanted.count,
+            way=wanted.way,
+            shot=wanted.shot,
+            queries=wanted.queries,
+            rng=generator(seed, f"episodes {name}"),
+        )
+    tests = [part for name, part in parts.items() if name != "val"]
+    return Protocol(
+        dataset=title.dataset,
+        source=title.source,
+        licence=title.licence,
+        seed=seed,
+        group_level=group_level,
+        split_by=split_by,
+        rows=rows.hash,
+        counts=_counts(rows, rejected),
+        candidates=draw_candidates(rows, tests, size=settings.candidates, rng=generator(seed, "candidates")),
+        pairs={name: drawn for name, drawn in pairs.items() if drawn is not None},
+        triplets={name: drawn for name, drawn in triplets.items() if drawn is not None},
+        episodes={name: drawn for name, drawn in episodes.items() if drawn is not None},
+        submit=submit,
+        rejected=tuple(rejected),
+        notes=tuple(notes),
+    )
+
+
+def evaluation_parts(rows: Rows) -> dict[str, NDArray[np.int64]]:
+    """Row numbers of the parts of the data that lists are drawn from; empty ones are left out."""
+    test = rows.split == "test"
+    masks = {"val": rows.split == "val"}
+    if rows.has_roles:
+        masks["test"] = test
+    else:
+        masks |= {"test_seen": test & rows.seen, "test_unseen": test & ~rows.seen}
+    return {name: np.flatnonzero(mask).astype(np.int64) for name, mask in masks.items() if mask.any()}
+
+
+def _counts(rows: Rows, rejected: Sequence[Rejected]) -> dict:
+    """Images and groups: in all, of each split, seen and unseen in test; what was rejected, by reason."""
+    masks = {name: rows.split == name for name in (*SPLITS, "submit")}
+    masks |= dict.fromkeys(("test_seen", "test_unseen"), rows.split == "never")
+    if not rows.has_roles:
+        masks |= {"test_seen": masks["test"] & rows.seen, "test_unseen": masks["test"] & ~rows.seen}
+    return {
+        "images": len(rows),
+        "groups": len(set(rows.group)),
+        "splits": {
+            name: {"images": int(mask.sum()), "groups": len(set(rows.group[mask]))}
+            for name, mask in masks.items()
+            if mask.any()
+        },
+        "rejected": dict(sorted(Counter(image.reason for image in rejected).items())),
+    }

@@ -1,0 +1,1 @@
+"""The prepared data set on disk: rows (images.parquet, rows.parquet) and protocol.json."""

@@ -1,0 +1,1 @@
+"""Pretrained networks: the registry, one module per library, weights and preprocessing."""

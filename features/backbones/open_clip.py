@@ -1,0 +1,176 @@
+"""open_clip: any of its models, with a published tag or a checkpoint; the features are those of `encode_image`."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import open_clip
+import torch
+from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
+from torch import Tensor, nn
+
+from data.files.atomic import sha256_file
+from features.backbones.hub import hub_file, quiet
+from features.backbones.preprocess import Preprocess
+from features.backbones.registry import Grid, Grids, Network, check_stages
+from features.backbones.weights import (
+    local_file,
+    not_fetched,
+    parameter_megabytes,
+    random_network,
+    read_checkpoint,
+    state_sha256,
+)
+from features.errors import FeatureError, nearest, one_line
+from features.settings import Backbone
+
+RESNET_STAGES = 5  # the stem and four layers
+
+
+class ImageTower(nn.Module):
+    """(B, 3, S, S) -> (B, D), not normalised."""
+
+    def __init__(self, clip: nn.Module) -> None:
+        super().__init__()
+        self.clip = clip
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.clip.encode_image(images)
+
+
+class Maps(nn.Module):
+    """(B, 3, S, S) -> (B, C * cells * cells): the image tower's map before pooling, of patch tokens for a ViT."""
+
+    def __init__(self, clip: nn.Module, cells: int) -> None:
+        super().__init__()
+        self.visual, self.grid = clip.visual, Grid(cells)
+
+    def forward(self, images: Tensor) -> Tensor:
+        out = self.visual.forward_intermediates(
+            images, indices=1, normalize_intermediates=True, intermediates_only=True, output_fmt="NCHW"
+        )
+        return self.grid(out["image_intermediates"][-1])
+
+
+class Stages(nn.Module):
+    """(B, 3, S, S) -> (B, D): the maps of `stages`, a ViT's blocks or a ResNet's layers, pooled by `Grids`."""
+
+    def __init__(self, clip: nn.Module, stages: tuple[int, ...], grids: Grids, where: str) -> None:
+        super().__init__()
+        self.visual, self.stages, self.grids = clip.visual, list(stages), grids
+        check_stages(stages, _stages(clip.visual), where)
+
+    def forward(self, images: Tensor) -> Tensor:
+        out = self.visual.forward_intermediates(
+            images, indices=self.stages, stop_early=True, intermediates_only=True, output_fmt="NCHW"
+        )
+        return self.grids(out["image_intermediates"])
+
+
+def _stages(visual: nn.Module) -> int:
+    """How many there are, as `forward_intermediates` counts them."""
+    if hasattr(visual, "trunk"):  # a network of timm
+        return len(visual.trunk.feature_info)
+    return len(visual.transformer.resblocks) if hasattr(visual, "transformer") else RESNET_STAGES
+
+
+def _module(clip: nn.Module, entry: Backbone, where: str) -> nn.Module:
+    if entry.stages:
+        return Stages(clip, entry.stages, Grids(entry.grid, spread=entry.spread), where)
+    return Maps(clip, entry.grid) if entry.output == "grid" else ImageTower(clip)
+
+
+def load(entry: Backbone, where: str) -> Network:
+    """Build `entry.model` and fill it.
+
+    Raises:
+        FeatureError: unknown model or tag, a tag trained with the other GELU, weights that cannot be had or are of
+            another network.
+    """
+    if entry.model not in open_clip.list_models():
+        known = open_clip.list_models()
+        raise FeatureError(f"{where}.model: open_clip has no '{entry.model}'{nearest(entry.model, known)}")
+    tag = get_pretrained_cfg(entry.model, entry.weights)
+    if tag:
+        _check_gelu(entry, tag, where)
+    if entry.weights == "random":
+        clip = random_network(lambda: _build(entry, None, where))
+        digest = state_sha256(clip.state_dict())
+    else:
+        path = _fetch(entry, tag, where) if tag else local_file(entry.weights, where, _tags(entry))
+        if path.suffix not in (".npz", ".npy"):  # open_clip reads those itself: plain arrays of big_vision
+            read_checkpoint(path, where)
+        clip = _build(entry, path, where)
+        digest = sha256_file(path)
+    return Network(
+        module=_module(clip, entry, where).eval(),
+        preprocess=_preprocess(clip.visual.image_size, tag or clip.visual.preprocess_cfg),
+        weights_sha256=digest,
+        convolutional=any(isinstance(module, nn.BatchNorm2d) for module in clip.visual.modules()),
+    )
+
+
+def _build(entry: Backbone, path: Path | None, where: str, device: str = "cpu") -> nn.Module:
+    """open_clip's own constructor and its own strict loading, without its remarks on stderr."""
+    try:
+        with quiet(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return open_clip.create_model(
+                entry.model,
+                pretrained=str(path) if path else None,
+                device=device,
+                force_image_size=entry.pixels,
+                pretrained_text=False,
+                require_pretrained=path is not None,
+            )
+    except (RuntimeError, KeyError) as error:
+        raise FeatureError(
+            f"{where}: {path or entry.model} is of another network ({one_line(error)}); "
+            f"give the weights of the named model"
+        ) from None
+
+
+def _check_gelu(entry: Backbone, tag: dict[str, Any], where: str) -> None:
+    """open_clip only warns, and the features are then quietly worse. ResNet towers have no GELU."""
+    config = open_clip.get_model_config(entry.model)
+    tower = config["vision_cfg"]
+    if "timm_model_name" in tower or not isinstance(tower.get("layers"), int):
+        return
+    trained, built = bool(tag.get("quick_gelu")), bool(config.get("quick_gelu"))
+    if trained != built:
+        base = entry.model.removesuffix("-quickgelu")
+        raise FeatureError(
+            f"{where}.model: '{entry.weights}' was trained {'with' if trained else 'without'} QuickGELU and "
+            f"{entry.model} is built {'with' if built else 'without'} it; "
+            f"set {where}.model to {base + '-quickgelu' if trained else base}"
+        )
+
+
+def _tags(entry: Backbone) -> list[str]:
+    return list_pretrained_tags_by_model(entry.model)
+
+
+def _fetch(entry: Backbone, tag: dict[str, Any], where: str) -> Path:
+    """The tag's file: on the Hub as open_clip names it there, or at an address of its own."""
+    repository, _, name = tag.get("hf_hub", "").rpartition("/")
+    names = [name] if name else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]
+    try:
+        return hub_file(repository, names) if repository else Path(download_pretrained(tag))
+    except (OSError, RuntimeError) as error:  # RuntimeError: open_clip's word for a wrong checksum
+        what = f"{names[0]} of {repository}" if repository else tag["url"]
+        with torch.device("meta"):
+            size = parameter_megabytes(_build(entry, None, where, device="meta"))
+        raise not_fetched(where, f"{what} ({entry.model}, {entry.weights})", size, "", error) from None
+
+
+def _preprocess(size: int | tuple[int, int], config: dict[str, Any]) -> Preprocess:
+    side = size if isinstance(size, int) else size[0]
+    return Preprocess(
+        size=side,
+        resize=side,
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation=config["interpolation"],
+        fit=config["resize_mode"],
+    )

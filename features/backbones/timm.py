@@ -1,0 +1,147 @@
+"""timm: any of its networks, with weights of a published tag, of an installed package, of a checkpoint, or random."""
+
+import math
+from pathlib import Path
+
+import timm
+from torch import Tensor, nn
+
+from data.files.atomic import sha256_file
+from features.backbones.hub import hub_file
+from features.backbones.preprocess import Preprocess
+from features.backbones.registry import Grid, Grids, Network, check_stages
+from features.backbones.weights import (
+    StateDict,
+    from_package,
+    load_strictly,
+    local_file,
+    not_fetched,
+    parameter_megabytes,
+    random_network,
+    read_checkpoint,
+    state_sha256,
+)
+from features.errors import FeatureError, nearest
+from features.settings import Backbone
+
+HUB_FILE = "model.safetensors"
+
+
+class Maps(nn.Module):
+    """(B, 3, S, S) -> (B, C * cells * cells): the network's map before pooling, of patch tokens for a transformer."""
+
+    def __init__(self, network: nn.Module, cells: int, where: str) -> None:
+        super().__init__()
+        self.network, self.grid = network, Grid(cells)
+        self.prefix = getattr(network, "num_prefix_tokens", 0)
+        self.where = where
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = self.network.forward_features(images)
+        if maps.ndim == 3:  # (B, prefix + H * W, C)
+            patches = maps[:, self.prefix :]
+            side = math.isqrt(patches.shape[1])
+            if side * side == patches.shape[1]:
+                maps = patches.transpose(1, 2).unflatten(2, (side, side))
+        if maps.ndim != 4 or maps.shape[1] != self.network.num_features:
+            raise FeatureError(
+                f"{self.where}.output: this network has no (B, C, H, W) map before pooling; set it to global"
+            )
+        return self.grid(maps)
+
+
+class Stages(nn.Module):
+    """(B, 3, S, S) -> (B, D): the maps of `stages` as timm counts them (`feature_info`), pooled by `Grids`."""
+
+    def __init__(self, network: nn.Module, stages: tuple[int, ...], grids: Grids, where: str) -> None:
+        super().__init__()
+        if not hasattr(network, "forward_intermediates"):
+            raise FeatureError(f"{where}.stages: timm gives no maps of this network's stages; leave it empty")
+        check_stages(stages, len(network.feature_info), where)
+        self.network, self.stages, self.grids = network, list(stages), grids
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.grids(
+            self.network.forward_intermediates(
+                images, indices=self.stages, stop_early=True, intermediates_only=True, output_fmt="NCHW"
+            )
+        )
+
+
+def load(entry: Backbone, where: str) -> Network:
+    """Build `entry.model` and fill it.
+
+    Raises:
+        FeatureError: unknown model or tag, weights that cannot be had or are of another network.
+    """
+    if not timm.is_model(entry.model):
+        raise FeatureError(f"{where}.model: timm has no '{entry.model}'{nearest(entry.model, timm.list_models())}")
+    network = random_network(lambda: timm.create_model(entry.model, pretrained=False, num_classes=0)).eval()
+    config = dict(network.pretrained_cfg)
+    if entry.weights == "random":
+        digest = state_sha256(network.state_dict())
+    else:
+        path, tag_config = _find(entry, where, network)
+        config |= tag_config
+        classifier = config.get("classifier") or ()
+        names = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+        state = read_checkpoint(path, where)
+        if entry.weights.startswith("package:"):
+            state = in_order(state, timm.create_model(entry.model, pretrained=False), where)
+        load_strictly(network, state, unused=tuple(f"{name}." for name in names), where=where, source=entry.weights)
+        digest = sha256_file(path)
+    if entry.stages:
+        network = Stages(network, entry.stages, Grids(entry.grid, spread=entry.spread), where).eval()
+    elif entry.output == "grid":
+        network = Maps(network, entry.grid, where).eval()
+    return Network(
+        module=network,
+        preprocess=_preprocess(config, entry.pixels),
+        weights_sha256=digest,
+        convolutional=any(isinstance(m, nn.BatchNorm2d) for m in network.modules()),
+    )
+
+
+def in_order(state: StateDict, network: nn.Module, where: str) -> StateDict:
+    """Rename tensors that come in the network's own order under other names; each shape must fit.
+
+    Raises:
+        FeatureError: another number of tensors, or a shape that does not fit.
+    """
+    own = network.state_dict()
+    fits = [a.shape == b.shape for a, b in zip(own.values(), state.values(), strict=False)]
+    if len(own) != len(state) or not all(fits):
+        raise FeatureError(
+            f"{where}: the package's {len(state)} tensors are not this network's {len(own)}, in order and shape; "
+            f"name the model that the weights belong to"
+        )
+    return dict(zip(own, state.values(), strict=True))
+
+
+def _find(entry: Backbone, where: str, network: nn.Module) -> tuple[Path, dict]:
+    """The weights file, and what its tag says about preprocessing."""
+    if entry.weights.startswith("package:"):
+        return from_package(entry.weights.removeprefix("package:"), where), {}
+    tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{entry.model}.*")]
+    if entry.weights not in tags:
+        return local_file(entry.weights, where, tags), {}
+    config = timm.get_pretrained_cfg(f"{entry.model}.{entry.weights}").to_dict()
+    try:
+        path = hub_file(config["hf_hub_id"], [HUB_FILE])
+    except OSError as error:
+        what = f"{HUB_FILE} of {config['hf_hub_id']}"
+        raise not_fetched(where, what, parameter_megabytes(network), "", error) from None
+    return path, config
+
+
+def _preprocess(config: dict, size: int | None) -> Preprocess:
+    """`size` takes the whole of the shorter side; none takes the published size and crop."""
+    own = config["input_size"][-1]
+    return Preprocess(
+        size=size or own,
+        resize=size or int(own / config["crop_pct"]),
+        mean=tuple(config["mean"]),
+        std=tuple(config["std"]),
+        interpolation="bilinear" if config["interpolation"] == "bilinear" else "bicubic",
+        fit="squash" if config.get("crop_mode") == "squash" else "shortest",
+    )

@@ -1,0 +1,92 @@
+"""torchvision's ResNets (ResNeXt and wide ones too), with a published tag, a checkpoint, or random weights."""
+
+import io
+from contextlib import redirect_stderr
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from torch import Tensor, nn
+from torchvision import models
+from torchvision.models import WeightsEnum
+from torchvision.models.resnet import ResNet
+
+from data.files.atomic import sha256_file
+from features.backbones.preprocess import Preprocess
+from features.backbones.registry import Grid, Grids, Network, check_stages
+from features.backbones.weights import (
+    load_strictly,
+    local_file,
+    not_fetched,
+    random_network,
+    read_checkpoint,
+    state_sha256,
+)
+from features.errors import FeatureError, nearest
+from features.settings import Backbone
+
+MODELS = [name for name in models.list_models(module=models) if "resne" in name]
+
+
+class Stages(nn.Module):
+    """(B, 3, S, S) -> (B, D): the maps of `stages` (0: first convolution, 1 to 4: layers), pooled by `Grids`."""
+
+    def __init__(self, network: ResNet, stages: tuple[int, ...], grids: Grids, where: str) -> None:
+        super().__init__()
+        first = nn.Sequential(network.conv1, network.bn1, network.relu)
+        parts = [first, nn.Sequential(network.maxpool, network.layer1), network.layer2, network.layer3, network.layer4]
+        check_stages(stages, len(parts), where)
+        self.parts, self.stages, self.grids = nn.ModuleList(parts[: stages[-1] + 1]), stages, grids
+
+    def forward(self, images: Tensor) -> Tensor:
+        maps = [images := part(images) for part in self.parts]
+        return self.grids([maps[stage] for stage in self.stages])
+
+
+def load(entry: Backbone, where: str) -> Network:
+    """Build `entry.model` without its classifier and fill it.
+
+    Raises:
+        FeatureError: unknown model or tag, weights that cannot be had or are of another network.
+    """
+    if entry.model not in MODELS:
+        raise FeatureError(f"{where}.model: no torchvision ResNet '{entry.model}'{nearest(entry.model, MODELS)}")
+    network: ResNet = random_network(lambda: models.get_model(entry.model, weights=None)).eval()
+    network.fc = nn.Identity()
+    tags = {tag.name: tag for tag in models.get_model_weights(entry.model)}
+    tag = tags.get(entry.weights)
+    if entry.weights == "random":
+        digest = state_sha256(network.state_dict())
+    else:
+        path = _fetch(tag, where) if tag else local_file(entry.weights, where, list(tags))
+        load_strictly(network, read_checkpoint(path, where), unused=("fc.",), where=where, source=entry.weights)
+        digest = sha256_file(path)
+    if entry.stages:
+        network = Stages(network, entry.stages, Grids(entry.grid, spread=entry.spread), where).eval()
+    elif entry.output == "grid":
+        before_pooling = list(network.children())[:-2]
+        network = nn.Sequential(*before_pooling, Grid(entry.grid)).eval()
+    return Network(
+        module=network,
+        preprocess=_preprocess(tag, entry.pixels),
+        weights_sha256=digest,
+        convolutional=True,
+    )
+
+
+def _fetch(tag: WeightsEnum, where: str) -> Path:
+    """The tag's file in torch's own cache, downloaded and checked by torchvision when it is not there."""
+    path = Path(torch.hub.get_dir(), "checkpoints", tag.url.rpartition("/")[2])
+    try:
+        with redirect_stderr(io.StringIO()):  # "Downloading: ..." is no help when it fails
+            tag.get_state_dict(progress=False, check_hash=True)
+    except (URLError, OSError) as error:
+        raise not_fetched(where, path.name, tag.meta["_file_size"], f"put it at {path} or ", error) from None
+    return path
+
+
+def _preprocess(tag: WeightsEnum | None, size: int | None) -> Preprocess:
+    """`size` takes the whole of the shorter side; none takes what the tag was published with (else 256, then 224)."""
+    own = tag.transforms() if tag else None
+    crop, resize = (own.crop_size[0], own.resize_size[0]) if own else (224, 256)
+    return Preprocess(size=size or crop, resize=size or resize, interpolation="bilinear")

@@ -1,0 +1,1 @@
+"""Images to vectors at the speed of the hardware: loader, replicas, shards."""

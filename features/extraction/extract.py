@@ -1,0 +1,72 @@
+"""Images to features, at the speed of the hardware: processes decode, lanes compute, shards survive a kill."""
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from features.backbones.registry import Network
+from features.errors import FeatureError
+from features.extraction.loader import load_squares
+from features.extraction.replicas import Compute, run_lanes
+from features.extraction.shards import write_shard
+
+SHARD = 32  # batches: 512 images on a CPU, 8192 on a GPU
+
+
+def extract_shards(
+    source: Path,
+    ids: Sequence[str],
+    keys: np.ndarray,
+    rows: np.ndarray,
+    *,
+    network: Network,
+    compute: Compute,
+    folder: Path,
+    progress: Callable[[int], None],
+) -> None:
+    """Run `rows` (m,) of images.parquet `source` through the network and leave their features as shards in `folder`.
+
+    `ids` (N,) name the images in errors, `keys` (N,) are the digests of their content. Shards are cut from `rows` in
+    order and written in order, so what a kill leaves undone is cut the same way again, into the same batches.
+
+    Raises:
+        FeatureError: an image that does not decode; a feature that is NaN or too large for float16, by image id.
+    """
+    size = SHARD * compute.batch
+    held: list[np.ndarray] = []
+    done = 0
+    for batch_rows, features in extract_rows(source, ids, rows, network, compute=compute):
+        held.append(features)
+        done += len(batch_rows)
+        if done % size == 0 or done == len(rows):
+            start = (done - 1) // size * size
+            write_shard(folder, keys[rows[start:done]], np.concatenate(held))
+            held.clear()
+        progress(len(batch_rows))
+
+
+def extract_rows(
+    source: Path, ids: Sequence[str], rows: np.ndarray, network: Network, *, compute: Compute
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield (rows, features (b, V, D) float16) for `rows` (m,) of `source`, in order. Errors as `extract_shards`."""
+    batches = [rows[start : start + compute.batch] for start in range(0, len(rows), compute.batch)]
+    loaded = load_squares(
+        source,
+        batches,
+        preprocess=network.preprocess,
+        crops=network.crops,
+        workers=compute.workers,
+        pin_memory=not compute.on_cpu,
+    )
+    for batch_rows, features in zip(batches, run_lanes(network, compute, loaded), strict=True):
+        half = features.half().numpy()
+        bad = ~np.isfinite(half).reshape(len(half), -1).all(1)
+        if bad.any():
+            first = int(bad.argmax())
+            what = "beyond float16 (65504)" if features[first].isfinite().all() else "NaN or infinite"
+            raise FeatureError(
+                f"image '{ids[batch_rows[first]]}': its features are {what}; set features.dtype to float32, "
+                f"or look at the weights and the image"
+            )
+        yield batch_rows, half

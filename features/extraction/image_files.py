@@ -1,0 +1,110 @@
+"""Many loose files through a network: processes read, decode and resize, lanes compute, shards keep the result."""
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from data.files.archives import read_file
+from data.files.atomic import sha256_bytes
+from data.images.decode import Unusable, decode
+from features.backbones.preprocess import Preprocess
+from features.backbones.registry import Network
+from features.errors import FeatureError
+from features.extraction.extract import SHARD
+from features.extraction.replicas import Compute, run_lanes
+from features.extraction.shards import digests, write_shard
+
+FEW = 64  # files that are read before worker processes have started
+
+Found = str | Unusable  # the sha256 of a file's bytes, or why it is no image
+
+
+class FileSquares(Dataset):
+    """Item `b`: what each of `batches[b]` is, and squares (m, 1 + crops, 3, S, S) uint8 of those that are images."""
+
+    def __init__(self, batches: Sequence[Sequence[Path]], preprocess: Preprocess, crops: int) -> None:
+        self.batches, self.preprocess, self.crops = batches, preprocess, crops
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> tuple[list[Found], Tensor]:
+        found: list[Found] = []
+        size = self.preprocess.size
+        squares = [torch.empty(0, 1 + self.crops, 3, size, size, dtype=torch.uint8)]
+        for path in self.batches[index]:
+            content = read_file(path)
+            try:
+                if isinstance(content, Unusable):
+                    raise content
+                squares.append(self.preprocess.squares(decode(content), self.crops)[None])
+                found.append(sha256_bytes(content))
+            except Unusable as why:
+                found.append(why)
+        return found, torch.cat(squares)
+
+
+def extract_files(
+    paths: Sequence[Path], network: Network, *, compute: Compute, folder: Path, progress: Callable[[int], None]
+) -> list[Found]:
+    """Leave the features of `paths` as shards in `folder`. Says what each file is: its sha256, or why it is no image.
+
+    Raises:
+        FeatureError: naming the file, a feature that is NaN or too large for float16; a killed worker.
+    """
+    batches = [paths[start : start + compute.batch] for start in range(0, len(paths), compute.batch)]
+    found: list[Found] = []
+    waiting: deque[list[tuple[Path, str]]] = deque()  # images of the batches that lanes work on
+
+    def good() -> Iterator[Tensor]:
+        for batch, (kinds, squares) in zip(batches, _load(batches, network, compute), strict=True):
+            found.extend(kinds)
+            progress(len(kinds))
+            if len(squares):
+                waiting.append([(path, kind) for path, kind in zip(batch, kinds, strict=True) if isinstance(kind, str)])
+                yield squares
+
+    keys: list[str] = []
+    features: list[np.ndarray] = []
+
+    def flush() -> None:
+        if features:
+            write_shard(folder, digests(np.array(keys)), np.concatenate(features))
+        keys.clear()
+        features.clear()
+
+    for batch in run_lanes(network, compute, good()):
+        images = waiting.popleft()
+        features.append(_half(batch, images))
+        keys += [key for _, key in images]
+        if len(features) == SHARD:
+            flush()
+    flush()
+    return found
+
+
+def _load(
+    batches: Sequence[Sequence[Path]], network: Network, compute: Compute
+) -> Iterator[tuple[list[Found], Tensor]]:
+    few = sum(map(len, batches)) <= FEW
+    workers = 0 if few else min(compute.workers, len(batches))
+    squares = FileSquares(batches, network.preprocess, network.crops)
+    try:
+        yield from DataLoader(squares, batch_size=None, num_workers=workers, prefetch_factor=2 if workers else None)
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise FeatureError("a worker that decodes images was killed: out of memory; free some and run again") from error
+
+
+def _half(batch: Tensor, images: Sequence[tuple[Path, str]]) -> np.ndarray:
+    half = batch.half().numpy()
+    bad = ~np.isfinite(half).reshape(len(half), -1).all(1)
+    if bad.any():
+        raise FeatureError(f"{images[int(bad.argmax())][0]}: its features are NaN or beyond float16; look at the image")
+    return half

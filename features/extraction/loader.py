@@ -1,0 +1,82 @@
+"""Batches of uint8 squares out of images.parquet: worker processes read, decode and resize; memory stays flat."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from data.images.decode import Unusable, decode
+from features.backbones.preprocess import Preprocess
+from features.errors import FeatureError
+
+
+class Squares(Dataset):
+    """Item `b`: the images of `batches[b]` (rows, ascending), (len, K, 3, S, S) uint8, or what went wrong, as a string.
+
+    A string and not an exception: one that crosses a process loses its type or gains a page of traceback.
+    """
+
+    def __init__(self, source: Path, batches: Sequence[np.ndarray], preprocess: Preprocess, crops: int) -> None:
+        self.source, self.batches, self.preprocess, self.crops = source, batches, preprocess, crops
+        self._file: pq.ParquetFile | None = None  # opened in the worker: file handles do not travel
+        self._group: tuple[int, object] = (-1, None)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Tensor | str:
+        rows = self.batches[index]
+        size = self.preprocess.size
+        squares = torch.empty(len(rows), 1 + self.crops, 3, size, size, dtype=torch.uint8)
+        for slot, (name, blob) in enumerate(self._read(rows)):
+            try:
+                squares[slot] = self.preprocess.squares(decode(blob), self.crops)
+            except Unusable as error:
+                return f"image '{name}' in {self.source}: {error}; run prepare again"
+        return squares
+
+    def _read(self, rows: np.ndarray) -> Iterator[tuple[str, bytes]]:
+        if self._file is None:
+            self._file = pq.ParquetFile(self.source)
+            counts = [self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)]
+            self._starts = np.cumsum([0, *counts])
+        groups = np.searchsorted(self._starts, rows, side="right") - 1
+        for group, row in zip(groups.tolist(), rows.tolist(), strict=True):
+            if self._group[0] != group:
+                self._group = (group, self._file.read_row_group(group, columns=["id", "image"]))
+            table, offset = self._group[1], row - int(self._starts[group])
+            yield table["id"][offset].as_py(), table["image"][offset].as_py()
+
+
+def load_squares(
+    source: Path, batches: Sequence[np.ndarray], *, preprocess: Preprocess, crops: int, workers: int, pin_memory: bool
+) -> Iterator[Tensor]:
+    """(len(batches[b]), 1 + crops, 3, S, S) uint8 for every b, in order. `workers` 0 decodes in this process.
+
+    Raises:
+        FeatureError: an image that does not decode (`prepare` lets none through, so it changed since); a killed worker.
+    """
+    workers = min(workers, len(batches))
+    loader = DataLoader(
+        Squares(source, batches, preprocess, crops),
+        batch_size=None,
+        num_workers=workers,
+        pin_memory=pin_memory,
+        prefetch_factor=2 if workers else None,
+    )
+    try:
+        for squares in loader:
+            if isinstance(squares, str):
+                raise FeatureError(squares)
+            yield squares
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise FeatureError(
+            "a worker that decodes images was killed: out of memory, or of shared memory (/dev/shm); "
+            "run again with a smaller features.workers or features.batch"
+        ) from error

@@ -1,0 +1,136 @@
+"""Lanes: the same network several times, on GPUs or CPU cores, so that a device never waits for a copy."""
+
+import copy
+import queue
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from features.backbones.fuse_bn import fold_batch_norms
+from features.backbones.registry import Network
+
+LANES_PER_GPU = 2  # one copies while the other computes
+CPU_BATCH, GPU_BATCH = 16, 256  # a CPU's caches hold the activations of few images: 16 is twice as fast as 64
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How to compute: devices of one kind, the dtype of the forward pass, images a batch, processes that decode."""
+
+    devices: tuple[torch.device, ...]
+    dtype: torch.dtype
+    batch: int
+    workers: int
+    compile: bool = False
+
+    @property
+    def on_cpu(self) -> bool:
+        return self.devices[0].type == "cpu"
+
+
+@dataclass(frozen=True)
+class Lane:
+    module: nn.Module
+    device: torch.device
+    stream: "torch.cuda.Stream | None"
+
+
+def forward_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The dtype that `features.dtype` means on `device`.
+
+    `auto` is float16 under autocast on CUDA (more bits than bfloat16, and what overflows is caught as NaN); on a CPU
+    bfloat16 where it has units for it, else float32 (without the units bfloat16 is 6 times slower).
+    """
+    if name != "auto":
+        return getattr(torch, name)
+    if device.type == "cuda":
+        return torch.float16
+    return torch.bfloat16 if torch.cpu._is_avx512_bf16_supported() else torch.float32
+
+
+def make_lanes(network: Network, compute: Compute) -> list[Lane]:
+    """Two lanes a GPU, each with a stream of its own; one lane a CPU core, each with one thread.
+
+    One thread a lane, not all threads on one batch: no thread waits for another, and the bytes do not depend on the
+    number of cores.
+    """
+    module = copy.deepcopy(network.module).eval().requires_grad_(False)
+    if network.convolutional:
+        side = network.preprocess.size
+        example = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+        module = fold_batch_norms(module, example).to(memory_format=torch.channels_last)
+    if compute.on_cpu:
+        module = module.to(compute.dtype)
+    lanes = []
+    for device in compute.devices:
+        placed = copy.deepcopy(module).to(device)
+        if compute.compile:
+            placed = torch.compile(placed)
+        if device.type == "cuda":
+            lanes += [Lane(placed, device, torch.cuda.Stream(device)) for _ in range(LANES_PER_GPU)]
+        else:
+            lanes += [Lane(placed, device, None)] * torch.get_num_threads()
+    return lanes
+
+
+def forward(lane: Lane, network: Network, compute: Compute, squares: Tensor) -> Tensor:
+    """(b, K, 3, S, S) uint8 -> (b, V, D) float32 on the CPU: K squares of an image, and the first one's mirror image.
+
+    The network always sees `compute.batch` images, however few are left, so that none needs a shape of its own.
+    """
+    b = len(squares)
+    autocast = not compute.on_cpu and compute.dtype != torch.float32
+    with torch.inference_mode(), torch.cuda.stream(lane.stream):  # a stream of None changes nothing
+        images = squares.to(lane.device, non_blocking=True)
+        if b < compute.batch:
+            images = functional.pad(images, (0, 0) * 4 + (0, compute.batch - b))
+        views = list(images.unbind(1))
+        if network.flip:
+            views.insert(1, views[0].flip(-1))
+        features = []
+        for view in views:
+            view = network.preprocess.normalise(view, torch.float32 if autocast else compute.dtype)
+            if network.convolutional:
+                view = view.contiguous(memory_format=torch.channels_last)
+            with torch.autocast(lane.device.type, compute.dtype, enabled=autocast):
+                features.append(lane.module(view)[:b].float())
+        stacked = torch.stack(features, 1)  # (b, V, D)
+        if network.average:
+            stacked = functional.normalize(stacked, dim=2).mean(1, keepdim=True)
+        return stacked.cpu()
+
+
+def run_lanes(network: Network, compute: Compute, loaded: Iterable[Tensor]) -> Iterator[Tensor]:
+    """(b, V, D) float32 for every batch of `loaded`, in order. At most two batches a lane are under way."""
+    lanes = make_lanes(network, compute)
+    idle: queue.SimpleQueue[Lane] = queue.SimpleQueue()
+    for lane in lanes:
+        idle.put(lane)
+
+    def work(squares: Tensor) -> Tensor:
+        lane = idle.get()
+        try:
+            return forward(lane, network, compute, squares)
+        finally:
+            idle.put(lane)
+
+    one_thread = (torch.set_num_threads, (1,)) if compute.on_cpu else (None, ())
+    with ThreadPoolExecutor(len(lanes), "lane", *one_thread) as pool:
+        pending: deque[Future[Tensor]] = deque()
+        try:
+            for count, squares in enumerate(loaded):
+                pending.append(pool.submit(work, squares))
+                if compute.compile and count < len(lanes):
+                    pending[-1].result()  # compiling is not for two threads at once
+                while len(pending) > 2 * len(lanes) or (pending and pending[0].done()):
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()

@@ -1,0 +1,1 @@
+"""Training a network on images with the losses and batches of heads."""

@@ -1,0 +1,94 @@
+"""Training images moved about, a batch at a time on its device: every image by its own draw.
+
+Quarter turns are not drawn but counted: a turned letter is another letter, so a group of its own. As inputs are row
+numbers, image `r` of N turned `q` times is row `r + q N`.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Generator, Tensor
+from torch.nn.functional import affine_grid, grid_sample
+
+from features.finetuning.settings import Augment
+from heads.training.samplers import Pool
+
+TURNS = 4
+
+
+def augment(images: Tensor, settings: Augment, draw: Generator) -> Tensor:
+    """(B, C, S, S) uint8 -> the same, or float32 in [0, 255] where pixels are interpolated.
+
+    What leaves the picture on one side is filled on the other by the pixels of the edge.
+    """
+    if settings.shift or settings.flip:
+        images = move(images, *drawn_moves(len(images), images.shape[-1], settings, draw))
+    if settings.rotate or settings.scale or settings.shear or settings.crop < 1:
+        images = warp(images, drawn_maps(len(images), settings, draw))
+    return images
+
+
+def drawn_moves(count: int, side: int, settings: Augment, draw: Generator) -> tuple[Tensor, Tensor]:
+    """Whole pixels down and to the right (B, 2), and who is mirrored (B,)."""
+    most = round(settings.shift * side)
+    shift = torch.randint(-most, most + 1, (count, 2), generator=draw)
+    mirrored = torch.rand(count, generator=draw) < (0.5 if settings.flip else 0.0)
+    return shift, mirrored
+
+
+def move(images: Tensor, shift: Tensor, mirrored: Tensor) -> Tensor:
+    """(B, C, S, S), shifted by `shift` (B, 2), then mirrored where so said: pixels stay as they are."""
+    batch, channels, side, _ = images.shape
+    place = torch.arange(side)
+    rows = (place - shift[:, :1]).clamp(0, side - 1)  # (B, S): where each row comes from
+    columns = (place - shift[:, 1:]).clamp(0, side - 1)
+    columns = torch.where(mirrored[:, None], columns.flip(1), columns)
+    rows, columns = rows.to(images.device), columns.to(images.device)
+    source = (rows[:, :, None] * side + columns[:, None]).view(batch, 1, -1).expand(-1, channels, -1)
+    return images.flatten(2).gather(2, source).view_as(images)
+
+
+def drawn_maps(count: int, settings: Augment, draw: Generator) -> Tensor:
+    """(B, 2, 3): from a point of the result to its source, both in [-1, 1]: a window, sheared, scaled and turned."""
+
+    def uniform(low: float, high: float) -> Tensor:
+        return low + (high - low) * torch.rand(count, generator=draw)
+
+    angle = torch.deg2rad(uniform(-settings.rotate, settings.rotate))
+    shear = torch.deg2rad(uniform(-settings.shear, settings.shear)).tan()
+    zoom = 1 / uniform(1 - settings.scale, 1 + settings.scale)
+    window = uniform(settings.crop, 1).sqrt()  # of the side
+    cos, sin = angle.cos(), angle.sin()
+    linear = torch.stack([cos, shear * cos - sin, sin, shear * sin + cos])
+    linear = (linear * zoom * window).T.view(count, 2, 2)
+    centre = (1 - window)[:, None] * (2 * torch.rand((count, 2), generator=draw) - 1)  # the window stays inside
+    return torch.cat([linear, centre[:, :, None]], 2)
+
+
+def warp(images: Tensor, maps: Tensor) -> Tensor:
+    """(B, C, S, S) and `maps` (B, 2, 3) -> float32, bilinear."""
+    grid = affine_grid(maps.to(images.device), list(images.shape), align_corners=False)
+    return grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+
+
+def turned_pool(pool: Pool, total: int) -> Pool:
+    """`pool` of a data set of `total` rows, turned by no, one, two and three quarters: four times as many groups
+    (Santoro et al. 2016, section 4.2).
+    """
+    most = int(pool.codes.max()) + 1
+    return replace(
+        pool,
+        rows=np.concatenate([pool.rows + quarters * total for quarters in range(TURNS)]),
+        codes=np.concatenate([pool.codes + quarters * most for quarters in range(TURNS)]),
+        sides=None if pool.sides is None else np.tile(pool.sides, TURNS),
+    )
+
+
+def turn(images: Tensor, quarters: Tensor) -> Tensor:
+    """(B, C, S, S), each turned anticlockwise by its own number of quarters (B,): pixels stay as they are."""
+    side = images.shape[-1]
+    place = torch.arange(side * side).view(side, side)
+    sources = torch.stack([place.rot90(quarter).flatten() for quarter in range(TURNS)]).to(images.device)
+    source = sources[quarters.to(images.device)].unsqueeze(1).expand(-1, images.shape[1], -1)
+    return images.flatten(2).gather(2, source).view_as(images)

@@ -1,0 +1,116 @@
+"""The training images as bytes: decoded once, on the device where they fit, else mapped from a file in batches."""
+
+import hashlib
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from features.backbones.preprocess import Preprocess
+from features.extraction.loader import load_squares
+
+BATCH = 256  # images decoded at once
+SHARE = 0.5  # of a GPU's free memory that images may take
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """n images, `squares` (n, C, S, S) uint8 (C = 1 where all are grey); row `r` of the data set is `place[r]`."""
+
+    squares: Tensor  # on the device, or in a mapped file
+    place: Tensor  # (N,) int64, beside `squares`
+    device: torch.device
+
+    def take(self, rows: Tensor) -> Tensor:
+        """Rows (B,) -> (B, C, S, S) uint8 on the device."""
+        return self.squares[self.place[rows.to(self.place.device)]].to(self.device, non_blocking=True)
+
+
+def load_pixels(
+    source: Path,
+    rows: np.ndarray,
+    *,
+    total: int,
+    preprocess: Preprocess,
+    cache: Path,
+    key: str,
+    workers: int,
+    device: torch.device,
+    progress: Callable[[int], None] = lambda images: None,
+) -> Pixels:
+    """The squares of `rows` (n,) of images.parquet `source`, which has `total` rows.
+
+    They lie in `cache` under `key` (what images these are, and the code that decodes), decoded when they are not there.
+    On a CPU the file is only mapped: the system keeps in memory what fits.
+
+    Raises:
+        FeatureError: as `load_squares`.
+    """
+    path = _cached(source, rows, preprocess, cache / f"{key[:40]}", workers, progress)
+    side, count = preprocess.size, len(rows)
+    channels = path.stat().st_size // max(1, count * side * side)
+    squares = torch.from_file(str(path), shared=False, size=count * channels * side * side, dtype=torch.uint8)
+    squares = squares.view(count, channels, side, side)
+    if device.type == "cuda" and squares.numel() <= SHARE * torch.cuda.mem_get_info(device)[0]:
+        squares = squares.to(device)
+    place = torch.full((total,), -1)
+    place[torch.from_numpy(rows)] = torch.arange(count)
+    return Pixels(squares, place.to(squares.device), device)
+
+
+def pixels_key(images_hash: str, rows: np.ndarray, preprocess: Preprocess, code: str) -> str:
+    """What decides the bytes of the file."""
+    parts = (images_hash, hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(), repr(preprocess.describe()), code)
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def _cached(
+    source: Path, rows: np.ndarray, preprocess: Preprocess, stem: Path, workers: int, progress: Callable[[int], None]
+) -> Path:
+    """The file, of one channel if that is all there is: grey pictures, which are decoded as RGB, take a third."""
+    one = len(rows) * preprocess.size**2
+    for channels in (1, 3):
+        path = stem.with_name(f"{stem.name}-{channels}.u8")
+        if path.is_file() and path.stat().st_size == channels * one:
+            return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for channels in (1, 3):
+        path = stem.with_name(f"{stem.name}-{channels}.u8")
+        part = path.with_name(f".{path.name}.{os.getpid()}.part")
+        try:
+            if _decode(source, rows, preprocess, part, channels, workers, progress):
+                part.replace(path)
+                return path
+        finally:
+            part.unlink(missing_ok=True)
+    raise AssertionError("three channels hold any picture")
+
+
+def _decode(
+    source: Path,
+    rows: np.ndarray,
+    preprocess: Preprocess,
+    path: Path,
+    channels: int,
+    workers: int,
+    progress: Callable[[int], None],
+) -> bool:
+    """Write the squares to `path`; False at the first colour where `channels` is 1."""
+    batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
+    loaded = load_squares(source, batches, preprocess=preprocess, crops=0, workers=workers, pin_memory=False)
+    with path.open("wb") as file:
+        for squares in loaded:
+            squares = squares[:, 0]
+            if channels == 1:
+                if not torch.equal(squares, squares[:, :1].expand_as(squares)):
+                    return False
+                squares = squares[:, :1]
+            file.write(squares.contiguous().numpy().data)
+            progress(len(squares))
+        file.flush()
+        os.fsync(file.fileno())
+    return True

@@ -1,0 +1,1 @@
+"""The features directory: features.npy and its checked sidecar, and concatenation."""

@@ -1,0 +1,166 @@
+"""The features directory: `features.npy` and the sidecar `features.json` that every load checks. numpy only."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.files.atomic import sha256_file, write_bytes
+from features.errors import FeatureError
+
+ARRAY, SIDECAR = "features.npy", "features.json"
+FORMAT = 1
+BLOCK = 4096  # rows read at once by the check for NaN
+
+
+@dataclass(frozen=True)
+class Sidecar:
+    """What a features directory says about itself. `made_by`: all that decided the numbers (backbone, weights, ...)."""
+
+    shape: tuple[int, ...]
+    npy_sha256: str
+    images_hash: str
+    made_by: dict[str, Any]
+
+
+class RowWriter:
+    """Writes rows of a .npy in any order, a block at a time: memory stays flat. Knows which rows were written."""
+
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        self.shape = shape
+        self._row_bytes = int(np.prod(shape[1:])) * 2
+        self._file = path.open("w+b")
+        header = {"descr": np.lib.format.dtype_to_descr(np.dtype("<f2")), "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self._file, header)
+        self._start = self._file.tell()
+        self._written = np.zeros(shape[0], bool)
+
+    def write(self, rows: np.ndarray, values: np.ndarray) -> None:
+        """`values` (n, ...) go to `rows` (n,). Runs of neighbours are written in one call.
+
+        Raises:
+            FeatureError: a value is NaN or infinite in float16.
+        """
+        with np.errstate(over="ignore"):
+            values = np.ascontiguousarray(values, "<f2")
+        assert values.shape == (len(rows), *self.shape[1:]), (values.shape, len(rows), self.shape)
+        bad = ~np.isfinite(values).reshape(len(rows), -1).all(1)
+        if bad.any():
+            raise FeatureError(f"row {rows[bad][0]} is NaN or infinite in float16")
+        cuts = np.flatnonzero(np.diff(rows) != 1) + 1
+        for run, block in zip(np.split(rows, cuts), np.split(values, cuts), strict=True):
+            if len(run):
+                self._file.seek(self._start + int(run[0]) * self._row_bytes)
+                self._file.write(block.tobytes())
+        self._written[rows] = True
+
+    def close(self) -> None:
+        """Flush to the disk.
+
+        Raises:
+            AssertionError: a row was never written: a bug of the caller.
+        """
+        assert self._written.all(), f"{(~self._written).sum()} rows were never written, first {self._written.argmin()}"
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.abort()
+
+    def abort(self) -> None:
+        self._file.close()
+
+
+@contextmanager
+def new_features(
+    folder: Path, shape: tuple[int, ...], *, images_hash: str, made_by: dict[str, Any]
+) -> Iterator[RowWriter]:
+    """Write a features directory row by row; its names appear only when every row is on the disk.
+
+    `shape`: (N, D) or (N, V, D). `made_by`: what decides the numbers (backbone, weights, preprocessing, versions),
+    goes into the sidecar as it is, so it must be the same in every run: no time, host or path of its own.
+
+    Raises:
+        FeatureError: from `RowWriter.write`. OSError: the disk. Neither leaves anything behind.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / SIDECAR).unlink(missing_ok=True)  # whatever comes next, an old sidecar does not vouch for it
+    part = folder / f".{ARRAY}.{os.getpid()}.part"
+    try:
+        writer = RowWriter(part, shape)
+        try:
+            yield writer
+            writer.close()
+        finally:
+            writer.abort()
+        digest = sha256_file(part)
+        part.replace(folder / ARRAY)
+    finally:
+        part.unlink(missing_ok=True)
+    sidecar = Sidecar(shape=shape, npy_sha256=digest, images_hash=images_hash, made_by=made_by)
+    text = json.dumps({"format": FORMAT, **asdict(sidecar)}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    write_bytes(folder / SIDECAR, text.encode())
+
+
+def save_features(folder: Path, features: np.ndarray, *, images_hash: str, made_by: dict[str, Any]) -> None:
+    """Write `features` (N, D) or (N, V, D) as float16, with its sidecar. Errors as `new_features`."""
+    with new_features(folder, features.shape, images_hash=images_hash, made_by=made_by) as writer:
+        writer.write(np.arange(len(features)), features)
+
+
+def read_sidecar(folder: Path) -> Sidecar:
+    """What `folder` says about itself.
+
+    Raises:
+        FeatureError: it is missing, cut off, or of another format.
+    """
+    path = folder / SIDECAR
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+        if fields.pop("format") != FORMAT:
+            raise ValueError
+        return Sidecar(**fields | {"shape": tuple(fields["shape"])})
+    except (FileNotFoundError, NotADirectoryError):
+        raise FeatureError(f"{path}: not here; {_again(folder)}") from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise FeatureError(f"{path}: not a sidecar of this version; {_again(folder)}") from None
+
+
+def load_features(folder: Path, *, images_hash: str, views: bool = False) -> np.ndarray:
+    """Read and check a features directory. Row `i` belongs to row `i` of the images with `images_hash`.
+
+    Returns:
+        (N, D) float16: the only view, or the plain one of several. With `views`: (N, V, D), V = 1 if there is one.
+
+    Raises:
+        FeatureError: missing, of other images or in another order, cut off, changed since it was written, NaN.
+    """
+    sidecar = read_sidecar(folder)
+    path = folder / ARRAY
+    if sidecar.images_hash != images_hash:
+        raise FeatureError(f"{folder}: made from other images, or in another order; {_again(folder)}")
+    if not path.is_file():
+        raise FeatureError(f"{path}: not here; {_again(folder)}")
+    if sha256_file(path) != sidecar.npy_sha256:
+        raise FeatureError(f"{path}: not the bytes that its sidecar vouches for (cut off or changed); {_again(folder)}")
+    try:
+        features = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError:
+        raise FeatureError(f"{path}: not a .npy file; {_again(folder)}") from None
+    if features.shape != sidecar.shape or features.dtype != np.float16 or features.ndim not in (2, 3):
+        found = f"{features.dtype} {features.shape}"
+        raise FeatureError(f"{path}: {found}, its sidecar says float16 {sidecar.shape}; {_again(folder)}")
+    for start in range(0, len(features), BLOCK):
+        good = np.isfinite(features[start : start + BLOCK]).reshape(-1, features[0].size).all(1)
+        if not good.all():
+            raise FeatureError(f"{path}: row {start + good.argmin()} is NaN or infinite; {_again(folder)}")
+    if features.ndim == 2:
+        return np.array(features[:, None] if views else features)
+    return np.array(features if views else features[:, 0])
+
+
+def _again(folder: Path) -> str:
+    return f"make it again: dvc repro --force, or delete {folder} and run dvc repro"

@@ -1,0 +1,1 @@
+"""Losses: one module per kind, and the registry of their names."""

@@ -1,0 +1,96 @@
+"""Any loss of pytorch-metric-learning, by its own class name and with its own arguments; one instance a seed."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from functools import partial
+from typing import TypeVar
+
+import torch
+from pytorch_metric_learning import losses as library
+from torch import Tensor, nn
+
+from heads.errors import HeadError
+from heads.models.layers import Generators
+from heads.settings import HeadSettings
+from heads.training.batches import Step
+
+T = TypeVar("T")
+Arguments = dict[str, float | int | bool | str]
+
+# What a constructor wants to know of the training set; it is told, and needs no argument for it.
+KNOWN = {
+    "num_classes": "groups",
+    "embedding_size": "width",
+    "descriptors_dim": "width",
+}
+
+
+class LibraryLoss(nn.Module):
+    """Step -> (S,): the library's loss of each seed's embeddings (B, E) and labels (B,), one seed after the other.
+
+    Parameters of its own (proxies, class weights) train with the head. The library draws from torch's global
+    generator: it is set from each seed's own for the call, and put back, so that a seed is the same alone.
+    """
+
+    def __init__(self, settings: HeadSettings, *, width: int, groups: int, draws: Generators) -> None:
+        super().__init__()
+        kind = getattr(library, settings.loss)
+        arguments = _arguments(kind, settings, {"width": width, "groups": groups})
+        self.name = settings.loss
+        self.draws = draws
+        with refusals("head.loss_args", self.name):
+            self.seeds = nn.ModuleList(drawn_from(draw, lambda: kind(**arguments)) for draw in draws)
+
+    def forward(self, step: Step) -> Tensor:
+        each = zip(self.seeds, self.draws, step.encoded.flatten(1, 2), step.codes.flatten(1), strict=True)
+        with refusals("head.loss", self.name):
+            return torch.stack([drawn_from(draw, partial(loss, x, codes)) for loss, draw, x, codes in each])
+
+
+def drawn_from(draw: torch.Generator, call: Callable[[], T]) -> T:
+    """call() with torch's global generator in the place of `draw`, which moves on; the global one is put back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.set_state(draw.get_state())
+        result = call()
+        draw.set_state(torch.random.default_generator.get_state())
+    return result
+
+
+@contextmanager
+def refusals(key: str, name: str) -> Iterator[None]:
+    """What the library refuses (an argument's type or value, groups of unequal size in a batch), in one line."""
+    try:
+        yield
+    except (TypeError, ValueError, AssertionError) as error:
+        raise HeadError(f"{key}: {name}: {' '.join(str(error).split())}") from None
+
+
+def argument_names(kind: type) -> dict[str, bool]:
+    """Plain arguments of a loss's constructor, its bases' where it hands them on -> whether it needs them."""
+    names: dict[str, bool] = {}
+    for base in kind.__mro__:
+        if base is library.BaseMetricLossFunction:
+            break  # from here on: distances, reducers and regularisers, which are objects
+        if base.__name__.endswith("Mixin") or base is library.GenericPairLoss or "__init__" not in vars(base):
+            continue
+        for parameter in list(inspect.signature(base.__init__).parameters.values())[1:]:
+            if parameter.kind in (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY):
+                names.setdefault(parameter.name, parameter.default is inspect.Parameter.empty)
+    return names
+
+
+def _arguments(kind: type, settings: HeadSettings, known: dict[str, int]) -> Arguments:
+    names = argument_names(kind)
+    told = {name: known[KNOWN[name]] for name in names if name in KNOWN}
+    asked = [name for name in names if name not in KNOWN]
+    for name in settings.loss_args:
+        if name not in asked:
+            close = get_close_matches(name, asked, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(asked) or 'none'}"
+            raise HeadError(f"head.loss_args: {settings.loss} has no argument '{name}'; {hint}")
+    missing = [name for name in asked if names[name] and name not in settings.loss_args]
+    if missing:
+        raise HeadError(f"head.loss_args: {settings.loss} needs {' and '.join(missing)}: add them to head.loss_args")
+    return told | settings.loss_args

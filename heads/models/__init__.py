@@ -1,0 +1,1 @@
+"""Heads: embeddings and pair classifiers, their layers and the registry."""

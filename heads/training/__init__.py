@@ -1,0 +1,1 @@
+"""Samplers, batches, mining, the training loop and the choice of the epoch."""

@@ -1,0 +1,89 @@
+"""What is chosen on val: the epoch, by a ranking score, and the threshold, by balanced accuracy; and what a
+similarity means. Never on test.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from heads.calibration import Calibration, calibrate
+from heads.errors import HeadError
+from heads.metrics.candidate_lists import hit_rate
+from heads.metrics.ranking import Ranks, rank_queries
+from heads.metrics.retrieval import retrieval
+from heads.models.embedding_heads import Head
+from heads.settings import HeadSettings, Select
+from heads.store import encode_rows, similarities
+from heads.threshold import calibrate_threshold
+from heads.training.loop import Validate
+
+Ints = NDArray[np.int64]
+CONSTANT = 1e-6  # similarities that differ by less differ by rounding
+
+
+def epoch_score(
+    inputs: Tensor, codes: Ints, settings: HeadSettings, *, queries: Ints, gallery: Ints, candidates: int
+) -> Validate:
+    """`settings.select` of val `queries` against the val `gallery`, for each seed; top-k in lists of `candidates`.
+
+    inputs (N, D) are transformed features, codes (N,) groups; queries and gallery are row numbers. A gallery that
+    cannot fill such a list gives shorter ones: the epochs are still told apart.
+
+    Raises:
+        HeadError: the gallery is too small even to ask for the best k.
+    """
+    chosen = np.union1d(queries, gallery)  # val rows alone are encoded
+    place = np.full(len(codes), -1)
+    place[chosen] = np.arange(len(chosen))
+    rows = inputs[torch.from_numpy(chosen).to(inputs.device)]
+    groups = len(np.unique(codes[gallery]))
+    k = int(settings.select.removeprefix("top")) if settings.select.startswith("top") else 1
+    if groups <= k:
+        smaller = " or choose a smaller head.select" if k > 1 else ""
+        raise HeadError(
+            f"val has {groups} groups, too few to choose an epoch by {settings.select}: "
+            f"enlarge data.splits.val{smaller}"
+        )
+
+    def score(head: Head) -> list[float]:
+        scores = []
+        for similarity in similarities(head, encode_rows(head, rows, seeds=settings.seeds)):
+            ranks = rank_queries(similarity, codes[chosen], queries=place[queries], gallery=place[gallery])
+            scores.append(selected(ranks, settings.select, candidates=candidates))
+        return scores
+
+    return score
+
+
+def selected(ranks: Ranks, select: Select, *, candidates: int) -> float:
+    """The score `select` over all queries; lists hold at most `candidates`, fewer where the gallery is small."""
+    if select.startswith("top"):
+        size = min(candidates, int(ranks.negatives.min()) + 1)
+        return hit_rate(ranks, k=int(select.removeprefix("top")), candidates=size)
+    whole = retrieval(ranks, ks=(1,))
+    by_query = {"recall_at_1": whole.recall[1], "mrr": whole.reciprocal_rank, "map_at_r": whole.map_at_r}
+    return float(by_query[select].mean())
+
+
+def calibrate_on_val(
+    head: Head, inputs: Tensor, settings: HeadSettings, *, a: Ints, b: Ints, same: NDArray
+) -> tuple[list[float], Calibration]:
+    """On val pairs, rows a (P,), b (P,) and same (P,) bool: the threshold of each seed, by which each is scored (one
+    for an ensemble), and threshold and probability of the seeds' mean, which is how the head is used.
+
+    Raises:
+        HeadError: the similarity is the same for all pairs.
+    """
+    chosen, places = np.unique(np.r_[a, b], return_inverse=True)
+    left, right = (torch.from_numpy(part) for part in np.split(places, 2))
+    encoded = encode_rows(head, inputs[torch.from_numpy(chosen).to(inputs.device)], seeds=settings.seeds)
+    seeds = [similarity.pairs(left, right).cpu() for similarity in similarities(head, encoded)]
+    mean = torch.stack(seeds).mean(0).numpy()
+    scored = [mean] if settings.ensemble else [scores.numpy() for scores in seeds]
+    if any(np.ptp(scores) < CONSTANT for scores in [*scored, mean]):
+        raise HeadError(
+            "all val pairs have the same similarity: the embedding is constant; lower head.lr, take easier "
+            "negatives, or look at the features (`python -m pipeline verify`)"
+        )
+    return [calibrate_threshold(scores, same) for scores in scored], calibrate(mean, same)

@@ -1,0 +1,1 @@
+"""The command line: stages for DVC, commands for people, benchmarks."""

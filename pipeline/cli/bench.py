@@ -1,0 +1,89 @@
+"""The verbs `bench ...`, one a file of benchmarks/."""
+
+from typing import Annotated
+
+import typer
+
+bench = typer.Typer(help="Benchmarks; results with machine and versions go to benchmarks/.", no_args_is_help=True)
+
+
+@bench.command("extract")
+def bench_extract(
+    names: Annotated[list[str] | None, typer.Argument(help="networks; none: all four")] = None,
+    seconds: float = typer.Option(20, min=1, help="of forward passes; the whole takes about four times that"),
+    repeats: int = typer.Option(3, min=1),
+) -> None:
+    """Extraction, part by part and whole, against the usual loop.
+
+    Decode, preprocess and forward pass, for each network.
+    """
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.commands.bench_extract import NETWORKS, run
+    from pipeline.errors import ParamError, nearest
+
+    for name in names or ():
+        if name not in NETWORKS:
+            raise ParamError(f"no network '{name}' to measure; {nearest(name, NETWORKS)}")
+    run(params, names=names or list(NETWORKS), seconds=seconds, repeats=repeats)
+
+
+@bench.command()
+def heads(epochs: int = typer.Option(6, min=2, help="of each contender")) -> None:
+    """Training a head, against a plain loop and a library.
+
+    A DataLoader loop over explicit pairs, and pytorch-metric-learning with its miner.
+    """
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.commands.bench_heads import run
+
+    run(params, epochs=epochs)
+
+
+@bench.command("use")
+def bench_use(
+    gallery: int = typer.Option(100_000, min=100, help="images of the gallery that is searched"),
+    k: int = typer.Option(10, min=1),
+    repeats: int = typer.Option(3, min=1, help="of each process that is timed"),
+) -> None:
+    """Using a head: compare two images, search a large gallery.
+
+    `compare` beside its imports and a forward pass.
+    """
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.commands.bench_use import run
+
+    run(params, gallery=gallery, k=k, repeats=repeats)
+
+
+@bench.command("finetune")
+def bench_finetune(
+    batch: int = typer.Option(128, min=4),
+    steps: int = typer.Option(16, min=2, help="in a turn"),
+    rounds: int = typer.Option(7, min=1, help="turns of each"),
+) -> None:
+    """Training a network, against a bare loop over the same one.
+
+    The bare loop has its images on the device.
+    """
+    from pipeline.commands.bench_finetune import run
+
+    run(batch=batch, steps=steps, rounds=rounds)
+
+
+@bench.command()
+def ranking(
+    queries: int = typer.Option(10_000, min=1),
+    gallery: int = typer.Option(100_000, min=2),
+    width: int = typer.Option(320, min=1),
+    repeats: int = typer.Option(3, min=1),
+) -> None:
+    """Exact ranks of a large gallery, against the product alone."""
+    from pipeline.commands.bench_ranking import run
+
+    run(queries=queries, gallery=gallery, width=width, repeats=repeats)

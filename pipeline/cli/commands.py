@@ -1,0 +1,238 @@
+"""The verbs for people. Heavy imports wait until a verb runs."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+verbs = typer.Typer()
+
+
+@verbs.command()
+def verify() -> None:
+    """Check that feature sets still belong to images and settings.
+
+    Weights are hashed again, and 32 rows made again.
+    """
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.commands.verify import run
+
+    run(params)
+
+
+class Index(StrEnum):
+    auto = "auto"
+    exact = "exact"
+    faiss = "faiss"
+
+
+HeadFolder = Annotated[
+    Path | None, typer.Option("--head", help="a head's folder; by default artifacts/<data.name>/head")
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON in place of the table")]
+
+
+@verbs.command()
+def compare(
+    images: Annotated[list[str], typer.Argument(help="two or more: files, file:// or http://localhost addresses")],
+    every: bool = typer.Option(False, "--all", help="every pair, not each image against the first"),
+    as_json: Json = False,
+    head: HeadFolder = None,
+) -> None:
+    """Are images alike? The first one, against each of the others.
+
+    Similarity, probability of "same", decision. Of a classifier of pairs the first asks and the others answer.
+    """
+    from data.images.open_images import open_images
+
+    opened = open_images(images)  # before networks are imported: a wrong name is told at once
+    from pipeline.commands.compare import run
+
+    run(opened, folder=head, every=every, as_json=as_json)
+
+
+@verbs.command()
+def search(
+    images: Annotated[list[str], typer.Argument(help="one or more: files, file:// or http://localhost addresses")],
+    gallery: Annotated[
+        Path | None, typer.Option(help="a folder of images, embedded once; by default the prepared data set")
+    ] = None,
+    k: int = typer.Option(10, min=1, help="neighbours of each image"),
+    index: Annotated[Index, typer.Option(help="auto: exact, or faiss from 1,000,000 images on")] = Index.auto,
+    html: Annotated[Path | None, typer.Option(help="also a contact sheet: one HTML file")] = None,
+    png: Annotated[Path | None, typer.Option(help="also a contact sheet: a PNG")] = None,
+    as_json: Json = False,
+    head: HeadFolder = None,
+) -> None:
+    """The nearest images of the data set, or of any folder."""
+    from data.images.open_images import open_images
+
+    opened = open_images(images)  # before networks are imported: a wrong name is told at once
+    from pipeline.commands.search import run
+
+    run(opened, gallery=gallery, folder=head, k=k, how=index.value, as_json=as_json, html=html, png=png)
+
+
+@verbs.command()
+def submit(
+    out: Annotated[Path, typer.Option(help="the CSV to write")] = Path("build/submission.csv"),
+) -> None:
+    """A challenge's submission, with a confidence a candidate."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.commands.submit import run
+
+    run(params, out)
+
+
+@verbs.command()
+def diff(
+    before: str = typer.Argument(help="a git revision or a DVC experiment"),
+    after: str = typer.Argument("workspace", help="another; by default what lies here now"),
+) -> None:
+    """Compare two runs on the same queries, with intervals.
+
+    Differences of every score, and the queries gained and lost.
+    """
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.commands.diff import run
+
+    run(params.data.name, (before, after))
+
+
+@verbs.command()
+def table() -> None:
+    """A Markdown table of this run and the experiments beside it.
+
+    Each beside no head and chance.
+    """
+    from pipeline.commands.table import run
+
+    run()
+
+
+@verbs.command()
+def transfer() -> None:
+    """Train on each prepared data set, score on every other.
+
+    All that share the backbone; the table shows scores minus no head.
+    """
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.commands.transfer import run
+
+    run(params)
+
+
+@verbs.command()
+def study(
+    name: str = typer.Argument("", help="tiny_imagenet, mnist, tll, cifar100 or omniglot: a file of studies/"),
+    every: bool = typer.Option(False, "--all", help="all studies"),
+    rows: str | None = typer.Option(None, help="only these rows, with commas between; the others stay as they are"),
+    dry_run: bool = typer.Option(False, "--dry-run", help="say what would run, and about how long"),
+    mirror: str | None = typer.Option(None, help="a folder or address with <dataset>/<archive> and SHA256SUMS"),
+    path: str | None = typer.Option(None, help="where your copy of the data lies, for a set without an address (tll)"),
+    anyway: bool = typer.Option(False, "--anyway", help="also rows that want a GPU, on a machine without one"),
+) -> None:
+    """Run a report's rows again, and write our figures beside its own.
+
+    They go to studies/NAME.md and .csv. Rows are DVC experiments beside your workspace, which stays as it is.
+    What has run is not run again, so it can be stopped at any time. Rows that lack data, weights or a GPU are said
+    with the remedy.
+    """
+    from pipeline.commands.study import Ask, run_studies
+    from pipeline.errors import ParamError
+    from pipeline.studies.settings import known_studies
+
+    if every == bool(name) or (every and rows):
+        raise ParamError(f"give the name of one study, or --all (without --rows); known: {', '.join(known_studies())}")
+    wanted = tuple(part.strip() for part in rows.split(",")) if rows else None
+    ask = Ask(rows=wanted, dry_run=dry_run, mirror=mirror, path=path, anyway=anyway)
+    if run_studies(known_studies() if every else [name], ask):
+        raise typer.Exit(1)
+
+
+@verbs.command()
+def report() -> None:
+    """One page of every score, curve, gallery and embedding map.
+
+    As HTML and as Markdown.
+    """
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.commands.report import run
+
+    run(params)
+
+
+@verbs.command()
+def export(
+    out: Annotated[Path | None, typer.Option(help="the file; by default artifacts/<data set>/<data set>.onnx")] = None,
+    head: Annotated[Path | None, typer.Option(help="a head's folder; by default artifacts/<data.name>/head")] = None,
+) -> None:
+    """Network and head as one ONNX file, for other programs.
+
+    With the preprocessing inside, and checked on real images.
+    """
+    from pipeline.extras import need
+
+    need("export", "onnx", "onnxscript", "onnxruntime")
+    from pipeline.params import load_params
+    from pipeline.paths import head_folder
+
+    folder = head or head_folder(load_params())
+    from pipeline.commands.export import run
+
+    run(folder, out)
+
+
+@verbs.command()
+def demo(
+    port: int = typer.Option(7860, min=1, max=65535),
+    browser: bool = typer.Option(True, help="open a browser"),
+) -> None:
+    """A page to search, compare and draw on.
+
+    With every head in artifacts/; for this machine alone.
+    """
+    from pipeline.extras import need
+
+    need("demo", "gradio")
+    from pipeline.commands.demo import run
+    from pipeline.params import load_params
+
+    run(first=load_params().data.name, port=port, browser=browser)
+
+
+@verbs.command()
+def datasets() -> None:
+    """List the data sets, and what a download would cost."""
+    from pipeline.commands.datasets import run
+
+    run()
+
+
+@verbs.command()
+def audit(
+    picture: Annotated[
+        Path | None, typer.Option(help="also draw nearly identical pairs of two splits into this PNG")
+    ] = None,
+) -> None:
+    """Look for pictures or groups that are in two splits.
+
+    Of the prepared data set; what was rejected is listed too.
+    """
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.commands.audit import run
+
+    run(params, picture)

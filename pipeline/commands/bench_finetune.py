@@ -1,0 +1,121 @@
+"""`python -m pipeline bench finetune`: steps a second of a network trained here, against a bare loop.
+
+The bare loop is as short as it can be written: images on the device, a batch by index, normalised, through the network,
+InfoNCE of blocks of two, AdamW. Ours adds what a training needs: batches of groups, lists that know who is alike,
+the loss for any negatives, augmentation where asked for, progress. Images are noise: no data set is needed, and a step
+costs the same. Both take turns, so that a busy machine slows both.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, normalize
+
+from features.backbones.registry import Network, load_network
+from features.finetuning.pixels import Pixels
+from features.finetuning.settings import Finetune
+from features.finetuning.train import ImageHead, Material, embedder, run_epoch
+from heads.losses.registry import build_loss
+from heads.models.embedding_heads import Head
+from heads.training.batches import Feed
+from heads.training.samplers import make_pool
+from pipeline.devices import device
+from pipeline.machine import machine, write_rows
+
+OUT = Path("benchmarks/finetune.csv")
+NETWORKS = ("conv4", "cifar_resnet20")
+TEMPERATURE, LR = 0.1, 1e-3
+
+
+def run(*, batch: int, steps: int, rounds: int) -> None:
+    """Time `rounds` turns of `steps` steps of each, write the csv and print a line for each network."""
+    table = []
+    for name in NETWORKS:
+        ours, bare = [], []
+        contenders = (bare_round(name, batch, steps), our_round(name, batch, steps))
+        for _ in range(rounds + 1):  # the first is a warm-up
+            for seconds, turn in zip((bare, ours), contenders, strict=True):
+                start = time.perf_counter()
+                turn()
+                if device().type == "cuda":
+                    torch.cuda.synchronize()
+                seconds.append((time.perf_counter() - start) / steps)
+        of_bare, of_ours = np.median(bare[1:]), np.median(ours[1:])
+        ratio = float(np.median(np.array(ours[1:]) / np.array(bare[1:])))
+        row = {
+            "network": name,
+            "batch": batch,
+            "bare_steps_per_s": round(1 / of_bare, 2),
+            "our_steps_per_s": round(1 / of_ours, 2),
+            "times_bare": round(ratio, 3),
+            "rounds": rounds,
+            "threads": torch.get_num_threads(),
+            "machine": machine(),
+            "torch": torch.__version__,
+        }
+        table.append(row)
+        print(
+            f"{name}: {row['our_steps_per_s']} steps/s, bare {row['bare_steps_per_s']} ({row['times_bare']}x its time)"
+        )
+    write_rows(OUT, table)
+    print(f"-> {OUT}")
+
+
+def loaded(name: str) -> tuple[Network, nn.Module, Tensor]:
+    """The network, and noise for it: (n, 3, S, S) uint8 on the device."""
+    entry = Finetune.model_validate({"network": {"library": "lookalike", "model": name, "weights": "random"}})
+    base = load_network(name, entry.network)
+    side = base.preprocess.size
+    squares = torch.randint(256, (1024, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return base, base.module.to(device(), memory_format=torch.channels_last), squares.to(device())
+
+
+def bare_round(name: str, batch: int, steps: int) -> Callable[[], None]:
+    base, network, squares = loaded(name)
+    mean, std = (
+        torch.tensor(v, device=device()).view(3, 1, 1) * 255 for v in (base.preprocess.mean, base.preprocess.std)
+    )
+    optimizer = torch.optim.AdamW(network.parameters(), lr=LR, fused=True)
+    partner = torch.arange(batch, device=device()).view(-1, 2).flip(1).flatten()
+    itself = torch.eye(batch, dtype=torch.bool, device=device())
+
+    def turn() -> None:
+        network.train()
+        order = torch.randperm(len(squares), device=device())
+        for step in range(steps):
+            rows = order[step * batch % (len(squares) - batch) :][:batch]
+            x = ((squares[rows].float() - mean) / std).contiguous(memory_format=torch.channels_last)
+            encoded = normalize(network(x), dim=1)
+            logits = (encoded @ encoded.T / TEMPERATURE).masked_fill(itself, -torch.inf)
+            loss = cross_entropy(logits, partner)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return turn
+
+
+def our_round(name: str, batch: int, steps: int) -> Callable[[], None]:
+    entry = Finetune.model_validate(
+        {
+            "network": {"library": "lookalike", "model": name, "weights": "random"},
+            **{"loss": "infonce", "temperature": TEMPERATURE, "batch": batch, "lr": LR, "precision": "float32"},
+        }
+    )
+    base, network, squares = loaded(name)
+    settings = entry.objective
+    rows = np.tile(np.arange(len(squares)), -(-steps * batch // len(squares)))[: steps * batch]
+    pool = make_pool(rows, np.arange(len(rows)) // 2, None, images=2)
+    pixels = Pixels(squares, torch.arange(len(squares), device=device()), device())
+    draw = torch.Generator().manual_seed(0)
+    material = Material(network, base.preprocess, pixels, pool, [], base.convolutional)
+    head = ImageHead(Head("cosine"), embedder(material, entry, draw))
+    table = torch.from_numpy(pool.rows).to(device())[:, None]
+    loss_of = build_loss(settings, head, table, pool.codes, draws=[draw]).to(device())
+    optimizer = torch.optim.AdamW([*network.parameters(), *loss_of.parameters()], lr=LR, fused=True)
+    feed = Feed(table[:, None], pool, settings, [draw], [np.random.default_rng(0)])
+    return lambda: run_epoch(head.train(), loss_of, feed, optimizer, lambda steps, loss: None) and None

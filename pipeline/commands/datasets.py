@@ -1,0 +1,34 @@
+"""`datasets`: the catalogue, with what is here and what a download would cost."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from data.catalogue import CATALOGUE, Dataset
+from data.files.download import cache_folder, is_cached
+
+
+def run() -> None:
+    for name, entry in CATALOGUE.items():
+        print("\n".join(lines(name, entry)))
+    print(f"Archives are kept in {cache_folder()} ($LOOKALIKE_CACHE); data.mirror names a place to fetch them from.")
+
+
+def lines(name: str, entry: Dataset) -> Iterator[str]:
+    yield f"{name:14} {state(name, entry)}"
+    yield f"    {entry.description}"
+    yield f"    source: {entry.source}"
+    yield f"    licence: {entry.licence}"
+    for archive in entry.archives:
+        if archive.md5:
+            yield f"    {archive.name}: {archive.size / 1e6:,.1f} MB, md5 {archive.md5}"
+
+
+def state(name: str, entry: Dataset) -> str:
+    """`prepared`, `here`, `to download: 11.6 MB`, `from data.path`."""
+    prepared = "prepared; " if (Path("artifacts") / name / "protocol.json").exists() else ""
+    if entry.own:
+        return f"{prepared}from data.path"
+    missing = [archive for archive in entry.archives if not is_cached(name, archive)]
+    if not missing:
+        return f"{prepared}here"
+    return f"{prepared}to download: {sum(archive.size for archive in missing) / 1e6:,.1f} MB"

@@ -1,0 +1,161 @@
+"""`python -m pipeline transfer`: does a head help on data that it was not trained on?
+
+Trains the head of params.yaml on every prepared data set that has its features, and scores each on all of them, minus
+the same features with no head. Heads are trained in a scratch folder: no data set's own head is touched.
+"""
+
+import csv
+import tempfile
+from collections.abc import Sequence
+from contextlib import chdir
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data.errors import DataError
+from data.tables.protocol import Protocol, read_protocol
+from data.tables.rows import Rows, read_families, read_rows
+from features.storage.features_files import load_features, read_sidecar
+from heads.errors import HeadError
+from heads.metrics.baselines import plain
+from heads.metrics.evaluation import Card, Part, merge, score
+from heads.metrics.intervals import paired_interval
+from heads.similarity import Similarity
+from heads.store import TrainedHead, load_head
+from pipeline.devices import device
+from pipeline.errors import ParamError
+from pipeline.params import Params
+from pipeline.report.pretraining_overlap import known_beforehand
+from pipeline.report.subsets import clusters, test_parts
+
+ARTIFACTS, OUT = Path("artifacts"), Path("build/transfer.csv")
+METRIC = "top2"
+INPUTS = ("rows.parquet", "protocol.json", "features")
+SAME = ("backbone", "preprocess", "weights_sha256")  # entries of a sidecar that make features comparable
+
+
+@dataclass(frozen=True)
+class DataSet:
+    name: str
+    rows: Rows
+    protocol: Protocol
+    inputs: Tensor  # (N, D)
+    parts: dict[str, Part]
+    clusters: NDArray[np.object_]  # (N,)
+
+
+@dataclass(frozen=True)
+class Line:
+    trained_on: str
+    scored_on: str
+    head: float  # top-2 in lists, mean over seeds
+    no_head: float
+    gain: float
+    half: float  # of the gain's 95 % interval, over queries and seeds
+    flag: str  # what the backbone knew of the target beforehand
+
+
+def run(params: Params) -> None:
+    """Print the table and write build/transfer.csv.
+
+    Raises:
+        ParamError: fewer than two prepared data sets have the feature set.
+    """
+    names = find_data_sets(params.head.features)
+    sets = [load_data_set(name, params) for name in names]
+    bare = {one.name: cards(plain(one.inputs), one) for one in sets}
+    lines: list[Line] = []
+    for source in sets:
+        try:
+            head = train_apart(params, source.name)
+        except (DataError, HeadError) as error:
+            print(f"not trained on {source.name}: {error}")
+            continue
+        for target in sets:
+            flag = known_beforehand(params, params.head.features, target.name)
+            lines.append(compare(head, source.name, target, bare=bare[target.name], flag=flag))
+    OUT.parent.mkdir(exist_ok=True)
+    with OUT.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [item.name for item in fields(Line)], lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(line) for line in lines)
+    print(say(params.head.features, lines))
+    print(f"  wrote {OUT}")
+
+
+def find_data_sets(features: str) -> list[str]:
+    """Names of prepared data sets that have the feature set, made in the same way as most.
+
+    Raises:
+        ParamError: fewer than two.
+    """
+    made: dict[str, str] = {}
+    for folder in sorted(path for path in ARTIFACTS.glob("*") if path.is_dir()):
+        source = folder / "features" / features
+        if (folder / "rows.parquet").exists() and (folder / "protocol.json").exists() and source.exists():
+            by = read_sidecar(source).made_by
+            made[folder.name] = repr([by.get(key) for key in SAME])
+    common = max(made.values(), key=list(made.values()).count) if made else ""
+    names = [name for name, by in made.items() if by == common]
+    for name in sorted(set(made) - set(names)):
+        print(f"left out: {name}; its {features} comes from other weights or preprocessing than that of {names[0]}")
+    if len(names) < 2:
+        raise ParamError(
+            f"transfer needs two prepared data sets with features '{features}', found {', '.join(names) or 'none'}; "
+            f"run `dvc exp run -S data.name=...` for another"
+        )
+    return names
+
+
+def load_data_set(name: str, params: Params) -> DataSet:
+    folder = ARTIFACTS / name
+    rows = read_rows(folder / "rows.parquet")
+    array = load_features(folder / "features" / params.head.features, images_hash=rows.images_hash)
+    protocol = read_protocol(folder / "protocol.json")
+    parts = test_parts(rows, protocol, most=params.scores.queries, seed=params.seed)
+    inputs = torch.from_numpy(array).to(device()).float()
+    return DataSet(name, rows, protocol, inputs, parts, clusters(rows, read_families(folder / "rows.parquet")))
+
+
+def train_apart(params: Params, name: str) -> TrainedHead:
+    """The head of `params` trained on data set `name`, in a scratch folder of links to its inputs."""
+    from pipeline.stages.train import run as train
+
+    data = params.data.model_copy(update={"name": name})
+    source = (ARTIFACTS / name).resolve()
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / ARTIFACTS / name
+        folder.mkdir(parents=True)
+        for part in INPUTS:
+            (folder / part).symlink_to(source / part)
+        with chdir(scratch):
+            train(params.model_copy(update={"data": data}))
+        return load_head(folder / "head")
+
+
+def cards(similarity: Similarity, one: DataSet) -> Card:
+    size = one.protocol.candidates.candidates.shape[1]
+    parts = one.parts.values()
+    return merge([score(similarity, one.rows.codes, part=part, candidates=size, threshold=0.0) for part in parts])
+
+
+def compare(head: TrainedHead, source: str, target: DataSet, *, bare: Card, flag: str) -> Line:
+    """A head on a data set, query by query against no head."""
+    hits = np.stack([cards(similarity, target).by_query[METRIC] for similarity in head.similarities(target.inputs)])
+    gain = paired_interval(hits, bare.by_query[METRIC], clusters=target.clusters.astype(str)[bare.queries])
+    values = (hits.mean(), bare.by_query[METRIC].mean(), gain.mean, gain.half)
+    return Line(source, target.name, *(round(float(value), 4) for value in values), flag)
+
+
+def say(features: str, lines: Sequence[Line]) -> str:
+    words = [f"{METRIC} on {features}, per cent; gain over no head with its 95 % interval"]
+    words += [f"  {'trained on':16}{'scored on':16}{'head':>7}{'no head':>9}{'gain':>15}"]
+    for line in lines:
+        gain = f"{100 * line.gain:+.1f} ±{100 * line.half:5.1f}"
+        row = f"  {line.trained_on:16}{line.scored_on:16}{100 * line.head:>7.1f}{100 * line.no_head:>9.1f}{gain:>15}"
+        words.append(f"{row}  {line.flag}".rstrip())
+    return "\n".join(words)

@@ -1,0 +1,104 @@
+"""`python -m pipeline verify`: do the feature sets that lie there still belong to the images, weights and code?"""
+
+import numpy as np
+
+from data.tables.rows import read_rows
+from features.backbones.local import TRAINED, WEIGHTS
+from features.backbones.registry import load_network
+from features.errors import FeatureError
+from features.extraction.extract import extract_rows
+from features.settings import Backbone
+from features.storage.concat import fuse
+from features.storage.features_files import SIDECAR, load_features, read_sidecar
+from pipeline.extraction import make_ready
+from pipeline.finetuning import finetune_compute
+from pipeline.params import Params
+from pipeline.paths import dataset_folder, features_folder, network_folder
+
+SAMPLE = 32
+AGREES = 0.999  # cosine: other devices and batch sizes round differently, other images or weights are far below
+
+
+def run(params: Params) -> None:
+    """Check every feature set present: its sidecar, and a sample of its rows made again.
+
+    Raises:
+        FeatureError: the first set that is not what params.yaml and the images would make now.
+    """
+    present = [name for name in params.feature_sets if (features_folder(params, name) / SIDECAR).exists()]
+    if not present:
+        raise FeatureError(f"no feature set in {features_folder(params, '')}; run dvc repro")
+    images = read_rows(dataset_folder(params) / "images.parquet")
+    count = min(SAMPLE, len(images))
+    rows = np.sort(np.random.default_rng().choice(len(images), count, replace=False))
+    for name in present:
+        stored = load_features(features_folder(params, name), images_hash=images.images_hash, views=True)
+        if name in params.fusions:
+            again = _fused(params, name, images.images_hash, rows)
+        elif name in params.finetunes:
+            again = _trained(params, name, images.id, rows)
+        else:
+            again = _extracted(params, name, images.id, rows)
+        check_rows(name, stored[rows], again, images.id[rows])
+        print(f"verify {name}: sidecar, and {count} rows made again, agree")
+
+
+def check_rows(name: str, stored: np.ndarray, again: np.ndarray, ids: np.ndarray) -> None:
+    """(n, V, D) against (n, V, D), by cosine of each view.
+
+    Raises:
+        FeatureError: naming the worst image.
+    """
+    if stored.shape != again.shape:
+        raise FeatureError(
+            f"features/{name}: {stored.shape[1:]} numbers an image, made again {again.shape[1:]}; run dvc repro --force"
+        )
+    stored, again = stored.astype(np.float64), again.astype(np.float64)
+    lengths = np.linalg.norm(stored, axis=2) * np.linalg.norm(again, axis=2)
+    cosine = ((stored * again).sum(2) / np.maximum(lengths, 1e-12)).min(1)
+    if not cosine.min() >= AGREES:
+        worst = int(cosine.argmin())
+        raise FeatureError(
+            f"features/{name}: image '{ids[worst]}' made again has cosine {cosine[worst]:.4f} to what is stored "
+            f"(at least {AGREES} expected); delete it and run dvc repro"
+        )
+
+
+def _extracted(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The rows' features (n, V, D), made now; what the sidecar says of weights and settings must be what holds now."""
+    ready = make_ready(params, name)
+    written = read_sidecar(features_folder(params, name)).made_by
+    for key in ("backbone", "weights_sha256", "preprocess", "views"):
+        if written.get(key) != ready.made_by[key]:
+            raise FeatureError(f"features/{name}: made with another {key} than params.yaml gives now; run dvc repro")
+    source = dataset_folder(params) / "images.parquet"
+    blocks = extract_rows(source, ids, rows, ready.network, compute=ready.compute)
+    return np.concatenate([features for _, features in blocks])
+
+
+def _trained(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """As `_extracted`, by the network that lies there; the training itself is not run again."""
+    written = read_sidecar(features_folder(params, name)).made_by
+    now = {"finetune": params.finetunes[name].model_dump(mode="json"), "seed": params.seed}
+    for key, value in now.items():
+        if written.get(key) != value:
+            raise FeatureError(f"features/{name}: made with another {key} than params.yaml gives now; run dvc repro")
+    weights = str(network_folder(params, name) / WEIGHTS)
+    trained = Backbone(library="lookalike", model=TRAINED, weights=weights)
+    network = load_network(name, trained, section="finetunes")
+    if written.get("weights_sha256") != network.weights_sha256:
+        raise FeatureError(f"features/{name}: made with other weights than {weights}; run dvc repro")
+    source = dataset_folder(params) / "images.parquet"
+    blocks = extract_rows(source, ids, rows, network, compute=finetune_compute(params))
+    return np.concatenate([features for _, features in blocks])
+
+
+def _fused(params: Params, name: str, images_hash: str, rows: np.ndarray) -> np.ndarray:
+    entry = params.fusions[name]
+    folders = [features_folder(params, part) for part in entry.features]
+    if read_sidecar(features_folder(params, name)).made_by.get("parts") != [
+        read_sidecar(f).npy_sha256 for f in folders
+    ]:
+        raise FeatureError(f"features/{name}: its parts have changed since; run dvc repro")
+    parts = [load_features(folder, images_hash=images_hash)[rows] for folder in folders]
+    return fuse(*parts, weights=entry.weights)[:, None]

@@ -1,0 +1,74 @@
+"""Uploads: bytes as they came, under the one decode policy."""
+
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec
+
+import gradio as gr
+from gradio_client.utils import is_http_url_like
+from PIL import Image
+
+from data.errors import DataError
+from data.files.archives import read_file
+from data.images.decode import Unusable, decode
+from pipeline.demo.html import sentence
+from pipeline.errors import BAD_INPUT
+
+MAX_UPLOAD = 32 << 20  # bytes
+Upload = dict[str, Any]  # as Gradio describes a file that was uploaded
+P = ParamSpec("P")
+
+
+def picture_input(label: str, *, elem_id: str) -> gr.Image:
+    """Gradio's image input. Its events are set with `preprocess=False`: handlers get the upload, not its decoding."""
+    picture = gr.Image(
+        label=label,
+        elem_id=elem_id,
+        format="png",
+        sources=["upload", "clipboard"],
+        height=260,
+        buttons=[],
+        interactive=True,
+        placeholder="Drop a picture here\n- or -\nclick to choose one",
+    )
+    keep = picture.async_move_resource_to_block_cache
+
+    async def keep_files(place: str | Path | None) -> str | None:
+        """Gradio's own would download an address; the page calls nobody."""
+        if is_http_url_like(str(place)):
+            raise gr.Error("An address is no upload. Give a file.", print_exception=False)
+        return await keep(place)
+
+    picture.async_move_resource_to_block_cache = keep_files
+    return picture
+
+
+def read_upload(upload: Upload, what: str) -> Image.Image:
+    """An uploaded picture: RGB, upright, on white. Gradio has checked that its path is one of an upload.
+
+    Raises:
+        DataError: it cannot be used; one sentence with the reason.
+    """
+    content = read_file(Path(upload["path"]))
+    try:
+        if isinstance(content, Unusable):
+            raise content
+        return decode(content)
+    except Unusable as why:
+        raise DataError(f"{what} cannot be used ({why}). Give another one.") from None
+
+
+def one_sentence(handler: Callable[P, str]) -> Callable[P, str]:
+    """The handler's HTML, or one sentence where a person, the picture or the machine's state is at fault."""
+
+    @wraps(handler)
+    def said(*args: P.args, **kwargs: P.kwargs) -> str:
+        try:
+            return handler(*args, **kwargs)
+        except (*BAD_INPUT, OSError) as error:
+            return sentence(str(error))
+        except MemoryError:
+            return sentence("There is not enough memory for this. Give a smaller picture.")
+
+    return said

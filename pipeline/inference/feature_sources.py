@@ -1,0 +1,92 @@
+"""The one place where the name of a feature set becomes the networks that make such features.
+
+The sidecar beside the features says what made them, so a head is used with what it was trained on, whatever params.yaml
+has become since.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from features.backbones.registry import Network, load_network
+from features.errors import FeatureError
+from features.settings import Backbone, Fusion
+from features.storage.features_files import Sidecar, read_sidecar
+
+
+@dataclass(frozen=True)
+class Part:
+    """One network of a feature set; `weight` is the length of its features beside those of other parts."""
+
+    name: str
+    entry: Backbone  # what the network is, or what it was before it was trained here
+    network: Network  # of the one view that heads see, a single one or the average of several
+    made_by: dict  # of its sidecar
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """What makes the features `name`: one part, or the two of a fusion side by side."""
+
+    name: str
+    parts: tuple[Part, ...]
+    width: int  # D
+
+    @property
+    def fused(self) -> bool:
+        return len(self.parts) > 1
+
+
+def find_networks(features: Path, name: str, *, npy_sha256: str) -> FeatureSet:
+    """The networks that made `features`/`name`, checked against its sidecar.
+
+    Args:
+        features: artifacts/<dataset>/features
+        npy_sha256: of the array that the head was trained on.
+
+    Raises:
+        FeatureError: other features lie there than the head was trained on, or their network cannot be had any more.
+    """
+    sidecar = read_sidecar(features / name)
+    if sidecar.npy_sha256 != npy_sha256:
+        raise FeatureError(f"{features / name}: not the features that the head was trained on; run `dvc repro`")
+    if "fusion" not in sidecar.made_by:
+        return FeatureSet(name, (_part(features / name, sidecar),), sidecar.shape[-1])
+    fusion = Fusion.model_validate(sidecar.made_by["fusion"])
+    parts = []
+    for part, weight, digest in zip(fusion.features, fusion.weights, sidecar.made_by["parts"], strict=True):
+        found = read_sidecar(features / part)
+        if found.npy_sha256 != digest:
+            raise FeatureError(f"{features / part}: not the features that '{name}' was fused of; run `dvc repro`")
+        parts.append(_part(features / part, found, weight))
+    return FeatureSet(name, tuple(parts), sidecar.shape[-1])
+
+
+def _part(folder: Path, sidecar: Sidecar, weight: float = 1.0) -> Part:
+    name, made_by = folder.name, sidecar.made_by
+    try:
+        entry, weights = _entries(folder, made_by)
+    except (KeyError, ValidationError):
+        raise FeatureError(f"{folder}: its sidecar names no network of this version; run `dvc repro --force`") from None
+    network = load_network(name, weights)
+    for what, now in (("weights_sha256", network.weights_sha256), ("preprocess", network.preprocess.describe())):
+        if made_by.get(what) != now:
+            raise FeatureError(
+                f"{name}: other {what.partition('_')[0]} than when its features were made; put those back, or "
+                f"delete {folder} and run `dvc repro`"
+            )
+    network = network if network.average else replace(network, flip=False, crops=0)
+    return Part(name, entry, network, made_by, weight)
+
+
+def _entries(folder: Path, made_by: dict) -> tuple[Backbone, Backbone]:
+    """What the sidecar names, and what to load: the same, or what `finetune` made of it."""
+    if "finetune" not in made_by:
+        entry = Backbone.model_validate(made_by["backbone"])
+        return entry, entry
+    entry = Backbone.model_validate(made_by["finetune"]["network"])
+    path = folder.parents[1] / "networks" / folder.name / "network.safetensors"
+    trained = {"library": "lookalike", "model": "trained", "weights": str(path), "pixels": None, "output": "global"}
+    return entry, Backbone.model_validate(entry.model_dump() | trained)

@@ -1,0 +1,164 @@
+"""A trained head with the networks before it: images in, embeddings, similarities and probabilities out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from data.files.atomic import sha256_bytes
+from data.images.open_images import Loose, open_images
+from features.extraction.encode import Encoder
+from features.extraction.replicas import forward_dtype
+from features.storage.concat import fuse
+from heads.embeddings import compare, encode
+from heads.errors import HeadError
+from heads.store import TrainedHead, dump_head
+from heads.store import load_head as load_trained
+from pipeline.devices import device as this_device
+from pipeline.inference.feature_sources import FeatureSet, find_networks
+
+Loosely = Loose | Sequence[Loose]
+FloatArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of pairs of images; all arrays have one shape."""
+
+    similarity: NDArray[np.float32]  # as the head measures it: a cosine, a negated distance, or a logit
+    probability: NDArray[np.float64]  # of "same", were alike and different pairs equally frequent
+    alike: NDArray[np.bool_]  # similarity at least `threshold`
+    threshold: float  # chosen on val
+
+
+class ImageHead:
+    """`load_head` makes it. An image is a path, a local address, encoded bytes, or a Pillow picture; every one is
+    decoded as data sets are. What several seeds say is averaged.
+    """
+
+    def __init__(self, trained: TrainedHead, feature_set: FeatureSet, *, device: torch.device) -> None:
+        self.trained = trained
+        self.feature_set = feature_set
+        self.device = device
+
+    @cached_property
+    def _encoders(self) -> list[Encoder]:
+        return [
+            Encoder(part.network, device=self.device, dtype=part_dtype(part.made_by, self.device))
+            for part in self.feature_set.parts
+        ]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the head's own weights and settings, not of the networks before it."""
+        return sha256_bytes(b"".join(dump_head(self.trained).values()))
+
+    @property
+    def threshold(self) -> float:
+        """Alike from this similarity on."""
+        return self.trained.calibration.threshold
+
+    def embed(self, images: Loosely) -> FloatArray:
+        """n images -> (n, E); one image -> (E,). Of a head that compares by cosine, inner products are similarities.
+
+        Several seeds lie side by side.
+
+        Raises:
+            HeadError: the head classifies pairs. DataError: an image cannot be used.
+        """
+        if not self.trained.head.embeds:
+            raise HeadError(
+                f"a {self.trained.settings.model} head has no embeddings, it classifies pairs: ask for similarity"
+            )
+        codes = self.codes(_listed(images)).cpu().numpy()
+        return codes if _several(images) else codes[0]
+
+    def similarity(self, a: Loosely, b: Loosely) -> FloatArray:
+        """Every image of `a` against every one of `b` -> (A, B); one image in place of a list has no axis.
+
+        Raises:
+            DataError: an image cannot be used.
+        """
+        left, right = _listed(a), _listed(b)
+        codes = self.codes([*left, *right])
+        return _shaped(self.between(codes[: len(left)], codes[len(left) :]), a, b)
+
+    def probability(self, a: Loosely, b: Loosely) -> NDArray[np.float64]:
+        """Of "same", calibrated on val, where half of the pairs are; shapes and errors as `similarity`."""
+        return self.answer(self.similarity(a, b)).probability
+
+    def compare(self, a: Loosely, b: Loosely) -> Answer:
+        """Similarity, probability and decision at once; shapes and errors as `similarity`."""
+        return self.answer(self.similarity(a, b))
+
+    def answer(self, similarity: FloatArray) -> Answer:
+        """What similarities (of any shape) mean."""
+        similarity = np.asarray(similarity)
+        probability = self.trained.calibration.probability(similarity)
+        return Answer(similarity, probability, similarity >= self.threshold, self.threshold)
+
+    def codes(self, images: Sequence[Loose]) -> Tensor:
+        """(n, W) on the head's device: what `between` compares. There are codes for every head."""
+        return self.codes_of(self.features(images))
+
+    def codes_of(self, features: np.ndarray) -> Tensor:
+        """Features (n, D) of any age, as features.npy has them -> codes (n, W)."""
+        return encode(self.trained, torch.from_numpy(features).to(self.device).float())
+
+    def between(self, a: Tensor, b: Tensor) -> FloatArray:
+        """Codes (A, W), (B, W) -> similarities (A, B)."""
+        return compare(self.trained, a, b).cpu().numpy()
+
+    def features(self, images: Sequence[Loose]) -> np.ndarray:
+        """n images through the networks -> (n, D) float16, as features.npy has them."""
+        return self.features_of([opened.picture for opened in open_images(images)])
+
+    def features_of(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        """The same of pictures that `open_images` has opened: RGB, upright, on white."""
+        if not pictures:
+            return np.empty((0, self.feature_set.width), np.float16)
+        parts = [encoder(pictures) for encoder in self._encoders]
+        if len(parts) == 1:
+            return parts[0]
+        return fuse(*parts, weights=tuple(part.weight for part in self.feature_set.parts))
+
+
+def load_head(folder: str | Path | None = None) -> ImageHead:
+    """The head in `folder`, `artifacts/<dataset>/head`; without it that of the data set of params.yaml, from the
+    project's top folder.
+
+    Raises:
+        HeadError, FeatureError, ParamError: no head there; or what it was trained on is not there any more.
+    """
+    if folder is None:
+        from pipeline.params import load_params
+        from pipeline.paths import head_folder
+
+        folder = head_folder(load_params())
+    folder = Path(folder)
+    trained = load_trained(folder)
+    found = find_networks(folder.parent / "features", trained.settings.features, npy_sha256=trained.features_sha256)
+    return ImageHead(trained, found, device=this_device())
+
+
+def part_dtype(made_by: dict, device: torch.device) -> torch.dtype:
+    """float32 where features were made so (someone may have had a reason), else what suits this machine."""
+    return torch.float32 if made_by.get("dtype") == "float32" else forward_dtype("auto", device)
+
+
+def _several(images: Loosely) -> bool:
+    return isinstance(images, Sequence) and not isinstance(images, str | bytes)
+
+
+def _listed(images: Loosely) -> list[Loose]:
+    return list(images) if _several(images) else [images]
+
+
+def _shaped(matrix: FloatArray, a: Loosely, b: Loosely) -> FloatArray:
+    return matrix[slice(None) if _several(a) else 0][..., slice(None) if _several(b) else 0]

@@ -1,0 +1,68 @@
+"""Which rows of the test split are scored together, and the frozen lists that belong to them."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data.errors import DataError
+from data.tables.protocol import CandidateLists, Protocol
+from data.tables.rows import Rows
+from heads.metrics.evaluation import Part
+from pipeline.splits import queries_and_gallery
+
+
+def test_parts(rows: Rows, protocol: Protocol, *, most: int | None = None, seed: int = 0) -> dict[str, Part]:
+    """`test` where groups are pairs; else `seen` and `unseen`, those that there are.
+
+    At most `most` queries are asked, drawn from `seed` and shared out to the parts by their sizes. Frozen lists are
+    scored whole, and galleries stay whole, so that a score means the same.
+
+    Raises:
+        DataError: the test split is empty, or the protocol was frozen for other rows.
+    """
+    if protocol.rows != rows.hash:
+        raise DataError("protocol.json was frozen for other rows than rows.parquet holds; run `dvc repro prepare`")
+    queries, gallery = queries_and_gallery(rows, "test")
+    if rows.has_roles:
+        asked = {"test": (queries, gallery)}
+    else:
+        masks = {"seen": rows.seen, "unseen": ~rows.seen}
+        asked = {name: (queries[mask[queries]], gallery[mask[gallery]]) for name, mask in masks.items()}
+    share = min(1.0, most / len(queries)) if most else 1.0
+    return {
+        name: _part(*sides, protocol, name if rows.has_roles else f"test_{name}", share=share, seed=seed)
+        for name, sides in asked.items()
+        if len(sides[0])
+    }
+
+
+def clusters(rows: Rows, families: NDArray[np.object_]) -> NDArray[np.object_]:
+    """(N,) names of what intervals draw anew: images of a family that training never saw stand or fall together.
+
+    A seen group stays the same when new images of it are drawn; of unseen groups, others could have been drawn, and
+    groups that are variants of one idea (`families`) would have come together.
+    """
+    return np.where(rows.seen, rows.id, families)
+
+
+def _part(
+    queries: NDArray[np.int64], gallery: NDArray[np.int64], protocol: Protocol, name: str, *, share: float, seed: int
+) -> Part:
+    drawn = np.random.default_rng(seed).permutation(queries)[: max(1, round(share * len(queries)))]
+    pairs, triplets, episodes = (kind.get(name) for kind in (protocol.pairs, protocol.triplets, protocol.episodes))
+    return Part(
+        queries=np.sort(drawn),
+        gallery=gallery,
+        lists=_lists_of(protocol.candidates, queries),
+        pairs=pairs and (pairs.a, pairs.b, pairs.same),
+        triplets=triplets and (triplets.anchor, triplets.positive, triplets.negative),
+        episodes=episodes and (episodes.support, episodes.query),
+    )
+
+
+def _lists_of(
+    lists: CandidateLists | None, queries: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]] | None:
+    if lists is None:
+        return None
+    chosen = np.isin(lists.query, queries)
+    return lists.query[chosen], lists.candidates[chosen], lists.truth[chosen]

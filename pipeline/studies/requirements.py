@@ -1,0 +1,171 @@
+"""What a row needs and this machine may lack: data, weights, a GPU. Found out by looking, said in one line."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from data.catalogue import CATALOGUE
+from data.errors import DataError
+from data.files.download import Archive, is_cached, obtain
+from data.settings import NO_PATH
+from features.errors import FeatureError
+from features.settings import Backbone
+from pipeline.params import Params
+from pipeline.progress import progress
+from pipeline.studies.plan import Planned
+
+
+@dataclass(frozen=True)
+class Need:
+    """`here`; `to fetch`, with what and how large; or `missing`, with the remedy."""
+
+    state: str
+    what: str = ""
+    get: Callable[[], object] | None = field(default=None, compare=False)  # raises DataError or FeatureError
+
+
+HERE = Need("here")
+
+
+def look(planned: Planned, *, gpu: Callable[[], bool]) -> list[Need]:
+    """What is not here, without fetching anything."""
+    found = [of_data(planned.experiments[0].params)]
+    params, backbones = planned.experiments[0].params, planned.experiments[0].backbones
+    found += [of_weights(place_of(params, name), entry) for name, entry in backbones.items()]
+    found += [of_gpu(planned.row.gpu, gpu=gpu)]
+    return [need for need in found if need.state != "here"]
+
+
+def place_of(params: Params, name: str) -> str:
+    """The place in params.yaml that says which network makes the feature set `name`."""
+    return f"finetunes.{name}.network" if name in params.finetunes else f"backbones.{name}"
+
+
+def fetch(needs: list[Need], *, tried: dict[str, Need], mirror: str | None = None) -> list[Need]:
+    """Those of `needs` that stay, after fetching what can be. `tried` remembers: an absent network is asked once."""
+    for need in needs:
+        if need.get is not None and need.what not in tried:
+            try:
+                need.get()
+                tried[need.what] = HERE
+            except DataError as error:
+                tried[need.what] = Need("missing", f"data: {anywhere(error, mirror)}")
+            except FeatureError as error:
+                tried[need.what] = Need("missing", f"weights: {anywhere(error, mirror)}")
+    return [got for need in needs if (got := tried.get(need.what, need)).state != "here"]
+
+
+def anywhere(error: Exception, mirror: str | None) -> str:
+    """The message without this machine's folders: it goes into a table that others read."""
+    text = str(error).replace(mirror, "MIRROR") if mirror else str(error)
+    return text.replace(str(Path.home()), "~")
+
+
+def of_data(params: Params) -> Need:
+    """The data set's archives in the cache or the mirror, or the user's own place."""
+    name, entry, data = params.data.name, CATALOGUE[params.data.name], params.data
+    remedy = "say where it lies: --mirror FOLDER, or --path YOUR_COPY"
+    if entry.own and data.path != NO_PATH:
+        return HERE if data.path.exists() else Need("missing", f"data: no {data.path.name} there; {remedy}")
+    absent = [archive for archive in entry.archives if not is_cached(name, archive)]
+    if entry.own and data.mirror is None:
+        return Need("missing", f"data: {name} has no stable address to fetch it from; {remedy}")
+    if not absent:
+        return HERE
+    megabytes = sum(archive.size for archive in absent) / 1e6
+    size = f" ({megabytes:,.1f} MB)" if megabytes else ""
+    what = f"data: {', '.join(archive.name for archive in absent)}{size}"
+    return Need("to fetch", what, partial(_obtain_all, name, absent, data.mirror))
+
+
+def _obtain_all(name: str, archives: list[Archive], mirror: str | None) -> None:
+    for archive in archives:
+        with progress(archive.size, f"fetch {archive.name}", unit="B") as advance:
+            obtain(name, archive, mirror=mirror, progress=advance)
+
+
+def of_gpu(cost: str | None, *, gpu: Callable[[], bool]) -> Need:
+    if cost is None or gpu():
+        return HERE
+    return Need("missing", f"a GPU: without one it takes {cost}; run it all the same with --anyway")
+
+
+def of_weights(where: str, entry: Backbone) -> Need:
+    """Whether a network's weights are on this disk, by the places where its library keeps them."""
+    source = entry.weights
+    if source == "random" or source.startswith("package:"):
+        return HERE if source == "random" else _package(where, source.removeprefix("package:"))
+    path = Path(source).expanduser()
+    if path.is_file():
+        return HERE
+    found = {"torchvision": _torchvision, "timm": _timm, "open_clip": _open_clip}.get(entry.library, _none)(entry)
+    if found is None:
+        return Need("missing", f"weights: no file and no published tag '{source}' for {where}; give a path")
+    if found.here:
+        return HERE
+    return Need("to fetch", f"weights: {source} of {entry.model} ({where})", partial(_load, where, entry))
+
+
+def _load(where: str, entry: Backbone) -> None:
+    from features.backbones.registry import load_network
+
+    section, _, name = where.partition(".")
+    load_network(name, entry, section=section)
+
+
+@dataclass(frozen=True)
+class _Tag:
+    here: bool
+
+
+def _none(entry: Backbone) -> None:
+    return None
+
+
+def _torchvision(entry: Backbone) -> _Tag | None:
+    import torch
+    from torchvision import models
+
+    tag = {tag.name: tag for tag in models.get_model_weights(entry.model)}.get(entry.weights)
+    return tag and _Tag(Path(torch.hub.get_dir(), "checkpoints", tag.url.rpartition("/")[2]).is_file())
+
+
+def _timm(entry: Backbone) -> _Tag | None:
+    import timm
+
+    from features.backbones.timm import HUB_FILE
+
+    name = f"{entry.model}.{entry.weights}"
+    if name not in timm.list_pretrained(f"{entry.model}.*"):
+        return None
+    return _Tag(_on_hub(timm.get_pretrained_cfg(name).hf_hub_id, [HUB_FILE]))
+
+
+def _open_clip(entry: Backbone) -> _Tag | None:
+    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
+    from open_clip.pretrained import get_pretrained_cfg
+
+    config = get_pretrained_cfg(entry.model, entry.weights)
+    if not config:
+        return None
+    repository, _, file = config.get("hf_hub", "").rpartition("/")
+    if repository:
+        return _Tag(_on_hub(repository, [file] if file else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]))
+    return _Tag((Path("~/.cache/clip").expanduser() / config["url"].rpartition("/")[2]).is_file())
+
+
+def _on_hub(repository: str | None, names: list[str]) -> bool:
+    from huggingface_hub import try_to_load_from_cache
+
+    return bool(repository) and any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
+
+
+def _package(where: str, package: str) -> Need:
+    from features.backbones.weights import from_package
+
+    try:
+        from_package(package, where)
+    except FeatureError as error:
+        return Need("missing", f"weights: {error}")
+    return HERE

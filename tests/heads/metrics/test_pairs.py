@@ -1,0 +1,95 @@
+import numpy as np
+import pytest
+import torch
+
+from heads.errors import HeadError
+from heads.metrics import pairs
+from heads.metrics.pairs import score_all_pairs, score_pairs
+from heads.similarity import Similarity, embedding_similarity
+
+SIMILARITY = embedding_similarity(torch.randn(12, 4, generator=torch.Generator().manual_seed(0)))
+CODES = np.arange(12) % 3
+
+
+def test_all_pairs_equal_a_loop():
+    got = score_all_pairs(SIMILARITY, CODES, queries=[0, 3, 4], gallery=np.arange(10))
+    expected = {True: [], False: []}
+    for q in (0, 3, 4):
+        for g in range(10):
+            if g != q:
+                alike = bool(CODES[g] == CODES[q])
+                expected[alike].append((q, float(SIMILARITY.pairs(torch.tensor([q]), torch.tensor([g])))))
+    for scores, rows, alike in ((got.matches, got.match_rows, True), (got.others, got.other_rows, False)):
+        assert rows.tolist() == [q for q, _ in expected[alike]]
+        np.testing.assert_allclose(scores, [score for _, score in expected[alike]], atol=1e-6)
+
+
+@pytest.mark.parametrize("cheaper", [0, 1000], ids=["gathered", "product"])
+def test_listed_pairs(monkeypatch, cheaper):
+    monkeypatch.setattr(pairs, "CHEAPER", cheaper)
+    got = score_pairs(SIMILARITY, [0, 1, 2], right=[3, 5, 8], alike=[True, False, True])
+    assert got.match_rows.tolist() == [0, 2]
+    assert got.other_rows.tolist() == [1]
+    np.testing.assert_allclose(got.others, SIMILARITY.pairs(torch.tensor([1]), torch.tensor([5])), rtol=1e-6)
+
+
+def test_many_listed_pairs_are_gathered_a_part_at_a_time(monkeypatch):
+    """Two million of them at once would be gigabytes."""
+    asked = []
+
+    def counted(a, b):
+        asked.append(len(a))
+        return SIMILARITY.pairs(a, b)
+
+    left, right = (np.random.default_rng(seed).integers(12, size=100) for seed in (0, 1))
+    expected = pairs.similarities_of(SIMILARITY, left, right)
+    monkeypatch.setattr(pairs, "CHEAPER", 0)
+    monkeypatch.setattr(pairs, "GATHERED", 30)
+    got = pairs.similarities_of(Similarity(SIMILARITY.block, counted), left, right)
+    assert asked == [30, 30, 30, 10]
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+
+
+def test_a_broken_similarity_is_an_error():
+    broken = embedding_similarity(torch.full((3, 2), torch.nan))
+    with pytest.raises(HeadError) as error:
+        score_pairs(broken, [0], right=[1], alike=[True])
+    assert str(error.value) == (
+        "a similarity is not finite (NaN or infinite): the head's output or the features are broken"
+    )
+
+
+def test_beyond_most_an_equal_part_of_each_kind_is_kept(monkeypatch):
+    every = np.arange(12)
+    full = score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every)
+    assert (len(full.matches), len(full.others)) == (12 * 3, 12 * 8)
+    monkeypatch.setattr(pairs, "MOST", 40)
+    got = score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every)
+    assert len(got.matches) > 25
+    assert 25 < len(got.others) < 55
+    assert np.isin(got.others, full.others).all()
+    again = score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every)
+    np.testing.assert_array_equal(got.others, again.others)
+    monkeypatch.setattr(pairs, "MOST", 4)
+    assert len(score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every).matches) < 12
+
+
+def test_kept_places_are_a_fair_sample():
+    kind = np.random.default_rng(0).random((50, 40)) < 0.5
+    rng = np.random.default_rng(1)
+    times = np.zeros(kind.size)
+    for _ in range(2000):
+        place = pairs._some(kind, 0.2, rng)
+        assert (np.diff(place) > 0).all()
+        times[place] += 1
+    assert (times[~kind.ravel()] == 0).all()
+    kept = times[kind.ravel()] / 2000
+    assert kept.mean() == pytest.approx(0.2, abs=0.002)
+    assert kept.std() == pytest.approx((0.2 * 0.8 / 2000) ** 0.5, rel=0.15)  # none is favoured, not the last either
+    assert kept[-20:].mean() == pytest.approx(0.2, abs=0.01)
+
+
+def test_empty():
+    with pytest.raises(HeadError) as error:
+        score_all_pairs(SIMILARITY, CODES, queries=[], gallery=[1])
+    assert str(error.value) == "no pairs: 0 queries against 1 gallery rows; is a split empty?"

@@ -1,0 +1,61 @@
+"""The graph of a head against the way the pipeline uses it, for every kind of head."""
+
+import pytest
+import torch
+
+from heads.calibration import Calibration
+from heads.embeddings import compare, encode
+from heads.export_graph import CodeGraph, PairGraph
+from heads.models.layers import generators
+from heads.models.registry import build_head
+from heads.models.transforms import fit_transform
+from heads.settings import HeadSettings
+from heads.store import TrainedHead
+
+KINDS = [
+    {"model": "identity"},
+    {"model": "linear", "dim": 4},
+    {"model": "linear", "distance": "euclidean"},
+    {"model": "mlp", "hidden": [5], "norm": "layer", "dropout": 0.5},
+    {"model": "residual", "hidden": [5], "keep": 0.3, "transform": "whiten"},
+    {"model": "pseudo_class", "hidden": [5], "dim": 3, "loss": "bce", "ensemble": True},
+    {"model": "pair_bc", "classifier": [5], "loss": "bce", "transform": "standardize"},
+    {"model": "pair_mlp", "hidden": [5], "dim": 4, "classifier": [5], "loss": "bce"},
+    {"model": "distance_logit", "dim": 4, "loss": "bce"},
+]
+
+
+def make_trained(seeds: int, kind: dict) -> tuple[TrainedHead, torch.Tensor]:
+    draw = torch.Generator().manual_seed(0)
+    features = torch.randn(7, 6, generator=draw)
+    settings = HeadSettings.model_validate({"features": "any", "seeds": seeds, "dim": None} | kind)
+    head = build_head(settings, 6, generators(0, seeds), train=features, groups=4)
+    with torch.no_grad():
+        for value in head.parameters():  # so that seeds differ, and zeros of the start do too
+            value.add_(0.3 * torch.randn(value.shape, generator=draw))
+    transform = fit_transform(settings.transform, features)
+    about = {"features_sha256": "", "images_hash": "", "protocol_sha256": ""}
+    calibration = Calibration(threshold=0.0, slope=1.0, intercept=0.0)
+    trained = TrainedHead(
+        settings=settings,
+        width=6,
+        groups=4,
+        transform=transform,
+        head=head.eval(),
+        thresholds=[0.0] * seeds,
+        calibration=calibration,
+        best_epochs=[0] * seeds,
+        **about,
+    )
+    return trained, features
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(map(str, kind.values())))
+def test_graphs_say_what_the_pipeline_says(seeds, kind):
+    trained, features = make_trained(seeds, kind)
+    codes = encode(trained, features)
+    wanted = compare(trained, codes[:4], codes[3:]).diagonal()
+    with torch.no_grad():
+        torch.testing.assert_close(CodeGraph(trained)(features), codes)
+        torch.testing.assert_close(PairGraph(trained)(features[:4], features[3:]), wanted, atol=1e-5, rtol=1e-4)

@@ -1,0 +1,32 @@
+import csv
+
+import pytest
+import torch
+
+from pipeline.commands import bench_finetune
+
+
+def test_a_line_for_each_network(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(bench_finetune, "NETWORKS", ("conv4",))
+    bench_finetune.run(batch=8, steps=2, rounds=1)
+    with (tmp_path / "benchmarks/finetune.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert row["network"] == "conv4" and float(row["times_bare"]) > 0
+    assert capsys.readouterr().out.splitlines()[0].startswith(f"conv4: {row['our_steps_per_s']} steps/s, bare ")
+
+
+@pytest.mark.parametrize("contender", [bench_finetune.bare_round, bench_finetune.our_round])
+def test_both_train(contender, monkeypatch):
+    """As many steps as asked for, and each moves the weights."""
+    kept = []
+    original = bench_finetune.loaded
+    monkeypatch.setattr(bench_finetune, "loaded", lambda name: kept.append(original(name)) or kept[-1])
+    stepped = []
+    step = torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self: stepped.append(1) or step(self))
+    turn = contender("conv4", 8, 3)
+    network = kept[0][1]
+    before = network.blocks[0][0].weight.detach().clone()
+    turn()
+    assert len(stepped) == 3 and not torch.equal(before, network.blocks[0][0].weight)

@@ -1,0 +1,142 @@
+"""`search`: what is printed, written and drawn."""
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from usable import FOLDER, make_usable
+
+from data.errors import DataError
+from data.images.open_images import open_images
+from data.tables.protocol import Protocol, write_protocol
+from pipeline import load_head
+from pipeline.commands import search
+from pipeline.errors import ParamError
+
+HOSTILE = '<img src=x onerror="alert(1)">&amp;'
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOOKALIKE_CACHE", str(tmp_path / "cache"))
+    images, _ = make_usable(dim=8)
+    top = Path("pictures")
+    top.mkdir()
+    for number, content in enumerate(images[:6]):
+        (top / f"{number}.png").write_bytes(content)
+    (top / f"{HOSTILE}.png".replace("/", "")).write_bytes(images[6])
+    (top / "broken.jpg").write_text("<html>")
+    protocol = Protocol(
+        dataset="emoji", source="made up", licence="nobody's", seed=0, group_level="group", rows="r", counts={}
+    )
+    write_protocol(protocol, FOLDER / "protocol.json")
+    return images
+
+
+def run(*images, **options) -> None:
+    search.run(open_images(images), folder=FOLDER / "head", **options)
+
+
+def told(capsys, *images, **options) -> dict:
+    run(*images, as_json=True, **options)
+    return json.loads(capsys.readouterr().out)
+
+
+def test_the_prepared_data_set(images, capsys):
+    found = told(capsys, images[3], images[7], k=4)
+    everything = load_head(FOLDER / "head").similarity([images[3], images[7]], images)
+    assert (found["gallery"], found["images"], found["search"], found["rejected"]) == ("emoji", 11, "exact", [])
+    for query, row in zip(found["queries"], everything, strict=True):
+        best = np.argsort(-row)[:4]
+        assert [one["name"] for one in query["nearest"]] == [f"picture-{place}" for place in best]
+        assert [one["group"] for one in query["nearest"]] == [f"g{place // 2}" for place in best]
+        assert [one["rank"] for one in query["nearest"]] == [1, 2, 3, 4]
+        assert [one["similarity"] for one in query["nearest"]] == pytest.approx(row[best], abs=2e-3)
+        assert [one["copy"] for one in query["nearest"]] == [True, False, False, False]
+        assert all(one["alike"] == (one["similarity"] >= 0.5) for one in query["nearest"])
+
+
+def test_a_folder(images, capsys):
+    found = told(capsys, "pictures/2.png", gallery=Path("pictures"), k=7)
+    assert found["images"] == 7 and found["queries"][0]["nearest"][0]["name"] == "2.png"
+    assert found["rejected"] == [{"name": "broken.jpg", "reason": "unreadable: not an image in a known format"}]
+    assert "group" in found["queries"][0]["nearest"][0]
+
+
+def test_the_table(images, capsys):
+    run("pictures/2.png", gallery=Path("pictures"), k=2)
+    name, title, first, second, *notes = capsys.readouterr().out.splitlines()
+    assert name == "pictures/2.png" and title.split() == ["similarity", "probability"]
+    assert re.fullmatch(r" +1 +1\.000 +0\.953  alike      2\.png  \(same bytes\)", first)
+    assert re.fullmatch(r" +2 +-?0\.\d{3} +0\.\d{3}  (alike|different) +\S.*\.png", second)
+    assert notes == [
+        "7 images of pictures; search: exact",
+        "alike from 0.500 on; probability where half of the pairs are alike, as on val",
+        "left out, no images: 1 files: broken.jpg (unreadable: not an image in a known format)",
+    ]
+
+
+def test_an_index_says_what_it_loses(images, capsys):
+    pytest.importorskip("faiss")
+    found = told(capsys, images[3], k=4, how="faiss")
+    assert found["search"] == "FAISS, 1 of 1 cells; recall@4 1.000 against exact search"
+    assert found["queries"] == told(capsys, images[3], k=4)["queries"]
+
+
+def test_large_galleries_take_an_index_where_there_is_one(images, capsys, monkeypatch):
+    monkeypatch.setattr(search, "LARGE", 11)
+    monkeypatch.setattr("pipeline.inference.faiss_index.available", lambda: False)
+    assert told(capsys, images[3], k=4)["search"] == "exact; pip install faiss-cpu makes it faster"
+    with pytest.raises(ParamError, match="faiss is not installed"):
+        run(images[3], k=4, how="faiss")
+
+
+class Page(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags, self.sources, self.text = [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.sources += [value for name, value in attrs if name in ("src", "href")]
+        assert not [name for name, _ in attrs if name.startswith("on")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_a_sheet_is_one_page_and_names_are_no_markup(images, capsys):
+    names = ["pictures/2.png", f"pictures/{HOSTILE}.png"]
+    run(*names, gallery=Path("pictures"), k=7, html=Path("out/s.html"), png=Path("s.png"))
+    assert capsys.readouterr().out.endswith("wrote out/s.html\nwrote s.png\n")
+    page = Page()
+    page.feed(Path("out/s.html").read_text())
+    assert page.tags.count("img") == 2 * 8 and "script" not in page.tags and "link" not in page.tags
+    assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
+    assert f"{HOSTILE}.png" in page.text and "left out, no images: 1 files" in page.text
+    sheet = Image.open("s.png")
+    assert (sheet.size[0] > 700 and sheet.convert("RGB").getextrema()[1] == (0, 255)) or sheet.size[0] > 700
+
+
+def test_a_sheet_of_the_data_set_names_its_licence(images, capsys):
+    run(images[3], k=3, html=Path("s.html"))
+    assert "pictures: nobody&#39;s" in Path("s.html").read_text()
+
+
+def test_a_sheet_of_names_that_are_no_text(images, capsys):
+    odd = Path("pictures") / b"\xff\xfe.png".decode("utf-8", "surrogateescape")
+    odd.write_bytes(images[9])
+    run(odd, gallery=Path("pictures"), k=3, html=Path("s.html"), png=Path("s.png"))
+    assert r"\udcff" in Path("s.html").read_text()
+    run(odd, gallery=Path("pictures"), k=3, as_json=True)
+    assert r"\udcff" in capsys.readouterr().out
+
+
+def test_k_beyond_the_gallery(images):
+    with pytest.raises(DataError, match="--k 12: emoji has 11 images; ask for at most 11"):
+        run(images[0], k=12)

@@ -1,0 +1,186 @@
+"""Galleries: what is searched, and what is read and embedded again when a folder changes."""
+
+import os
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from usable import FOLDER, SMALL, make_features, make_head, make_images, make_params
+
+from data.errors import DataError
+from heads.errors import HeadError
+from pipeline import load_head
+from pipeline.fingerprint import TOP, sources_sha256
+from pipeline.inference import search_index as gallery_module
+from pipeline.inference.search_index import folder_gallery, prepared_gallery
+
+sizes: list[int] = []
+
+
+@contextmanager
+def counted(total):
+    sizes.append(total)
+    yield lambda count: None
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOOKALIKE_CACHE", str(tmp_path / "cache"))
+    sizes.clear()
+    return make_images()
+
+
+def ready(**settings):
+    params = make_params(**settings)
+    make_features(params)
+    make_head(params)
+    return load_head(FOLDER / "head")
+
+
+@pytest.fixture
+def pictures(images):
+    """Five images, one of them twice, in folders; a text beside them."""
+    top = Path("pictures")
+    names = ["a/1.png", "a/2.png", "b/3.png", "b/ü 4.png", "5.jpg", "again.png"]
+    for name, content in zip(names, [*images[:5], images[0]], strict=True):
+        (top / name).parent.mkdir(parents=True, exist_ok=True)
+        (top / name).write_bytes(content)
+    (top / "notes.txt").write_text("no image")
+    return top
+
+
+@pytest.mark.parametrize("features", ["small", "both"])
+def test_a_folder_is_as_each_image_alone(images, pictures, features):
+    head = ready(features=features)
+    found = folder_gallery(head, pictures, progress=counted)
+    assert found.names == ["5.jpg", "a/1.png", "a/2.png", "again.png", "b/3.png", "b/ü 4.png"]
+    alone = head.codes([pictures / name for name in found.names])
+    np.testing.assert_allclose(found.codes.numpy(), alone.numpy(), atol=2e-3)
+    assert [name for name, _ in found.rejected] == ["notes.txt"]
+    assert found.pictures([1, 3]) == [images[0], images[0]] and found.groups is None
+
+
+def test_only_what_is_new_or_changed_is_read_again(images, pictures):
+    head = ready()
+    first = folder_gallery(head, pictures, progress=counted)
+    again = folder_gallery(head, pictures, progress=counted)
+    assert sizes == [7] and again.key == first.key  # notes.txt is not tried again
+    (pictures / "new.png").write_bytes(images[7])
+    (pictures / "a/2.png").write_bytes(images[8])
+    (pictures / "b/3.png").unlink()
+    os.utime(pictures / "5.jpg")
+    changed = folder_gallery(head, pictures, progress=counted)
+    assert sizes == [7, 3] and changed.key != first.key
+    assert changed.names == ["5.jpg", "a/1.png", "a/2.png", "again.png", "b/ü 4.png", "new.png"]
+    alone = head.codes([pictures / name for name in changed.names])
+    np.testing.assert_allclose(changed.codes.numpy(), alone.numpy(), atol=2e-3)
+
+
+def test_what_extract_knows_is_embedded_again_only_to_be_recognised(images, pictures):
+    head = ready()
+    shards = {path.name for path in Path("cache/features").iterdir()}
+    folder_gallery(head, pictures, progress=counted)
+    assert {path.name for path in Path("cache/features").iterdir()} == shards
+
+
+def test_without_its_cache_it_starts_anew(images, pictures, monkeypatch):
+    head = ready()
+    first = folder_gallery(head, pictures, progress=counted)
+    for path in Path("cache/features").glob("*/*"):
+        path.unlink()
+    for path in Path("cache/codes").iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    second = folder_gallery(head, pictures, progress=counted)
+    np.testing.assert_allclose(first.codes.numpy(), second.codes.numpy(), atol=2e-3)
+    assert sizes == [7, 5]  # a file that is no image stays one; of equal images one is enough
+    for path in Path("cache/folders").iterdir():
+        path.write_text("[1")
+    folder_gallery(head, pictures, progress=counted)
+    assert sizes == [7, 5, 7]
+
+
+def test_another_head_on_the_same_features_embeds_nothing(images, pictures):
+    folder_gallery(ready(), pictures, progress=counted)
+    other = ready(dim=4)
+    assert folder_gallery(other, pictures, progress=counted).codes.shape == (6, 8)
+    assert sizes == [7]
+
+
+def test_old_codes_are_thrown_away(images, pictures, monkeypatch):
+    monkeypatch.setattr(gallery_module, "KEPT", 2)
+    for dim in (3, 4, 5):
+        folder_gallery(ready(dim=dim), pictures, progress=counted)
+    assert len(list(Path("cache/codes").iterdir())) == 2
+
+
+def test_the_prepared_data_set(images):
+    head = ready()
+    found = prepared_gallery(head, FOLDER)
+    assert len(found) == 11 and found.names[3] == "picture-3" and found.groups[3] == "g1" and not found.rejected
+    np.testing.assert_allclose(found.codes.numpy(), head.codes(images).numpy(), atol=2e-3)
+    assert (prepared_gallery(head, FOLDER).codes == found.codes).all()
+
+
+def test_other_images_than_the_head_knows(images):
+    head = ready()
+    make_images(9)
+    with pytest.raises(HeadError, match=r"trained on other images than rows\.parquet holds; run `dvc repro`"):
+        prepared_gallery(head, FOLDER)
+
+
+def test_too_few_images(images, pictures):
+    head = ready()
+    with pytest.raises(DataError, match=r"^--k 12: emoji has 11 images; ask for at most 11$"):
+        prepared_gallery(head, FOLDER, least=12)
+    with pytest.raises(DataError, match=r"^--k 7: pictures has 6 images; ask for at most 6$"):
+        folder_gallery(head, pictures, least=7, progress=counted)
+
+
+def test_folders_without_images(images, tmp_path):
+    head = ready()
+    Path("empty").mkdir()
+    with pytest.raises(DataError, match=r"^empty: no images in it$"):
+        folder_gallery(head, Path("empty"), progress=counted)
+    for number in range(7):
+        Path("empty", f"{number}.jpg").write_text("<html>")
+    with pytest.raises(
+        DataError, match=r"^empty: none of its 7 files is an image: 0\.jpg \(unreadable: .*, and 2 more$"
+    ):
+        folder_gallery(head, Path("empty"), progress=counted)
+    with pytest.raises(DataError, match=r"^gone: no such folder; name a folder of images$"):
+        folder_gallery(head, Path("gone"), progress=counted)
+    with pytest.raises(DataError, match=r"^empty/1\.jpg: not a folder"):
+        folder_gallery(head, Path("empty/1.jpg"), progress=counted)
+
+
+def test_features_with_views_are_searched_by_the_plain_one(images, pictures):
+    params = make_params(SMALL | {"flip": True, "crops": 1})
+    make_features(params)
+    make_head(params)
+    head = load_head(FOLDER / "head")
+    found = folder_gallery(head, pictures, progress=counted)
+    np.testing.assert_allclose(found.codes.numpy(), head.codes([pictures / n for n in found.names]).numpy(), atol=2e-3)
+
+
+def test_a_link_to_nowhere_is_left_out_and_looked_at_again(images, pictures):
+    head = ready()
+    (pictures / "link.png").symlink_to("nowhere.png")
+    for _ in range(2):
+        found = folder_gallery(head, pictures, progress=counted)
+        assert [name for name, _ in found.rejected] == ["link.png", "notes.txt"]
+    assert sizes == [8, 1]
+
+
+def test_codes_of_older_code_are_not_found(images, pictures, monkeypatch, tmp_path):
+    head = ready()
+    first = prepared_gallery(head, FOLDER)
+    assert prepared_gallery(head, FOLDER).key == first.key
+    for name in gallery_module.CODE:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes((TOP / name).read_bytes())
+    (tmp_path / "heads/embeddings.py").write_text("")
+    monkeypatch.setattr(gallery_module, "sources_sha256", partial(sources_sha256, top=tmp_path))
+    assert prepared_gallery(head, FOLDER).key != first.key

@@ -1,0 +1,220 @@
+"""Rows to experiments: what DVC's own override code makes of them, and what tells one result from another."""
+
+import copy
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from pipeline.errors import ParamError
+from pipeline.params import load_params
+from pipeline.studies.plan import LATER, code_sha256, identity, plan, spell
+from pipeline.studies.settings import Row, Section, Study, known_studies, load_study
+
+TOP = Path(__file__).parents[3]
+RAW = YAML(typ="safe").load((TOP / "params.yaml").read_text())
+NOWHERE = {"mirror": None, "path": None}
+FEATURES = {"head.features": "efficientnet_lite0"}
+
+
+def row(**settings) -> Row:
+    return Row(name="a row", compare=[{"metric": "test/top2"}], **settings)
+
+
+def study(one: Row, **settings) -> Study:
+    return Study(title="made", set=settings, sections=[Section(title="rows", rows=[one])])
+
+
+def planned(one: Row, raw=RAW, where=NOWHERE, **settings):
+    return plan("made", study(one, **settings), one, raw, where=where)
+
+
+def overridden(raw: dict, overrides: tuple[str, ...], folder: Path):
+    """params.yaml after DVC's own `-S`."""
+    from dvc.utils.hydra import apply_overrides
+
+    path = folder / "params.yaml"
+    with path.open("w") as file:
+        YAML().dump(raw, file)
+    apply_overrides(path, list(overrides))
+    return load_params(path)
+
+
+@pytest.mark.parametrize("name", known_studies(TOP / "studies"))
+def test_every_committed_row_is_what_dvc_would_run(name, tmp_path):
+    loaded = load_study(name, folder=TOP / "studies")
+    where = {"mirror": "/a place/it's", "path": None}
+    seen = set()
+    for one in loaded.rows:
+        for experiment in plan(name, loaded, one, RAW, where=where).experiments:
+            assert experiment.name not in seen
+            seen.add(experiment.name)
+            # Hydra takes a few hundredths of a second a row: one fold stands for all.
+            if not one.folds or experiment.name.endswith("fold1"):
+                after = overridden(RAW, experiment.overrides, tmp_path)
+                assert identity(after) == identity(experiment.params)
+                assert after.features.backbones == experiment.params.features.backbones
+
+
+def test_what_the_user_has_in_params_yaml_does_not_leak_into_a_row(tmp_path):
+    raw = copy.deepcopy(RAW)
+    raw["head"] |= {"loss": "CircleLoss", "loss_args": {"m": 0.4}, "margin": None, "keep": 0.3}
+    raw["fusions"] = {"mine": {"features": ["efficientnet_lite0", "resnet18_random"]}}
+    raw["data"] |= {"limit": 100, "seen": 5, "splits": {"train": 0.2, "val": 0.2, "test": 0.6}}
+    raw["scores"] |= {"queries": 50}
+    raw["seed"] = 7
+    settings = {"head.features": "efficientnet_lite0", "head.loss": "multi_similarity", "head.loss_args": {"base": 0.4}}
+    mine = planned(row(set=settings), raw)
+    (experiment,) = mine.experiments
+    after = overridden(raw, experiment.overrides, tmp_path)
+    assert after.model_dump() == experiment.params.model_dump()
+    assert after.head.loss_args == {"base": 0.4} and after.fusions == {} and after.seed == 0
+    assert after.data.limit is None and after.data.splits.train == 0.6 and after.scores.queries is None
+    assert mine.settings == planned(row(set=settings)).settings
+
+
+def test_what_is_the_users_stays():
+    raw = copy.deepcopy(RAW)
+    raw["backbones"]["clip_rn101"]["weights"] = "/weights/rn101.pt"
+    raw["features"] |= {"batch": 7}
+    raw["data"] |= {"name": "tll", "path": "/my/tll", "mirror": "/mirror"}
+    settings = {"head.features": "clip_rn101"}
+    mine = planned(row(set=settings), raw, **{"data.name": "tll"})
+    (experiment,) = mine.experiments
+    params = experiment.params
+    assert params.backbones["clip_rn101"].weights == "/weights/rn101.pt" and params.features.batch == 7
+    assert str(params.data.path) == "/my/tll" and params.data.mirror == "/mirror"
+    assert experiment.backbones == {"clip_rn101": params.backbones["clip_rn101"]}
+    # Where things lie on this machine is not what the row asks for ...
+    assert mine.settings == planned(row(set=settings), **{"data.name": "tll"}).settings
+    # ... but other pictures under that name are another result.
+    (other,) = planned(row(set=settings), raw, {"mirror": None, "path": "/other"}, **{"data.name": "tll"}).experiments
+    assert identity(other.params) != identity(params)
+    # The default data take neither.
+    (emoji,) = planned(row(set=settings), raw, {"mirror": "/m", "path": "/p"}).experiments
+    assert emoji.params.data.mirror is None and str(emoji.params.data.path) == "pictures"
+
+
+def test_places_are_absolute_for_an_experiment_runs_elsewhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("weights.pt").touch()
+    raw = copy.deepcopy(RAW)
+    raw["backbones"]["clip_rn101"]["weights"] = "weights.pt"
+    where = {"mirror": "../mirror", "path": "mine"}
+    (experiment,) = planned(row(set={"head.features": "clip_rn101"}), raw, where, **{"data.name": "tll"}).experiments
+    params = overridden(raw, experiment.overrides, tmp_path)
+    assert params.backbones["clip_rn101"].weights == str(tmp_path / "weights.pt")
+    assert params.data.mirror == str(tmp_path.parent / "mirror") and str(params.data.path) == str(tmp_path / "mine")
+    (remote,) = planned(row(), raw, {"mirror": "https://m"}, **{"data.name": "mnist", **FEATURES}).experiments
+    assert remote.params.data.mirror == "https://m"
+
+
+def test_other_weights_or_pictures_under_the_same_name_are_another_question(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    weights, picture = tmp_path / "weights.pt", tmp_path / "mine/left/a.jpg"
+    picture.parent.mkdir(parents=True)
+    weights.touch(), picture.touch()
+    raw = copy.deepcopy(RAW)
+    raw["backbones"]["clip_rn101"]["weights"] = "weights.pt"
+    wanted = row(set={"head.features": "clip_rn101"})
+    (experiment,) = planned(wanted, raw, {"path": "mine"}, **{"data.name": "tll"}).experiments
+    seen = [identity(experiment.params)]
+    assert identity(experiment.params) == seen[0]
+    for file in (weights, picture):
+        file.write_text("another")
+        seen.append(identity(experiment.params))
+        assert seen[-1] != seen[-2]
+    assert "files" not in identity(experiment.params, where=False)
+
+
+def test_a_key_that_came_later_leaves_older_questions_as_they_were():
+    wanted = {"head.features": "efficientnet_lite0", "head.transform": "whiten"}
+    (old,) = planned(row(set=wanted)).experiments
+    (new,) = planned(row(set=wanted | {"head.components": 40})).experiments
+    assert not set(LATER) & set(identity(old.params)["head"])
+    assert identity(new.params)["head"] == identity(old.params)["head"] | {"components": 40}
+
+
+def test_folds_are_experiments_of_their_own():
+    found = planned(row(set={"head.features": "efficientnet_lite0"}, folds=3))
+    assert [experiment.name for experiment in found.experiments] == [f"made-a-row-fold{fold}" for fold in range(3)]
+    assert [(e.params.data.folds, e.params.data.fold) for e in found.experiments] == [(3, 0), (3, 1), (3, 2)]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"head.los": "triplet"}, "head.los: no such key; did you mean 'loss'?"),
+        ({"head.loss": "tripplet"}, "head.loss: no 'tripplet'; did you mean 'triplet'?"),
+        ({"head.features": "clip"}, "head.features: no feature set 'clip'; "),
+    ],
+)
+def test_a_row_that_params_yaml_would_not_take(settings, message):
+    with pytest.raises(ParamError) as error:
+        planned(row(set={"head.features": "efficientnet_lite0", **settings}))
+    assert str(error.value).startswith(f"studies/made.yaml: row 'a row': {message}")
+
+
+@pytest.mark.parametrize(
+    ("value", "spelt"),
+    [
+        (None, "null"),
+        (True, "true"),
+        (0.1, "0.1"),
+        ("random:19", "'random:19'"),
+        ("it's", r"'it\'s'"),
+        ([1, 2], "[1,2]"),
+        ({"m": 0.4, "s": "x"}, "{m: 0.4, s: 'x'}"),
+    ],
+)
+def test_values_as_hydra_reads_them(value, spelt):
+    assert spell(value) == spelt
+
+
+@pytest.mark.parametrize("name", known_studies(TOP / "studies"))
+def test_committed_numbers_answer_what_the_rows_ask(name):
+    """A new key with a default changes what every row asks: give it to LATER, or the next run forgets these numbers."""
+    study = load_study(name, folder=TOP / "studies")
+    with (TOP / "studies" / f"{name}.csv").open(newline="", encoding="utf-8") as file:
+        committed = {line["row"]: line["settings"] for line in csv.DictReader(file)}
+    asked = {each.name: plan(name, study, each, RAW, where={}).settings for each in study.rows}
+    assert committed and committed == {row: asked.get(row) for row in committed}
+
+
+def test_another_program_is_another_result(tmp_path):
+    for name in ("data", "features", "heads", "pipeline"):
+        shutil.copytree(TOP / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(TOP / "dvc.yaml", tmp_path)
+    before = code_sha256(tmp_path)
+    assert before == code_sha256(TOP)
+    (tmp_path / "pipeline/studies/page.py").write_text("# the page is no part of a result\n")
+    assert code_sha256(tmp_path) == before
+    with (tmp_path / "heads/losses/registry.py").open("a") as file:
+        file.write("# an edit\n")
+    assert code_sha256(tmp_path) != before
+
+
+# Every figure of the tables in the five reports.
+PUBLISHED = {
+    "tiny_imagenet": (0.691, 0.562, 0.753, 0.57, 0.789, 0.552, 0.817, 0.558),
+    "mnist": (),
+    "tll": (0.828, 0.793, 0.822, 0.616, 0.81, 0.84, 0.69, 0.686),
+    "cifar100": (
+        *(0.8690, 0.8533, 0.8511, 0.8615, 0.8679, 0.8801, 0.8858, 0.8827, 0.8834, 0.8909),
+        *(0.7882, 0.7795, 0.7913, 0.7956, 0.7826, 0.8163, 0.8124, 0.8096, 0.8095, 0.8241),
+        *(0.453187, 0.617224, 0.672288, 0.697237, 0.767733, 0.727345, 0.765066, 0.778149, 0.830623),
+    ),
+    "omniglot": (0.5304, 0.6945, 0.674, 0.668, 0.978, 0.8325),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_figure_of_a_report_has_a_row_on_its_own_protocol(name):
+    compared = [each for row in load_study(name, folder=TOP / "studies").rows for each in row.compare]
+    assert set(PUBLISHED[name]) <= {each.published for each in compared if each.same_protocol}
+
+
+def test_the_studies_are_those_of_the_reports():
+    assert set(known_studies(TOP / "studies")) == set(PUBLISHED)
