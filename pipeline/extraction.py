@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from data.cores import cores
+from data.files.cache import cache_root
 from data.tables.rows import read_rows
 from features.backbones.registry import Network, load_network, versions
 from features.extraction.replicas import CPU_BATCH, GPU_BATCH, Compute, forward_dtype
-from features.extraction.shards import cache_root, digests, feature_shape, fill, missing_rows, shard_folder
+from features.extraction.shards import digests, feature_shape, fill, missing_rows, shard_folder
 from features.settings import Backbone, FeatureSettings
 from features.storage.features_files import new_features
 from pipeline.devices import devices

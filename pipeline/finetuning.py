@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from data.files.cache import cache_root
 from data.tables.rows import Rows
 from features.backbones.projection import assemble
 from features.backbones.registry import Network, load_network
 from features.backbones.weights import random_network
 from features.errors import FeatureError
 from features.extraction.replicas import Compute
-from features.extraction.shards import cache_root
 from features.finetuning.augment import turned_pool
 from features.finetuning.freeze_layers import choose_layers
 from features.finetuning.pixels import load_pixels, pixels_key

@@ -18,6 +18,7 @@ from urllib.request import url2pathname
 
 from data.errors import DataError
 from data.files.atomic import write_bytes
+from data.files.cache import cache_root
 
 _PIECE = 1 << 20
 _TRIES = 4
@@ -34,12 +35,8 @@ class Archive:
     md5: str  # as published
 
 
-def cache_folder() -> Path:
-    return Path(os.environ.get("LOOKALIKE_CACHE") or Path.home() / ".cache" / "lookalike")
-
-
 def is_cached(dataset: str, archive: Archive) -> bool:
-    return (cache_folder() / dataset / archive.name).is_file()
+    return (cache_root() / dataset / archive.name).is_file()
 
 
 def obtain(
@@ -53,7 +50,7 @@ def obtain(
     Raises:
         DataError: no connection, not there, or a wrong checksum; with the size, and where to put the file by hand.
     """
-    target = cache_folder() / dataset / archive.name
+    target = cache_root() / dataset / archive.name
     target.parent.mkdir(parents=True, exist_ok=True)
     with _only_one(target):
         expected = None if mirror is None else _mirror_sum(mirror, dataset, archive.name, missing_ok=target.exists())

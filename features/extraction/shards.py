@@ -7,7 +7,6 @@ and half a file, or one that changed, is no shard. The folder may be deleted at 
 
 import hashlib
 import json
-import os
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -23,12 +22,6 @@ from features.storage.features_files import RowWriter
 
 NAME_LENGTH = 40  # hex digits of a sha256
 OLD_PART = 24 * 3600  # seconds after which a half-written file is nobody's
-
-
-def cache_root() -> Path:
-    """$LOOKALIKE_CACHE, or ~/.cache/lookalike: outside DVC's outs, which are deleted before a stage runs."""
-    named = os.environ.get("LOOKALIKE_CACHE")
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "lookalike"
 
 
 def shard_folder(root: Path, made_by: Mapping[str, Any]) -> Path:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.catalogue import CATALOGUE, Dataset
-from data.files.download import cache_folder, is_cached
+from data.files.cache import cache_root
+from data.files.download import is_cached
 
 
 def run() -> None:
     for name, entry in CATALOGUE.items():
         print("\n".join(lines(name, entry)))
-    print(f"Archives are kept in {cache_folder()} ($LOOKALIKE_CACHE); data.mirror names a place to fetch them from.")
+    print(f"Archives are kept in {cache_root()} ($LOOKALIKE_CACHE); data.mirror names a place to fetch them from.")
 
 
 def lines(name: str, entry: Dataset) -> Iterator[str]:

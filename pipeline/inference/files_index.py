@@ -9,9 +9,9 @@ from pathlib import Path
 
 import data.images.decode
 from data.files.atomic import sha256_bytes, sha256_file, write_bytes
+from data.files.cache import cache_root
 from data.images.decode import Unusable
 from features.extraction.image_files import Found
-from features.extraction.shards import cache_root
 
 State = tuple[int, int, int]  # bytes, and times of the last change of content and of rights, in ns
 

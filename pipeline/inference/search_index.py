@@ -13,10 +13,10 @@ from data.datasets.source import shown
 from data.errors import DataError
 from data.files.archives import read_file
 from data.files.atomic import atomic_file, sha256_bytes
+from data.files.cache import cache_root
 from data.images.decode import Unusable
 from data.tables.protocol import read_protocol
 from data.tables.rows import read_rows, read_thumbs
-from features.extraction.shards import cache_root
 from features.storage.features_files import load_features
 from heads.errors import HeadError
 from pipeline.fingerprint import sources_sha256

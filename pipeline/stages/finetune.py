@@ -11,11 +11,11 @@ from typing import Any
 from safetensors.torch import save
 
 from data.files.atomic import sha256_bytes, write_bytes
+from data.files.cache import cache_root
 from data.tables.rows import Rows, read_rows
 from features.backbones.local import ABOUT, TRAINED, WEIGHTS, description
 from features.backbones.registry import versions
 from features.extraction.extract import extract_shards
-from features.extraction.shards import cache_root
 from features.finetuning.augment import TURNS
 from features.finetuning.settings import Finetune
 from features.finetuning.train import TrainedNetwork, steps_per_epoch, train_network

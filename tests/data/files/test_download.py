@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import DataError
-from data.files.download import Archive, cache_folder, is_cached, obtain
+from data.files.download import Archive, is_cached, obtain
 
 CONTENT = os.urandom(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -202,8 +202,3 @@ def test_mirrors_that_lack_something_are_said(server, mirror, tmp_path):
     (mirror / "set" / "a.bin").unlink()
     with pytest.raises(DataError, match=r"set/a\.bin: No such file or directory; fetch a\.bin"):
         obtain("set", archive(server), mirror=str(mirror))
-
-
-def test_the_cache_is_in_the_home_folder(monkeypatch):
-    monkeypatch.delenv("LOOKALIKE_CACHE")
-    assert cache_folder() == Path.home() / ".cache" / "lookalike"

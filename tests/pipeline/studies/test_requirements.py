@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from data.files.download import cache_folder
+from data.files.cache import cache_root
 from features.errors import FeatureError
 from features.settings import Backbone
 from pipeline.studies import requirements as needs
@@ -46,7 +46,7 @@ def test_the_default_data_and_random_networks_need_nothing():
 def test_data(tmp_path):
     wanted = "data: train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, "
     assert data_need("mnist") == Need("to fetch", f"{wanted}t10k-labels-idx1-ubyte.gz (11.6 MB)")
-    folder = cache_folder() / "omniglot"
+    folder = cache_root() / "omniglot"
     folder.mkdir(parents=True)
     for name in ("images_background.zip", "images_evaluation.zip"):
         (folder / name).touch()
