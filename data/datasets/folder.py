@@ -5,7 +5,7 @@ from pathlib import Path
 from data.datasets.source import Item, Source
 from data.datasets.trees import tree_source
 from data.errors import DataError
-from data.files.archives import Tree, open_tree, plain
+from data.files.archives import Tree, open_tree, unicode_name
 from data.images.decode import Unusable
 
 _PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
@@ -33,7 +33,7 @@ def folder(path: Path, level: str) -> Source:
             continue
         group = "/".join(parts[depth - 1 : -1]) if level == "class" else parts[depth - 1]
         part = _PARTS[parts[0]] if has_parts else ""
-        files.append((Item(id=plain(name), group=plain(group), part=part), name))
+        files.append((Item(id=unicode_name(name), group=unicode_name(group), part=part), name))
     if not files:
         raise DataError(
             f"{path}: no class folder with images in it; put the images of each class into a folder of its own"
@@ -41,7 +41,7 @@ def folder(path: Path, level: str) -> Source:
     if loose:
         tree = _without_class(tree, loose)
         # Listed, so that they are counted and named; they never get far enough to need a group.
-        files += [(Item(id=plain(name), group="(none)"), name) for name in loose]
+        files += [(Item(id=unicode_name(name), group="(none)"), name) for name in loose]
     return tree_source(tree, files, level)
 
 

@@ -6,7 +6,7 @@ from data.datasets.source import Item, Source, first_five
 from data.datasets.tables import check_once, read_csv
 from data.datasets.trees import tree_source
 from data.errors import DataError
-from data.files.archives import Tree, open_tree, plain
+from data.files.archives import Tree, open_tree, unicode_name
 
 
 def pairs(path: Path) -> Source:
@@ -41,7 +41,7 @@ def named_pairs(tree: Tree, left: str, right: str, *, where: str) -> Source:
     if alone:
         raise DataError(f"{where}: no partner of the same name for {first_five(alone)}")
     files = [
-        (Item(id=plain(f"{role}/{name}"), group=plain(name), role=role), members[name])
+        (Item(id=unicode_name(f"{role}/{name}"), group=unicode_name(name), role=role), members[name])
         for role, members in (("left", lefts), ("right", rights))
         for name in members
     ]
@@ -61,5 +61,5 @@ def csv_pairs(tree: Tree, table: str, notes: tuple[str, ...] = ()) -> Source:
     files = []
     for left, right in named:
         for role, name in (("left", left), ("right", right)):
-            files.append((Item(id=plain(f"{role}/{name}"), group=plain(left), role=role), name))
+            files.append((Item(id=unicode_name(f"{role}/{name}"), group=unicode_name(left), role=role), name))
     return tree_source(tree, files, "pair", notes=notes)

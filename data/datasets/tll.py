@@ -11,7 +11,7 @@ from data.datasets.source import Item, Source, first_five
 from data.datasets.tables import check_once, read_csv
 from data.datasets.trees import tree_source
 from data.errors import DataError
-from data.files.archives import Tree, open_tree, plain
+from data.files.archives import Tree, open_tree, unicode_name
 
 
 def tll(path: Path) -> Source:
@@ -43,7 +43,7 @@ def _challenge(tree: Tree, top: str, where: str) -> Source:
         if file is None:
             missing.append(f"{part}/{role}/{stem}")
         given = "submit" if part == "test" else ""
-        files.append((Item(plain(f"{part}/{role}/{stem}"), plain(group), role, given), file or ""))
+        files.append((Item(unicode_name(f"{part}/{role}/{stem}"), unicode_name(group), role, given), file or ""))
         return len(files) - 1
 
     for row in rows:

@@ -122,7 +122,7 @@ def read_file(path: Path) -> bytes | Unusable:
         return Unusable(_words(error))
 
 
-def plain(name: str) -> str:
+def unicode_name(name: str) -> str:
     """A name as valid Unicode: bytes that are no UTF-8 become `\\xff`."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 

@@ -39,7 +39,7 @@ def is_cached(dataset: str, archive: Archive) -> bool:
     return (cache_root() / dataset / archive.name).is_file()
 
 
-def obtain(
+def download(
     dataset: str, archive: Archive, *, mirror: str | None = None, progress: Callable[[int], None] = lambda done: None
 ) -> Path:
     """The verified archive in the cache, fetched if it is not there. `progress` is called with bytes just received.
@@ -62,7 +62,7 @@ def obtain(
             _fetch(source, part, archive, target, progress)
             digest = _digest(part, "sha256")
             if (expected is not None and digest == expected) or _digest(part, "md5") == archive.md5:
-                write_bytes(_seal(target), digest.encode())
+                write_bytes(_checksum_file(target), digest.encode())
                 part.replace(target)
                 return target
             part.unlink()
@@ -76,11 +76,11 @@ def _is_right(target: Path, archive: Archive, expected: str | None) -> bool:
     digest = _digest(target, "sha256")
     if expected is not None:
         return digest == expected
-    seal = _seal(target)
+    seal = _checksum_file(target)
     return (seal.exists() and seal.read_text().strip() == digest) or _digest(target, "md5") == archive.md5
 
 
-def _seal(target: Path) -> Path:
+def _checksum_file(target: Path) -> Path:
     """Beside a verified archive lies the sha256 that it had then."""
     return target.with_name(target.name + ".sha256")
 

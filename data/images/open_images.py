@@ -16,20 +16,20 @@ from data.errors import DataError
 from data.files.archives import MAX_FILE, read_file
 from data.images.decode import Unusable, decode
 
-Loose = str | Path | bytes | Image.Image
+ImageLike = str | Path | bytes | Image.Image
 _SECONDS = 10  # a server on the same machine answers sooner
 _IN_PNG = ("1", "L", "LA", "P", "RGB", "RGBA")
 _NUMBERS = ("F", "I")  # of unknown range: TIFF carries them, and `decode` rejects them with its reason
 
 
 @dataclass(frozen=True)
-class Opened:
+class OpenedImage:
     name: str
     content: bytes  # encoded
     picture: Image.Image  # RGB, upright, on white
 
 
-def open_images(images: Sequence[Loose]) -> list[Opened]:
+def open_images(images: Sequence[ImageLike]) -> list[OpenedImage]:
     """
     Raises:
         DataError: naming the first that cannot be used, and why.
@@ -38,14 +38,14 @@ def open_images(images: Sequence[Loose]) -> list[Opened]:
     for number, image in enumerate(images):
         name = str(image) if isinstance(image, str | Path) else f"image {number + 1}"
         try:
-            content = read_loose(image)
-            opened.append(Opened(name, content, decode(content)))
+            content = read_image(image)
+            opened.append(OpenedImage(name, content, decode(content)))
         except Unusable as why:
             raise DataError(f"{name}: {why}; give another image") from None
     return opened
 
 
-def read_loose(image: Loose) -> bytes:
+def read_image(image: ImageLike) -> bytes:
     """Encoded bytes of one image. A name that starts with `file://`, `http://` or `https://` is an address.
 
     Raises:

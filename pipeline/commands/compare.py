@@ -6,12 +6,14 @@ from itertools import combinations
 from pathlib import Path
 
 from data.datasets.source import shown
-from data.images.open_images import Opened
+from data.images.open_images import OpenedImage
 from pipeline.errors import ParamError
 from pipeline.inference.predictor import load_head
 
 
-def run(images: Sequence[Opened], *, folder: Path | None = None, every: bool = False, as_json: bool = False) -> None:
+def run(
+    images: Sequence[OpenedImage], *, folder: Path | None = None, every: bool = False, as_json: bool = False
+) -> None:
     """Print the pairs of `images`: the first with each other one, or `every` pair. `folder`: as `load_head` takes it.
 
     Raises:

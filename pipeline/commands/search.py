@@ -10,7 +10,7 @@ from torch import Tensor
 
 from data.datasets.source import shown
 from data.files.atomic import sha256_bytes, write_bytes
-from data.images.open_images import Opened
+from data.images.open_images import OpenedImage
 from heads.knn import nearest
 from pipeline.inference import faiss_index
 from pipeline.inference.predictor import ImageHead, load_head
@@ -45,7 +45,7 @@ class Found:
 
 
 def run(
-    images: Sequence[Opened],
+    images: Sequence[OpenedImage],
     *,
     gallery: Path | None = None,
     folder: Path | None = None,
@@ -75,7 +75,7 @@ def run(
                 print(f"wrote {shown(str(path))}")
 
 
-def search(head: ImageHead, gallery: Gallery, images: Sequence[Opened], *, k: int, how: How = "auto") -> Found:
+def search(head: ImageHead, gallery: Gallery, images: Sequence[OpenedImage], *, k: int, how: How = "auto") -> Found:
     """The `k` nearest of `gallery` to each image, best first."""
     queries = head.codes_of(head.features_of([image.picture for image in images]))
     scores, rows, said = _look_up(head, gallery, queries, k, how)
@@ -152,7 +152,7 @@ def as_plain(found: Found, gallery: Gallery, head: ImageHead) -> dict:
 def draw_sheets(
     found: Found,
     gallery: Gallery,
-    images: Sequence[Opened],
+    images: Sequence[OpenedImage],
     *,
     title: str,
     notes: Sequence[str],

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from data.datasets.tables import read_csv
 from data.errors import DataError
-from data.files.archives import open_tree, plain
+from data.files.archives import open_tree, unicode_name
 from data.files.atomic import write_bytes
 from data.tables.protocol import SubmitLists
 from data.tables.rows import Rows
@@ -97,8 +97,8 @@ def read_template(path: Path) -> Lists | None:
     columns = [name for name in rows[0] if name != "left"]
     return Lists(
         columns=columns,
-        left=[plain(row["left"]) for row in rows],
-        candidates=[[plain(row[column]) for column in columns] for row in rows],
+        left=[unicode_name(row["left"]) for row in rows],
+        candidates=[[unicode_name(row[column]) for column in columns] for row in rows],
     )
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from data.files.atomic import sha256_bytes
-from data.images.open_images import Loose, open_images
+from data.images.open_images import ImageLike, open_images
 from features.extraction.encode import Encoder
 from features.extraction.replicas import forward_dtype
 from features.storage.concat import fuse
@@ -23,7 +23,7 @@ from heads.store import load_head as load_trained
 from pipeline.devices import device as this_device
 from pipeline.inference.feature_sources import FeatureSet, find_networks
 
-Loosely = Loose | Sequence[Loose]
+ImageLikes = ImageLike | Sequence[ImageLike]
 FloatArray = NDArray[np.float32]
 
 
@@ -64,7 +64,7 @@ class ImageHead:
         """Alike from this similarity on."""
         return self.trained.calibration.threshold
 
-    def embed(self, images: Loosely) -> FloatArray:
+    def embed(self, images: ImageLikes) -> FloatArray:
         """n images -> (n, E); one image -> (E,). Of a head that compares by cosine, inner products are similarities.
 
         Several seeds lie side by side.
@@ -79,7 +79,7 @@ class ImageHead:
         codes = self.codes(_listed(images)).cpu().numpy()
         return codes if _several(images) else codes[0]
 
-    def similarity(self, a: Loosely, b: Loosely) -> FloatArray:
+    def similarity(self, a: ImageLikes, b: ImageLikes) -> FloatArray:
         """Every image of `a` against every one of `b` -> (A, B); one image in place of a list has no axis.
 
         Raises:
@@ -89,11 +89,11 @@ class ImageHead:
         codes = self.codes([*left, *right])
         return _shaped(self.between(codes[: len(left)], codes[len(left) :]), a, b)
 
-    def probability(self, a: Loosely, b: Loosely) -> NDArray[np.float64]:
+    def probability(self, a: ImageLikes, b: ImageLikes) -> NDArray[np.float64]:
         """Of "same", calibrated on val, where half of the pairs are; shapes and errors as `similarity`."""
         return self.answer(self.similarity(a, b)).probability
 
-    def compare(self, a: Loosely, b: Loosely) -> Answer:
+    def compare(self, a: ImageLikes, b: ImageLikes) -> Answer:
         """Similarity, probability and decision at once; shapes and errors as `similarity`."""
         return self.answer(self.similarity(a, b))
 
@@ -103,7 +103,7 @@ class ImageHead:
         probability = self.trained.calibration.probability(similarity)
         return Answer(similarity, probability, similarity >= self.threshold, self.threshold)
 
-    def codes(self, images: Sequence[Loose]) -> Tensor:
+    def codes(self, images: Sequence[ImageLike]) -> Tensor:
         """(n, W) on the head's device: what `between` compares. There are codes for every head."""
         return self.codes_of(self.features(images))
 
@@ -115,7 +115,7 @@ class ImageHead:
         """Codes (A, W), (B, W) -> similarities (A, B)."""
         return compare(self.trained, a, b).cpu().numpy()
 
-    def features(self, images: Sequence[Loose]) -> np.ndarray:
+    def features(self, images: Sequence[ImageLike]) -> np.ndarray:
         """n images through the networks -> (n, D) float16, as features.npy has them."""
         return self.features_of([opened.picture for opened in open_images(images)])
 
@@ -152,13 +152,13 @@ def part_dtype(made_by: dict, device: torch.device) -> torch.dtype:
     return torch.float32 if made_by.get("dtype") == "float32" else forward_dtype("auto", device)
 
 
-def _several(images: Loosely) -> bool:
+def _several(images: ImageLikes) -> bool:
     return isinstance(images, Sequence) and not isinstance(images, str | bytes)
 
 
-def _listed(images: Loosely) -> list[Loose]:
+def _listed(images: ImageLikes) -> list[ImageLike]:
     return list(images) if _several(images) else [images]
 
 
-def _shaped(matrix: FloatArray, a: Loosely, b: Loosely) -> FloatArray:
+def _shaped(matrix: FloatArray, a: ImageLikes, b: ImageLikes) -> FloatArray:
     return matrix[slice(None) if _several(a) else 0][..., slice(None) if _several(b) else 0]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from data.catalogue import CATALOGUE, Dataset, Place
 from data.datasets.source import first_five
-from data.files.download import obtain
+from data.files.download import download
 from data.preparation.build import build
 from data.preparation.draw_protocol import Title
 from data.preparation.evaluation_lists import USUAL_SIZE
@@ -65,7 +65,7 @@ def _fetched(name: str, entry: Dataset, settings: DataSettings) -> dict[str, Pat
     found = {}
     for archive in entry.archives:
         with progress(archive.size, f"fetch {archive.name}", unit="B") as advance:
-            found[archive.name] = obtain(name, archive, mirror=settings.mirror, progress=advance)
+            found[archive.name] = download(name, archive, mirror=settings.mirror, progress=advance)
     return found
 
 

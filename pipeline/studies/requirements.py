@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data.catalogue import CATALOGUE
 from data.errors import DataError
-from data.files.download import Archive, is_cached, obtain
+from data.files.download import Archive, download, is_cached
 from data.settings import NO_PATH
 from features.errors import FeatureError
 from features.settings import Backbone
@@ -76,13 +76,13 @@ def of_data(params: Params) -> Need:
     megabytes = sum(archive.size for archive in absent) / 1e6
     size = f" ({megabytes:,.1f} MB)" if megabytes else ""
     what = f"data: {', '.join(archive.name for archive in absent)}{size}"
-    return Need("to fetch", what, partial(_obtain_all, name, absent, data.mirror))
+    return Need("to fetch", what, partial(_download_all, name, absent, data.mirror))
 
 
-def _obtain_all(name: str, archives: list[Archive], mirror: str | None) -> None:
+def _download_all(name: str, archives: list[Archive], mirror: str | None) -> None:
     for archive in archives:
         with progress(archive.size, f"fetch {archive.name}", unit="B") as advance:
-            obtain(name, archive, mirror=mirror, progress=advance)
+            download(name, archive, mirror=mirror, progress=advance)
 
 
 def of_gpu(cost: str | None, *, gpu: Callable[[], bool]) -> Need:

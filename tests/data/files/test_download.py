@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import DataError
-from data.files.download import Archive, is_cached, obtain
+from data.files.download import Archive, download, is_cached
 
 CONTENT = os.urandom(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -77,19 +77,19 @@ def names(folder: Path) -> set[str]:
 def test_fetched_once_and_verified(server, cache):
     assert not is_cached("set", archive(server))
     received = []
-    path = obtain("set", archive(server), progress=received.append)
+    path = download("set", archive(server), progress=received.append)
     assert path == cache / "a.bin"
     assert path.read_bytes() == CONTENT
     assert sum(received) == len(CONTENT)
     assert names(cache) == {"a.bin", "a.bin.sha256"}
     assert is_cached("set", archive(server))
-    obtain("set", archive(server))
+    download("set", archive(server))
     assert len(server["requests"]) == 1
 
 
 def test_a_broken_connection_is_taken_up_where_it_ended(server, cache):
     server["breaks"] = 2
-    assert obtain("set", archive(server)).read_bytes() == CONTENT
+    assert download("set", archive(server)).read_bytes() == CONTENT
     assert [asked for _, asked in server["requests"]] == [None, "bytes=150000-", "bytes=225000-"]
 
 
@@ -97,7 +97,7 @@ def test_a_killed_download_is_resumed(server, cache):
     cache.mkdir(parents=True)
     (cache / "a.bin.part").write_bytes(CONTENT[:100_000])
     received = []
-    assert obtain("set", archive(server), progress=received.append).read_bytes() == CONTENT
+    assert download("set", archive(server), progress=received.append).read_bytes() == CONTENT
     assert sum(received) == 200_000
 
 
@@ -107,14 +107,14 @@ def test_whatever_a_part_holds_the_result_is_right(server, cache, part, ranges):
     server["ranges"] = ranges
     cache.mkdir(parents=True)
     (cache / "a.bin.part").write_bytes(part)
-    assert obtain("set", archive(server)).read_bytes() == CONTENT
+    assert download("set", archive(server)).read_bytes() == CONTENT
 
 
 def test_a_wrong_checksum_keeps_nothing(server, cache):
     with pytest.raises(
         DataError, match=rf"a\.bin: wrong checksum: sha256 is {SHA256}, wanted md5 0000; nothing was kept"
     ):
-        obtain("set", archive(server, md5="0000"))
+        download("set", archive(server, md5="0000"))
     assert names(cache) == set()
 
 
@@ -123,30 +123,30 @@ def test_a_server_that_keeps_breaking_is_said_and_what_came_stays(server, cache)
     with pytest.raises(
         DataError, match=r"fetch a\.bin \(0\.3 MB\) by other means into .*set, or name a mirror in data\."
     ):
-        obtain("set", archive(server))
+        download("set", archive(server))
     server["breaks"] = 0
     assert (cache / "a.bin.part").stat().st_size > 200_000
-    assert obtain("set", archive(server)).read_bytes() == CONTENT
+    assert download("set", archive(server)).read_bytes() == CONTENT
 
 
 def test_no_such_file_and_no_connection_are_said(server, cache):
     server["files"].clear()
     with pytest.raises(DataError, match=r"a\.bin: HTTP 404 Not Found; fetch a\.bin \(0\.3 MB\) by other means into"):
-        obtain("set", archive(server))
+        download("set", archive(server))
     with pytest.raises(DataError, match=r"Connection refused; fetch a\.bin"):
-        obtain("set", Archive("a.bin", "http://127.0.0.1:9/a.bin", 300_000, MD5))
+        download("set", Archive("a.bin", "http://127.0.0.1:9/a.bin", 300_000, MD5))
 
 
 def test_a_damaged_copy_in_the_cache_is_fetched_again(server, cache):
-    path = obtain("set", archive(server))
+    path = download("set", archive(server))
     path.write_bytes(CONTENT[:-1] + b"?")
-    assert obtain("set", archive(server)).read_bytes() == CONTENT
+    assert download("set", archive(server)).read_bytes() == CONTENT
 
 
 def test_a_file_put_there_by_hand_is_used_if_it_is_the_published_one(server, cache):
     cache.mkdir(parents=True)
     (cache / "a.bin").write_bytes(CONTENT)
-    obtain("set", archive(server))
+    download("set", archive(server))
     assert server["requests"] == []
 
 
@@ -173,32 +173,32 @@ def test_mirrors(server, mirror, kind, monkeypatch):
         "file": mirror.as_uri(),
         "http": f"{server['url']}/m/",
     }[kind]
-    path = obtain("set", archive(server), mirror=where)
+    path = download("set", archive(server), mirror=where)
     assert path.read_bytes() == CONTENT[::-1]
-    assert obtain("set", archive(server), mirror=where) == path
+    assert download("set", archive(server), mirror=where) == path
     # Verified then, so good without the mirror; and with a mirror that cannot be asked (a queued experiment).
-    assert obtain("set", archive(server)) == path
-    assert obtain("set", archive(server), mirror="gone") == path
+    assert download("set", archive(server)) == path
+    assert download("set", archive(server), mirror="gone") == path
     assert "/a.bin" not in [asked for asked, _ in server["requests"]]
 
 
 def test_a_mirror_with_other_bytes_replaces_the_copy(server, mirror):
-    assert obtain("set", archive(server)).read_bytes() == CONTENT
-    assert obtain("set", archive(server), mirror=str(mirror)).read_bytes() == CONTENT[::-1]
+    assert download("set", archive(server)).read_bytes() == CONTENT
+    assert download("set", archive(server), mirror=str(mirror)).read_bytes() == CONTENT[::-1]
 
 
 def test_mirrors_that_lack_something_are_said(server, mirror, tmp_path):
     with pytest.raises(DataError, match=r"data\.mirror: .*none/SHA256SUMS: No such file or directory; a mirror holds"):
-        obtain("set", archive(server), mirror=str(tmp_path / "none"))
+        download("set", archive(server), mirror=str(tmp_path / "none"))
     with pytest.raises(DataError, match=r"data\.mirror: .*SHA256SUMS does not list third/a\.bin"):
-        obtain("third", archive(server), mirror=str(mirror))
+        download("third", archive(server), mirror=str(mirror))
     with pytest.raises(
         DataError, match=r"data\.mirror: ftp://x/SHA256SUMS: a folder, file://, http:// or https:// is wanted"
     ):
-        obtain("set", archive(server), mirror="ftp://x")
+        download("set", archive(server), mirror="ftp://x")
     (mirror / "set" / "a.bin").write_bytes(b"tampered")
     with pytest.raises(DataError, match=r"wrong checksum: sha256 is .*, wanted sha256 .*; nothing was kept"):
-        obtain("set", archive(server), mirror=str(mirror))
+        download("set", archive(server), mirror=str(mirror))
     (mirror / "set" / "a.bin").unlink()
     with pytest.raises(DataError, match=r"set/a\.bin: No such file or directory; fetch a\.bin"):
-        obtain("set", archive(server), mirror=str(mirror))
+        download("set", archive(server), mirror=str(mirror))

@@ -12,7 +12,7 @@ from PIL import Image
 
 from data.errors import DataError
 from data.images.decode import Unusable, decode
-from data.images.open_images import open_images, read_loose
+from data.images.open_images import open_images, read_image
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 10, 4), dtype=np.uint8)
 
@@ -33,21 +33,21 @@ def test_a_pillow_picture_is_what_its_file_would_be(mode):
     image = Image.fromarray(PIXELS[..., 0].astype(np.uint16) * 257) if mode == "I;16" else base.convert(mode)
     carrier = "TIFF" if mode == "CMYK" else "PNG"
     oracle = image.convert("RGB") if mode in ("HSV", "YCbCr") else decode(encoded(image, carrier))
-    assert same(decode(read_loose(image)), oracle)
+    assert same(decode(read_image(image)), oracle)
 
 
 def test_transparency_of_a_palette_and_orientation_are_kept():
     palette = Image.fromarray(PIXELS[..., 0] // 64, "P")
     palette.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 9, 9, 9])
     palette.info["transparency"] = 1
-    assert same(decode(read_loose(palette)), decode(encoded(palette)))
+    assert same(decode(read_image(palette)), decode(encoded(palette)))
     turned = Image.fromarray(PIXELS[..., :3])
     exif = Image.Exif()
     exif[0x0112] = 6
     content = encoded(turned, exif=exif)
     opened = Image.open(BytesIO(content))
-    assert decode(read_loose(opened)).size == (12, 10)
-    assert same(decode(read_loose(opened)), decode(content))
+    assert decode(read_image(opened)).size == (12, 10)
+    assert same(decode(read_image(opened)), decode(content))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_what_cannot_be_used_says_why(image, reason):
 def test_a_damaged_file_opened_by_pillow():
     content = encoded(Image.fromarray(PIXELS[..., :3]).resize((90, 90)))
     with pytest.raises(Unusable):
-        decode(read_loose(Image.open(BytesIO(content[:-400]))))
+        decode(read_image(Image.open(BytesIO(content[:-400]))))
 
 
 def test_the_first_unusable_one_is_named(tmp_path):
