@@ -72,7 +72,7 @@ def read_queries(dataset: str, revision: str) -> bytes:
 
 
 def parse_run(content: bytes, *, name: str, model: str = "head") -> Run:
-    """The scores of the head, or of `no head`.
+    """The scores of the head, or of `baseline`.
 
     Raises:
         ParamError: the file is of another version of this project.

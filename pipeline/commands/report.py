@@ -145,7 +145,7 @@ def _groups(found: Loaded, lines: list[dict[str, str]]) -> list[dict[str, Any]]:
     order = sorted(lines, key=lambda line: float(line["map_at_r"]))
     worst = order[: min(GROUPS, len(order) // 2)]
     best = order[::-1][: min(GROUPS, len(order) - len(worst))]
-    columns = ("recall_at_1", "recall_at_1 no head", "map_at_r", "map_at_r no head")
+    columns = ("recall_at_1", "recall_at_1_baseline", "map_at_r", "map_at_r_baseline")
     return [
         {"title": title, "lines": [line | {"cells": [_percent(line[name]) for name in columns]} for line in part]}
         for title, part in (("Best", best), ("Worst", worst))

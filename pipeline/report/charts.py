@@ -31,7 +31,7 @@ STYLE = {
 def hit_rate(rows: Rows) -> str:
     """Is the match among the best k of a list?"""
     with _chart("k", "hit rate") as (axes, out):
-        for name, colour, line in (("head", HEAD, "-"), ("no head", PLAIN, "-"), ("chance", CHANCE, "--")):
+        for name, colour, line in (("head", HEAD, "-"), ("baseline", PLAIN, "-"), ("chance", CHANCE, "--")):
             axes.plot(_column(rows, "k"), _column(rows, name), line, color=colour, label=name)
         axes.set_ylim(0, 1.02)
         axes.legend(loc="lower right")
@@ -56,11 +56,11 @@ def training(rows: Rows) -> str:
 
 
 def similarity(rows: Rows, threshold: float) -> str:
-    """How alike matches and non-matches are, and where the decision falls."""
+    """Similarities of positive and negative pairs, and where the decision falls."""
     with _chart("similarity, by the first seed's head", "share") as (axes, out):
         at = _column(rows, "similarity")
         width = at[1] - at[0] if len(at) > 1 else 1
-        for name, colour in (("non-matches", PLAIN), ("matches", HEAD)):
+        for name, colour in (("negative", PLAIN), ("positive", HEAD)):
             axes.bar(at, _column(rows, name), width=width, color=colour, alpha=0.55, label=name)
         axes.axvline(threshold, color=INK, linestyle="--", label="threshold, from val")
         axes.legend()
@@ -68,10 +68,10 @@ def similarity(rows: Rows, threshold: float) -> str:
 
 
 def roc(rows: Rows) -> str:
-    """Matches called alike against non-matches called alike."""
-    with _chart("non-matches called alike", "matches called alike") as (axes, out):
-        for name, colour, line in (("head", HEAD, "-"), ("no head", PLAIN, "-"), ("chance", CHANCE, "--")):
-            axes.plot(_column(rows, "false accepts"), _column(rows, name), line, color=colour, label=name)
+    """True positive rate against false positive rate."""
+    with _chart("false positive rate", "true positive rate") as (axes, out):
+        for name, colour, line in (("head", HEAD, "-"), ("baseline", PLAIN, "-"), ("chance", CHANCE, "--")):
+            axes.plot(_column(rows, "false positive rate"), _column(rows, name), line, color=colour, label=name)
         axes.set_aspect("equal")
         axes.legend(loc="lower right")
     return out[0]
@@ -81,9 +81,9 @@ def det(rows: Rows) -> str:
     """Detection error trade-off (Martin et al., 1997): misses against false alarms on normal-deviate axes."""
     ticks = np.array([0.001, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95])
     low, high = 5e-4, 0.97
-    with _chart("non-matches called alike", "matches missed") as (axes, out):
-        alarms = _column(rows, "false accepts")
-        for name, colour, line in (("head", HEAD, "-"), ("no head", PLAIN, "-"), ("chance", CHANCE, "--")):
+    with _chart("false positive rate", "false negative rate") as (axes, out):
+        alarms = _column(rows, "false positive rate")
+        for name, colour, line in (("head", HEAD, "-"), ("baseline", PLAIN, "-"), ("chance", CHANCE, "--")):
             missed = 1 - _column(rows, name)
             inside = (alarms > low) & (alarms < high)
             axes.plot(ndtri(alarms[inside]), ndtri(np.clip(missed[inside], low, high)), line, color=colour, label=name)
@@ -97,13 +97,13 @@ def det(rows: Rows) -> str:
 
 
 def confusion(answers: Rows) -> str:
-    """Shares of each row: what was, against what was said."""
-    names = sorted({row["actual"] for row in answers} | {row["said"] for row in answers})
+    """Shares of each row: actual against predicted group."""
+    names = sorted({row["actual"] for row in answers} | {row["predicted"] for row in answers})
     counts = np.zeros((len(names), len(names)))
     for row in answers:
-        counts[names.index(row["actual"]), names.index(row["said"])] += 1
+        counts[names.index(row["actual"]), names.index(row["predicted"])] += 1
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
-    with _chart("said", "was") as (axes, out):
+    with _chart("predicted", "actual") as (axes, out):
         axes.grid(False)
         axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         axes.set_xticks(range(len(names)), names, rotation=90 if len(names) > 4 else 0)

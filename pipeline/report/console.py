@@ -8,8 +8,8 @@ SHOWN = ("top1", "top2", "top5", "recall_at_1", "map_at_r", "auc", "balanced_acc
 
 
 def console_table(table: Sequence[Line]) -> str:
-    """Head with its 95 % interval, no head and chance, in per cent; parts apart."""
-    lines = [f"  {'':24}{'head':>16}{'no head':>10}{'chance':>9}"]
+    """Head with its 95 % interval, baseline and chance, in per cent; parts apart."""
+    lines = [f"  {'':24}{'head':>16}{'baseline':>10}{'chance':>9}"]
     for line in table:
         if line.score in SHOWN:
             name = line.score if line.part == "test" else f"{line.part} {line.score}"

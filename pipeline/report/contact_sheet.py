@@ -1,4 +1,4 @@
-"""A picture of examples: each query, its best five by the head, its best five without; the true match is framed."""
+"""A picture of examples: each query, its best five by the head, its best five by the baseline; the true match is framed."""
 
 import io
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def draw_gallery(sections: Sequence[Section], *, title: str, footer: str) -> byt
         draw.line((PAD, top, WIDTH - PAD, top), fill=RULE)
         draw.text((PAD, top + 10), section.title, fill=INK, font=fonts[15])
         for left, name in zip(
-            (PAD, *COLUMNS), ("query", "best five by the head", "best five with no head"), strict=True
+            (PAD, *COLUMNS), ("query", "best five by the head", "best five by the baseline"), strict=True
         ):
             draw.text((left, top + 36), name, fill=QUIET, font=fonts[13])
         top += 62

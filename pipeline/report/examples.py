@@ -1,4 +1,4 @@
-"""Queries worth looking at, each with its best five by the head and without it."""
+"""Queries worth looking at, each with its best five by the head and by the baseline."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,13 +29,13 @@ class Example:
 
     query: Picture
     rank: int  # of its best match, by the head; from 1
-    plain_rank: int  # ... with no head
+    plain_rank: int  # ... by the baseline
     nearest: tuple[Picture, ...]
     plain_nearest: tuple[Picture, ...]
 
 
 def gained_and_lost(scores: Scores, *, k: int) -> dict[str, Exchange]:
-    """For each part, positions in its cards' queries: hits at k (mean over seeds) gained and lost against no head."""
+    """For each part, positions in its cards' queries: hits at k (mean over seeds) gained and lost against the baseline."""
     name = f"top{k}"
     return {
         part: exchange(plain.by_query[name], np.mean([seed[part].by_query[name] for seed in scores.head], axis=0))

@@ -1,4 +1,4 @@
-"""The report's galleries: queries gained and lost against no head, and those that the head is surest and worst of."""
+"""The report's galleries: queries gained and lost against the baseline, and those that the head is surest and worst of."""
 
 import base64
 from typing import Any
@@ -26,7 +26,7 @@ def galleries(
     for part in parts.values():
         queries = part.queries[np.isin(found.rows.id[part.queries], list(top2["head"]))]
         ids = found.rows.id[queries]
-        swap = exchange([top2["no head"][name] for name in ids], [top2["head"][name] for name in ids])
+        swap = exchange([top2["baseline"][name] for name in ids], [top2["head"][name] for name in ids])
         order = np.argsort(-_leads(head, queries, part.gallery, found.rows.codes), kind="stable")
         places = {"gained": swap.gained, "lost": swap.lost, "surest": order, "worst": order[::-1]}
         for kind, found_places in places.items():
@@ -35,12 +35,12 @@ def galleries(
             picked = queries[found_places[: max(1, most // len(parts))]]
             chosen[kind] += examples(picked, part=part, sides=(head, bare), rows=found.rows, thumbs=thumbs)
     captions = {
-        "gained": f"{totals['gained']:,} queries that the head hits at 2 and no head misses, largest change first.",
-        "lost": f"{totals['lost']:,} queries that no head hits at 2 and the head misses.",
+        "gained": f"{totals['gained']:,} queries that the head hits at 2 and the baseline misses, largest change first.",
+        "lost": f"{totals['lost']:,} queries that the baseline hits at 2 and the head misses.",
         "surest": "Queries whose match leads the best other image by most.",
         "worst": "Queries whose match is furthest behind.",
     }
-    sides = " Query; best five by the head (first seed); best five with no head. The match is framed."
+    sides = " Query; best five by the head (first seed); best five by the baseline. The match is framed."
     return [
         {
             "title": kind.capitalize(),
@@ -54,7 +54,7 @@ def galleries(
 def _hits(found: Loaded) -> dict[str, dict[str, float]]:
     """model -> id -> hit rate at 2, mean over seeds; as evaluate wrote it."""
     table = pq.read_table(found.folder / "scores" / "queries.parquet", columns=["model", "id", "top2"]).to_pydict()
-    sums: dict[str, dict[str, list[float]]] = {"head": {}, "no head": {}}
+    sums: dict[str, dict[str, list[float]]] = {"head": {}, "baseline": {}}
     for model, name, hit in zip(table["model"], table["id"], table["top2"], strict=True):
         sums[model].setdefault(name, []).append(hit)
     return {model: {name: float(np.mean(hits)) for name, hits in by_id.items()} for model, by_id in sums.items()}

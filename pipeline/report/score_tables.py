@@ -32,13 +32,13 @@ def table_csv(table: Sequence[Line]) -> bytes:
 
 
 def queries_parquet(scores: Scores, rows: Rows, *, clusters: NDArray[np.object_], protocol: str) -> bytes:
-    """One row per model (`head`, `no head`), seed and test query; the protocol's hash is in the schema's metadata.
+    """One row per model (`head`, `baseline`), seed and test query; the protocol's hash is in the schema's metadata.
 
     `clusters` (N,): the cluster of every row.
     """
     tables = []
     for model, seed, card in [("head", s, parts) for s, parts in enumerate(scores.head)] + [
-        ("no head", 0, scores.plain)
+        ("baseline", 0, scores.plain)
     ]:
         card = merge(list(card.values()))
         names = [name for name in BY_QUERY if name in card.by_query]
@@ -64,7 +64,7 @@ def hit_rate_csv(scores: Scores) -> bytes:
     plain = merge(list(scores.plain.values())).curve
     size = len(head)
     rows = ([k + 1, _cell(head[k]), _cell(plain[k]), _cell((k + 1) / size)] for k in range(size))
-    return _csv(["k", "head", "no head", "chance"], rows)
+    return _csv(["k", "head", "baseline", "chance"], rows)
 
 
 def similarity_csv(scores: Scores) -> bytes:
@@ -76,7 +76,7 @@ def similarity_csv(scores: Scores) -> bytes:
     shares = [np.histogram(np.clip(kind, low, high), edges)[0] / len(kind) for kind in kinds]
     middles = (edges[:-1] + edges[1:]) / 2
     rows = ([_cell(m), _cell(a), _cell(b)] for m, a, b in zip(middles, *shares, strict=True))
-    return _csv(["similarity", "matches", "non-matches"], rows)
+    return _csv(["similarity", "positive", "negative"], rows)
 
 
 def roc_csv(scores: Scores) -> bytes:
@@ -88,7 +88,7 @@ def roc_csv(scores: Scores) -> bytes:
         [_cell(x), _cell(np.mean([_accepted(curve, x) for curve in heads])), _cell(_accepted(plain, x)), _cell(x)]
         for x in grid
     )
-    return _csv(["false accepts", "head", "no head", "chance"], rows)
+    return _csv(["false positive rate", "head", "baseline", "chance"], rows)
 
 
 def confusion_csv(scores: Scores, rows: Rows) -> bytes:
@@ -107,7 +107,7 @@ def confusion_csv(scores: Scores, rows: Rows) -> bytes:
         times = [round(1000 * share / total) for share, total in zip(shares, totals, strict=True)]
         cells = [(actual, said) for actual in kinds for said in kinds]
         answers = (cell for cell, count in zip(cells, times, strict=True) for _ in range(count))
-    return _csv(["actual", "said"], answers)
+    return _csv(["actual", "predicted"], answers)
 
 
 def confused_csv(scores: Scores, rows: Rows) -> bytes:
@@ -120,7 +120,7 @@ def confused_csv(scores: Scores, rows: Rows) -> bytes:
         for error in most_confused(truth, said, most=MOST_CONFUSED):
             count, total = error.count / len(cards), asked[error.truth]
             lines.append([names[error.truth], names[error.said], _cell(count), total, _cell(count / total)])
-    return _csv(["actual", "said", "count", "queries", "share"], lines)
+    return _csv(["actual", "predicted", "count", "queries", "share"], lines)
 
 
 def groups_csv(scores: Scores, rows: Rows) -> bytes:
@@ -143,7 +143,7 @@ def groups_csv(scores: Scores, rows: Rows) -> bytes:
         [names[code], str(seen[code]).lower(), int(count), *map(_cell, cells)]
         for code, count, *cells in zip(found.tolist(), counts, *columns, strict=True)
     )
-    header = [f"{name}{side}" for name in BY_GROUP for side in ("", " no head")]
+    header = [f"{name}{side}" for name in BY_GROUP for side in ("", "_baseline")]
     return _csv(["group", "seen", "queries", *header], lines)
 
 

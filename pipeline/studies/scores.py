@@ -14,7 +14,7 @@ from pipeline.commands.diff import Run, compare, parse_run
 from pipeline.errors import ParamError, nearest
 
 DECISIONS = ("accuracy", "pair_accuracy", "balanced_accuracy")  # yes or no: the trivial answer is a constant
-NO_HEAD = "no head"
+NO_HEAD = "baseline"
 
 
 @dataclass(frozen=True)

@@ -25,14 +25,14 @@ def experiment(
     protocol: str = "p",
     queries: str = "",
 ) -> Path:
-    """Files of `hits` (S, Q) of the head and `bare` (Q,) of no head; `queries` is what the ids start with."""
+    """Files of `hits` (S, Q) of the head and `bare` (Q,) of the baseline; `queries` is what the ids start with."""
     queries = queries or folder.name
     folder.mkdir(parents=True)
     (folder / "table.csv").write_text(TABLE.replace("0.3,0.1", f"0.3,{chance}"))
     fewshot = {"accuracy": 0.3, "ci": 0.01, "baseline": 0.2, "chance": 0.05}
     (folder / "metrics.json").write_text(json.dumps({"pair_loss": 0.02, "fewshot": fewshot}))
     size = len(bare)
-    rows = [("head", seed, values) for seed, values in enumerate(hits)] + [("no head", 0, bare)]
+    rows = [("head", seed, values) for seed, values in enumerate(hits)] + [("baseline", 0, bare)]
     tables = [
         pa.table(
             {

@@ -80,7 +80,7 @@ def test_classes_have_their_best_and_worst_and_what_is_confused():
     assert f"| {worst['group']} | {worst['seen']} | {worst['queries']} | " in worst_part.split("\n\n")[0].split("\n")[2]
     assert best_part.count("\n| c") == worst_part.split("##")[0].count("\n| c") == 5  # ten groups, each once
     error = next(csv.DictReader((FOLDER / "scores/confused.csv").read_text().splitlines()))
-    assert f"| {error['actual']} | {error['said']} | {float(error['count']):.1f} | {error['queries']} | " in text
+    assert f"| {error['actual']} | {error['predicted']} | {float(error['count']):.1f} | {error['queries']} | " in text
 
 
 @pytest.mark.parametrize(

@@ -6,20 +6,20 @@ import pytest
 
 from pipeline.report import charts
 
-CURVE = [{"false accepts": f"{x / 10}", "head": "1", "no head": f"{x / 10}", "chance": f"{x / 10}"} for x in range(11)]
-HITS = [{"k": f"{k}", "head": "0.9", "no head": "0.8", "chance": f"{k / 5}"} for k in range(1, 6)]
-SHARES = [{"similarity": f"{x / 4}", "matches": "0.2", "non-matches": "0.2"} for x in range(5)]
-ANSWERS = [{"actual": "cat", "said": "cat"}, {"actual": "cat", "said": "dog"}, {"actual": "dog", "said": "dog"}]
+CURVE = [{"false positive rate": f"{x / 10}", "head": "1", "baseline": f"{x / 10}", "chance": f"{x / 10}"} for x in range(11)]
+HITS = [{"k": f"{k}", "head": "0.9", "baseline": "0.8", "chance": f"{k / 5}"} for k in range(1, 6)]
+SHARES = [{"similarity": f"{x / 4}", "positive": "0.2", "negative": "0.2"} for x in range(5)]
+ANSWERS = [{"actual": "cat", "predicted": "cat"}, {"actual": "cat", "predicted": "dog"}, {"actual": "dog", "predicted": "dog"}]
 HISTORY = [{"seed": f"{s}", "epoch": f"{e}", "loss": "nan", "val_top2": "0.5"} for s in range(2) for e in range(3)]
 
 
 @pytest.mark.parametrize(
     ("draw", "words"),
     [
-        (lambda: charts.hit_rate(HITS), {"head", "no head", "chance", "k", "hit rate"}),
-        (lambda: charts.roc(CURVE), {"head", "no head", "matches called alike"}),
-        (lambda: charts.det(CURVE), {"head", "matches missed", "50%"}),
-        (lambda: charts.similarity(SHARES, 0.5), {"matches", "non-matches", "threshold, from val"}),
+        (lambda: charts.hit_rate(HITS), {"head", "baseline", "chance", "k", "hit rate"}),
+        (lambda: charts.roc(CURVE), {"head", "baseline", "true positive rate"}),
+        (lambda: charts.det(CURVE), {"head", "false negative rate", "50%"}),
+        (lambda: charts.similarity(SHARES, 0.5), {"positive", "negative", "threshold, from val"}),
         (lambda: charts.confusion(ANSWERS), {"cat", "dog", "50", "100", "0"}),
         (lambda: charts.training(HISTORY), {"val top2", "loss", "epoch"}),
     ],
@@ -35,5 +35,5 @@ def test_charts(draw, words):
 
 
 def test_names_in_any_script_are_drawn_without_a_warning(recwarn):
-    drawn = charts.confusion([{"actual": "猫", "said": "猫"}, {"actual": "été", "said": "猫"}])
+    drawn = charts.confusion([{"actual": "猫", "predicted": "猫"}, {"actual": "été", "predicted": "猫"}])
     assert "猫" in drawn and not [warning for warning in recwarn if "Glyph" in str(warning.message)]

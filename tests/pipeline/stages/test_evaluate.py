@@ -99,7 +99,7 @@ def test_classes_seen_and_unseen_and_episodes(here):
     answers = read("confusion.csv")
     assert len(answers) == 72
     assert {row["actual"] for row in answers} == set(class_rows().group[class_rows().split == "test"])
-    right = [float(row["actual"] == row["said"]) for row in answers]
+    right = [float(row["actual"] == row["predicted"]) for row in answers]
     assert float(lines["test", "knn_accuracy"]["plain"]) > float(lines["test", "knn_accuracy"]["chance"])
     assert np.mean(right) == pytest.approx(
         float(lines["test", "knn_accuracy"]["head"]), abs=0.1
@@ -136,7 +136,7 @@ def test_fewer_queries_of_the_same_gallery(here, capsys):
     found = [q for q in pq.read_table(FOLDER / "scores/queries.parquet").to_pylist() if q["seed"] == 0]
     assert sum(q["seen"] for q in found if q["model"] == "head") == 12  # of 24 seen and 48 unseen
     for query in found:
-        if query["model"] == "no head":
+        if query["model"] == "baseline":
             assert query["map_at_r"] == per_query[query["id"]]["map_at_r"]
     assert table()["test", "frozen top2"]["plain"] == frozen["plain"]
     again = evaluate(queries=36)
@@ -155,7 +155,7 @@ def test_every_group_has_its_line(here):
     queries = pq.read_table(FOLDER / "scores/queries.parquet").to_pylist()
     for line in lines:
         for name in ("recall_at_1", "map_at_r"):
-            for model, column in (("head", name), ("no head", f"{name} no head")):
+            for model, column in (("head", name), ("baseline", f"{name}_baseline")):
                 mine = [q[name] for q in queries if q["model"] == model and q["id"].startswith(line["group"] + "/")]
                 assert float(line[column]) == pytest.approx(np.mean(mine), abs=1e-5)
     mean = np.average([float(line["map_at_r"]) for line in lines], weights=[int(line["queries"]) for line in lines])
@@ -166,14 +166,14 @@ def test_the_most_confused_classes(here):
     make_run(class_rows(), noise=3.0)
     evaluate()
     lines = read("confused.csv")
-    first = [(row["actual"], row["said"]) for row in read("confusion.csv")]  # of the first of two seeds
+    first = [(row["actual"], row["predicted"]) for row in read("confusion.csv")]  # of the first of two seeds
     counts = [float(line["count"]) for line in lines]
     assert counts == sorted(counts, reverse=True)
     assert counts[0] > 0
     for line in lines:
-        assert line["actual"] != line["said"]
+        assert line["actual"] != line["predicted"]
         assert float(line["share"]) == pytest.approx(float(line["count"]) / int(line["queries"]), abs=1e-5)
-        of_first = first.count((line["actual"], line["said"]))
+        of_first = first.count((line["actual"], line["predicted"]))
         assert of_first <= 2 * float(line["count"]) <= of_first + int(line["queries"])
 
 
@@ -199,7 +199,7 @@ def test_every_query_is_kept_for_comparison(here):
     found = pq.read_table(FOLDER / "scores/queries.parquet")
     assert found.schema.metadata[b"protocol"].decode().startswith(numbers["protocol"])
     columns = found.to_pydict()
-    assert len(found) == 3 * 20  # two seeds and no head
+    assert len(found) == 3 * 20  # two seeds and the baseline
     top2 = [value for value, model in zip(columns["top2"], columns["model"], strict=True) if model == "head"]
     assert np.mean(top2) == pytest.approx(numbers["top2"], abs=1e-4)
     assert set(columns["id"]) == set(rows.id[(rows.split == "test") & (rows.role == "left")])
@@ -213,10 +213,10 @@ def test_plots_are_tables_that_agree_with_the_scores(here):
     assert float(hits[1]["head"]) == pytest.approx(numbers["top2"], abs=1e-4)
     assert float(hits[1]["chance"]) == 0.4
     shares = read("similarity.csv")
-    for kind in ("matches", "non-matches"):
+    for kind in ("positive", "negative"):
         assert sum(float(row[kind]) for row in shares) == pytest.approx(1, abs=1e-3)
     curve = read("roc.csv")
-    assert float(curve[-1]["false accepts"]) == float(curve[-1]["head"]) == 1
+    assert float(curve[-1]["false positive rate"]) == float(curve[-1]["head"]) == 1
     answers = [tuple(row.values()) for row in read("confusion.csv")]
     accuracy = (answers.count(("alike", "alike")) + answers.count(("different", "different"))) / len(answers)
     assert accuracy == pytest.approx(numbers["balanced_accuracy"], abs=0.06)  # the first of two seeds
