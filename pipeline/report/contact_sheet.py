@@ -1,4 +1,4 @@
-"""A picture of examples: each query, its best five by the head, its best five by the baseline; the true match is framed."""
+"""A picture of examples: each query, its best five by head and by baseline; the match is framed."""
 
 import io
 from collections.abc import Sequence

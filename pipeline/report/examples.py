@@ -35,7 +35,7 @@ class Example:
 
 
 def gained_and_lost(scores: Scores, *, k: int) -> dict[str, Exchange]:
-    """For each part, positions in its cards' queries: hits at k (mean over seeds) gained and lost against the baseline."""
+    """For each part, positions in its cards' queries: hits at k (mean over seeds) gained and lost."""
     name = f"top{k}"
     return {
         part: exchange(plain.by_query[name], np.mean([seed[part].by_query[name] for seed in scores.head], axis=0))

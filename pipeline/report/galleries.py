@@ -1,4 +1,4 @@
-"""The report's galleries: queries gained and lost against the baseline, and those that the head is surest and worst of."""
+"""The report's galleries: queries gained and lost against the baseline, and the surest and worst ones."""
 
 import base64
 from typing import Any
@@ -35,7 +35,7 @@ def galleries(
             picked = queries[found_places[: max(1, most // len(parts))]]
             chosen[kind] += examples(picked, part=part, sides=(head, bare), rows=found.rows, thumbs=thumbs)
     captions = {
-        "gained": f"{totals['gained']:,} queries that the head hits at 2 and the baseline misses, largest change first.",
+        "gained": f"{totals['gained']:,} queries that the head hits at 2 and the baseline misses.",
         "lost": f"{totals['lost']:,} queries that the baseline hits at 2 and the head misses.",
         "surest": "Queries whose match leads the best other image by most.",
         "worst": "Queries whose match is furthest behind.",

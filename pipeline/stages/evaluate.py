@@ -30,7 +30,7 @@ CHANCE_QUERIES = 500  # chance hardly depends on which queries: no need to ask a
 
 
 def run(params: Params) -> None:
-    """Score the head on the test split, beside the baseline (cosine of the features alone), a random projection and chance."""
+    """Score the head on the test split, beside the baseline, a random projection and chance."""
     found = load_run(params)
     folder, rows, protocol, trained, inputs = found.folder, found.rows, found.protocol, found.trained, found.inputs
     parts = test_parts(rows, protocol, most=params.scores.queries, seed=params.seed)
@@ -131,7 +131,7 @@ def gallery_sections(
     sides: tuple[Similarity, Similarity],
     most: int,
 ) -> list[Section]:
-    """Queries gained and lost against the baseline, largest change first, at most `most` of each, evenly from the parts."""
+    """Queries gained and lost against the baseline, largest change first; at most `most` of each."""
     exchanges = gained_and_lost(scores, k=2)
     sections = []
     for kind in ("gained", "lost"):

@@ -6,10 +6,10 @@ import pytest
 
 from pipeline.report import charts
 
-CURVE = [{"false positive rate": f"{x / 10}", "head": "1", "baseline": f"{x / 10}", "chance": f"{x / 10}"} for x in range(11)]
+CURVE = [{"false positive rate": f"{x}", "head": "1", "baseline": f"{x}", "chance": f"{x}"} for x in (0, 0.1, 0.5, 1)]
 HITS = [{"k": f"{k}", "head": "0.9", "baseline": "0.8", "chance": f"{k / 5}"} for k in range(1, 6)]
 SHARES = [{"similarity": f"{x / 4}", "positive": "0.2", "negative": "0.2"} for x in range(5)]
-ANSWERS = [{"actual": "cat", "predicted": "cat"}, {"actual": "cat", "predicted": "dog"}, {"actual": "dog", "predicted": "dog"}]
+ANSWERS = [{"actual": a, "predicted": p} for a, p in (("cat", "cat"), ("cat", "dog"), ("dog", "dog"))]
 HISTORY = [{"seed": f"{s}", "epoch": f"{e}", "loss": "nan", "val_top2": "0.5"} for s in range(2) for e in range(3)]
 
 

@@ -66,7 +66,7 @@ def test_pairs(here, capsys):
     assert {path.name for path in (FOLDER / "scores").iterdir()} == FILES
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "emoji · made_up · linear, contrastive, 2 seeds; 20 queries, in per cent:"
-    assert said[1].split() == ["head", "no", "head", "chance"]
+    assert said[1].split() == ["head", "baseline", "chance"]
     assert said[3].split()[0] == "top2"
     assert said[-1] == "  wrote metrics.json and artifacts/emoji/scores"
 
@@ -180,7 +180,7 @@ def test_the_most_confused_classes(here):
 def test_pairs_are_no_classes_to_confuse(here):
     make_run(pair_rows())
     evaluate()
-    assert (FOLDER / "scores/confused.csv").read_text() == "actual,said,count,queries,share\n"
+    assert (FOLDER / "scores/confused.csv").read_text() == "actual,predicted,count,queries,share\n"
 
 
 def test_two_runs_give_the_same_bytes(here):
