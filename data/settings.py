@@ -5,22 +5,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-# The keys of data.catalogue.CATALOGUE, which is too heavy to import here.
-DatasetName = Literal[
-    "emoji",
-    "mnist",
-    "fashion_mnist",
-    "cifar10",
-    "cifar100",
-    "omniglot",
-    "tiny_imagenet",
-    "tll",
-    "folder",
-    "pairs",
-    "parquet",
-]
-# An empty folder of the repository: `data.path` is a dependency of `prepare`, and DVC needs one that exists.
-NO_PATH = Path("pictures")
+# The default of `data.path`. DVC wants a path that exists, and the catalogue, where published data sets are defined, is
+# a dependency of `prepare` anyway.
+CATALOGUE_PATH = Path("data/catalogue.py")
 
 
 class Splits(BaseModel):
@@ -50,8 +37,8 @@ class Episodes(BaseModel):
 
 class DataSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-    name: DatasetName = "emoji"
-    path: Path = NO_PATH  # folder, pairs, parquet, tll: where your data lie
+    name: str = "emoji"  # an entry of data.catalogue
+    path: Path = CATALOGUE_PATH  # where the data lie: the catalogue knows the addresses of published sets
     mirror: str | None = None  # a folder or URL with <dataset>/<archive> and SHA256SUMS
     group: str | None = None  # what "alike" means, where the data set offers a choice; the label column of a parquet
     groups: int | None = Field(None, ge=2)  # use only the first groups

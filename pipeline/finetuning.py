@@ -131,7 +131,7 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
 
     def validator(settings: HeadSettings) -> Validate:
         inputs = torch.arange(len(rows), device=target)[:, None]
-        return epoch_score(inputs, rows.codes, settings, queries=queries, gallery=gallery, candidates=CANDIDATES)
+        return epoch_score(inputs, rows.labels, settings, queries=queries, gallery=gallery, candidates=CANDIDATES)
 
     material = Material(network, base.preprocess, pixels, pool, frozen, base.convolutional)
     return ReadyToTrain(base, width, material, validator)

@@ -18,7 +18,7 @@ def training_pool(rows: Rows, settings: HeadSettings) -> Pool:
     """The rows of the train split, with their groups and, for pairs, their sides."""
     chosen = split_rows(rows, "train")
     sides = (rows.role[chosen] == "right").astype(np.int64) if rows.has_roles else None
-    return make_pool(chosen, rows.codes[chosen], sides, images=settings.images_per_group)
+    return make_pool(chosen, rows.labels[chosen], sides, images=settings.images_per_group)
 
 
 def val_queries(rows: Rows, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

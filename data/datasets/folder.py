@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from data.datasets.source import Item, Source
-from data.datasets.trees import tree_source
+from data.datasets.source import Item, Source, tree_source
 from data.errors import DataError
 from data.files.archives import Tree, open_tree, unicode_name
 from data.images.decode import Unusable

@@ -6,8 +6,7 @@ The 30 background alphabets are for training, the 20 evaluation alphabets for th
 from collections.abc import Mapping
 from pathlib import Path
 
-from data.datasets.source import Item, Source
-from data.datasets.trees import tree_source
+from data.datasets.source import Item, Source, tree_source
 from data.errors import DataError
 from data.files.archives import Tree, open_zip
 

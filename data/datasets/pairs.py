@@ -2,9 +2,8 @@
 
 from pathlib import Path, PurePosixPath
 
-from data.datasets.source import Item, Source, first_five
-from data.datasets.tables import check_once, read_csv
-from data.datasets.trees import tree_source
+from data.datasets.csv_tables import check_once, read_csv
+from data.datasets.source import Item, Source, first_five, tree_source
 from data.errors import DataError
 from data.files.archives import Tree, open_tree, unicode_name
 

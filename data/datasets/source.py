@@ -1,8 +1,9 @@
-"""What a data set's reader hands over: the list of its images, and how to get their bytes."""
+"""What a data set's reader returns: the list of its images, and a function that reads their bytes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from data.files.archives import Tree
 from data.images.decode import Unusable
 
 
@@ -10,9 +11,9 @@ from data.images.decode import Unusable
 class Item:
     """One image before it is read.
 
-    `part` is the split that its publisher gave it: `train`, `val` or `test`, `submit` where the truth is not known, or
-    "" when the split is ours to draw. Groups of one `family` are variants of one idea and never straddle splits; "" is
-    a family of its own.
+    `part` is the split that its publisher gave it: `train`, `val` or `test`, `submit` if the truth is not published, or
+    "" if the split is ours to draw. Groups of one `family` are variants of one idea and are assigned to one split
+    together; "" is a family of its own.
     """
 
     id: str
@@ -29,8 +30,8 @@ Read = Callable[[Iterable[int]], Iterator[bytes | Unusable]]
 class Source:
     """A data set to prepare.
 
-    `read(indices)` yields, for each index into `items` and in the order asked for, the encoded bytes or the reason why
-    there are none. It may be called more than once and must then yield the same.
+    `read(indices)` yields, in the order of `indices`, the encoded bytes of each of these items or the reason why there are
+    none. It may be called more than once and must then yield the same.
     """
 
     items: Sequence[Item]
@@ -44,8 +45,26 @@ class Source:
         return bool(self.items) and bool(self.items[0].role)
 
 
+def tree_source(
+    tree: Tree,
+    files: Sequence[tuple[Item, str]],
+    group_level: str,
+    *,
+    submit: tuple[tuple[int, tuple[int, ...]], ...] = (),
+    notes: tuple[str, ...] = (),
+) -> Source:
+    """A source over the files of a folder or zip archive. `files`: each item with its name in `tree`."""
+    names = [name for _, name in files]
+
+    def read(indices: Iterable[int]) -> Iterator[bytes | Unusable]:
+        for index in indices:
+            yield tree.read(names[index])
+
+    return Source(items=[item for item, _ in files], read=read, group_level=group_level, submit=submit, notes=notes)
+
+
 def shown(name: str) -> str:
-    """A name for one line of text: line breaks and other odd characters are escaped."""
+    """A name for one line of text: line breaks and other unprintable characters are escaped."""
     return name if name.isprintable() else name.encode("unicode_escape").decode()
 
 

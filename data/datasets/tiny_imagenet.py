@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from data.datasets.source import Item, Source
-from data.datasets.trees import tree_source
+from data.datasets.source import Item, Source, tree_source
 from data.errors import DataError
 from data.files.archives import open_zip
 from data.images.decode import Unusable

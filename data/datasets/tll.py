@@ -6,10 +6,9 @@ Two layouts: the challenge's (`train/left`, `train/right`, `train.csv`, `test/le
 
 from pathlib import Path, PurePosixPath
 
+from data.datasets.csv_tables import check_once, read_csv
 from data.datasets.pairs import named_pairs
-from data.datasets.source import Item, Source, first_five
-from data.datasets.tables import check_once, read_csv
-from data.datasets.trees import tree_source
+from data.datasets.source import Item, Source, first_five, tree_source
 from data.errors import DataError
 from data.files.archives import Tree, open_tree, unicode_name
 

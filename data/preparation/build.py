@@ -1,12 +1,11 @@
-"""A source to its three files: choose, check every image, split, freeze the lists, write.
+"""A source to its three files: choose, check every image, split, draw the lists, write.
 
 Images are read twice: once to check and hash them, once to write. Between the two every decision is made on what is
-known to be good: splits and lists never meet a broken image, and identical pictures never straddle a split of ours.
+known to be good: splits and lists never meet a broken image, and identical images never straddle a split of ours.
 """
 
 import tempfile
-from array import array
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,12 +15,12 @@ from data.datasets.source import Item, Source, first_five, shown
 from data.errors import DataError
 from data.files.atomic import sha256_bytes
 from data.images.decode import Unusable
-from data.preparation.check import Checked, check_all
+from data.preparation.checked_images import Thumbnails, check_images
 from data.preparation.choose import choose, seen_groups
-from data.preparation.draw_protocol import Title, freeze
-from data.preparation.leaks import shared_pictures
-from data.preparation.row_writer import open_rows
-from data.preparation.splits import Plan, split
+from data.preparation.draw_protocol import Attribution, draw_protocol
+from data.preparation.duplicates import shared_images
+from data.preparation.parquet_writer import open_rows
+from data.preparation.splits import SplitPlan, assign_splits
 from data.settings import DataSettings
 from data.tables.protocol import Protocol, Rejected, SubmitLists, write_protocol
 from data.tables.rows import Rows
@@ -31,17 +30,17 @@ def build(
     source: Source,
     out: Path,
     *,
-    title: Title,
+    attribution: Attribution,
     settings: DataSettings,
     seed: int,
-    by: str,
+    split_by: str,
     max_rejected: float,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Protocol:
     """Write images.parquet, rows.parquet and protocol.json into `out`. Rows are sorted by id.
 
-    `by` is what a split deals, images or groups. `progress` is called with the number of images just finished; each of
-    the source's items counts twice (checked, written).
+    `progress` is called with the number of images just finished; each of the source's items counts twice (checked,
+    written).
 
     Raises:
         DataError: nothing usable, too many rejected, names that clash, an empty split, a leak, lists that cannot be
@@ -50,7 +49,9 @@ def build(
     items = source.items
     _check_ids(items)
     if source.has_roles and settings.seen is not None:
-        raise DataError(f"data.seen: groups of {title.dataset} are pairs, whose test is never seen; leave it null")
+        raise DataError(
+            f"data.seen: groups of {attribution.dataset} are pairs, none of the test is seen; leave it null"
+        )
     seen = seen_groups(items, settings.seen)
     chosen, hidden = choose(items, seen=seen, groups=settings.groups, limit=settings.limit, seed=seed)
     if not chosen:
@@ -59,58 +60,37 @@ def build(
     order = sorted(chosen, key=lambda index: items[index].id)
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=out) as spool:  # thumbnails wait on disk; gone even when killed
-        ends = array("q", [0])
-        good: list[int] = []
-        hashes: list[str] = []
-        looks: list[bytes] = []
-        rejected: list[Rejected] = []
-        animated = 0
-        for index, answer in zip(order, check_all(source.read(order), len(order)), strict=True):
-            progress(1)
-            if isinstance(answer, Checked):
-                good.append(index)
-                hashes.append(answer.sha256)
-                looks.append(answer.look)
-                animated += answer.animated
-                spool.write(answer.thumb)
-                ends.append(ends[-1] + len(answer.thumb))
-            else:
-                rejected.append(Rejected(items[index].id, answer.reason, answer.detail))
-        whole = _whole_groups(items, good, rejected) if source.has_roles else range(len(good))
-        _check_rejected(rejected, len(order), max_rejected, title.dataset)
-        kept = [good[place] for place in whole]
+        checked = check_images(source, order, Thumbnails(spool), progress)
+        if source.has_roles:
+            checked.leave_out_partners(items)
+        _check_rejected(checked.rejected, len(order), max_rejected, attribution.dataset)
         rows = _rows(
-            [items[index] for index in kept],
-            [hashes[place] for place in whole],
-            _plan(source, settings, seen, by),
+            [items[index] for index in checked.index],
+            checked.sha256,
+            _plan(source, settings, seen, split_by),
             seed,
         )
-        notes = [*source.notes, *_notes(rows, hidden, animated, settings.allow_leak)]
-        submit = _submit(source, kept)
-        progress(len(order) - len(kept))
-
-        beside = {
-            "families": [items[index].family or items[index].group for index in kept],
-            "looks": [looks[place] for place in whole],
-        }
-        with open_rows(out / "rows.parquet", rows, picture="thumb", **beside) as writer:
-            for place in whole:
-                spool.seek(ends[place])
-                writer.append(spool.read(ends[place + 1] - ends[place]))
+        notes = [*source.notes, *_notes(rows, hidden, checked.animated, settings.allow_leak)]
+        submit = _submit(source, checked.index)
+        progress(len(order) - len(rows))
+        families = [items[index].family or items[index].group for index in checked.index]
+        with open_rows(out / "rows.parquet", rows, picture="thumb", families=families, dhashes=checked.dhash) as writer:
+            for number in checked.thumb:
+                writer.append(checked.thumbnails.read(number))
     with open_rows(out / "images.parquet", rows, picture="image") as writer:
-        for row, content in enumerate(source.read(kept)):
+        for row, content in enumerate(source.read(checked.index)):
             if isinstance(content, Unusable) or sha256_bytes(content) != rows.sha256[row]:
                 raise DataError(f"{shown(rows.id[row])}: changed while it was being prepared; run again")
             writer.append(content)
             progress(1)
-    protocol = freeze(
+    protocol = draw_protocol(
         rows,
-        title=title,
+        attribution=attribution,
         group_level=source.group_level,
-        split_by=by,
+        split_by=split_by,
         settings=settings,
         seed=seed,
-        rejected=rejected,
+        rejected=checked.rejected,
         notes=notes,
         submit=submit,
     )
@@ -132,20 +112,6 @@ def _check_ids(items: Sequence[Item]) -> None:
         )
 
 
-def _whole_groups(items: Sequence[Item], good: list[int], rejected: list[Rejected]) -> list[int]:
-    """Places in `good` that stay: an image without its partner goes too, and is listed."""
-    roles: dict[str, set[str]] = defaultdict(set)
-    for index in good:
-        roles[items[index].group].add(items[index].role)
-    whole = []
-    for place, index in enumerate(good):
-        if items[index].part == "submit" or roles[items[index].group] == {"left", "right"}:
-            whole.append(place)
-        else:
-            rejected.append(Rejected(items[index].id, "partner", "its partner cannot be used"))
-    return whole
-
-
 def _check_rejected(rejected: list[Rejected], total: int, allowed: float, dataset: str) -> None:
     if len(rejected) <= allowed * total and len(rejected) < total:
         return
@@ -156,40 +122,44 @@ def _check_rejected(rejected: list[Rejected], total: int, allowed: float, datase
     )
 
 
-def _plan(source: Source, settings: DataSettings, seen: set[str], by: str) -> Plan:
+def _plan(source: Source, settings: DataSettings, seen: set[str], split_by: str) -> SplitPlan:
     given = any(item.part == "test" for item in source.items)
     if given and settings.folds is not None:
         raise DataError("data.folds: this data set has test images of its own; leave it null")
-    return Plan(
-        by=by,
+    return SplitPlan(
+        split_by=split_by,
         shares=settings.splits,
         seen=frozenset(seen),
-        deal_tests=settings.seen is None and not given,
+        draw_test=settings.seen is None and not given,
         folds=settings.folds,
         fold=settings.fold,
     )
 
 
-def _rows(items: list[Item], hashes: list[str], plan: Plan, seed: int) -> Rows:
-    where = split(items, hashes, plan, seed=seed)
-    trained = {item.group for item, name in zip(items, where, strict=True) if name == "train"}
+def _rows(items: list[Item], hashes: list[str], plan: SplitPlan, seed: int) -> Rows:
+    splits = assign_splits(items, hashes, plan, seed=seed)
+    trained = {item.group for item, name in zip(items, splits, strict=True) if name == "train"}
     text = {name: np.array([getattr(item, name) for item in items], dtype=object) for name in ("id", "group", "role")}
     return Rows(
         **text,
-        split=np.array(where, dtype=object),
+        split=np.array(splits, dtype=object),
         seen=np.array([item.group in trained for item in items], dtype=bool),
         sha256=np.array(hashes, dtype=object),
     )
 
 
 def _notes(rows: Rows, hidden: int, animated: int, allow_leak: bool | None) -> list[str]:
-    """What a reader of the scores must know. A leak is allowed, or fails."""
+    """What a reader of the scores must know.
+
+    Raises:
+        DataError: an image lies in two splits, and `allow_leak` is not set.
+    """
     notes = []
     if hidden:
         notes.append(f"{hidden} training images of unseen groups left out: their groups are tested with other images")
     if animated:
         notes.append(f"{animated} animated images: the first frame is used")
-    leaks = shared_pictures(rows)
+    leaks = shared_images(rows)
     if leaks:
         named = first_five(" = ".join(shown(rows.id[row]) for row in leak) for leak in leaks)
         text = f"{len(leaks)} pictures lie in more than one split, byte for byte: {named}"

@@ -1,4 +1,4 @@
-"""Is each image usable? Decoded once, on all cores, in the order asked for."""
+"""Is each image usable? Decoded once, on all cores, in the order of the input."""
 
 import warnings
 from collections import deque
@@ -15,7 +15,7 @@ from data.cores import cores
 from data.errors import DataError
 from data.files.atomic import sha256_bytes
 from data.images.decode import Unusable, decode, is_animated
-from data.preparation.leaks import look
+from data.preparation.duplicates import dhash
 
 THUMB_SIDE = 72
 _IN_PROCESS = 2_000  # images; fewer are done before worker processes have started
@@ -27,19 +27,19 @@ class Checked:
     """A usable image: what is kept of it besides its bytes."""
 
     sha256: str
-    thumb: bytes  # JPEG, the longer side at most THUMB_SIDE, on white
-    look: bytes  # perceptual hash
+    thumb: bytes  # JPEG, the longer side at most THUMB_SIDE pixels, on white
+    dhash: bytes
     animated: bool
 
 
 def check(content: bytes) -> Checked | Unusable:
-    """Decode as extraction will, and keep a thumbnail."""
+    """Decode `content` as extraction will; the reason where that fails."""
     try:
         picture = decode(content)
     except Unusable as why:
         return why
     small = shrink(picture)
-    return Checked(sha256_bytes(content), thumb(small), look(small), is_animated(content))
+    return Checked(sha256_bytes(content), thumb(small), dhash(small), is_animated(content))
 
 
 def shrink(picture: Image.Image) -> Image.Image:
@@ -49,7 +49,7 @@ def shrink(picture: Image.Image) -> Image.Image:
 
 
 def thumb(small: Image.Image) -> bytes:
-    """An RGB picture as JPEG, in one channel where it is grey: a third of the work and of the size."""
+    """An RGB image as JPEG; greyscale images are stored with one channel, a third of the size."""
     red, green, blue = small.split()
     grey = red.tobytes() == green.tobytes() == blue.tobytes()
     file = BytesIO()

@@ -10,8 +10,8 @@ from data.errors import DataError
 from data.preparation.rng import generator
 
 
-def in_order(groups: set[str]) -> list[str]:
-    """Group names in the order a person counts them: `2` before `10`."""
+def natural_sort(groups: set[str]) -> list[str]:
+    """Group names with their numbers in numerical order: `2` before `10`."""
     return sorted(groups, key=lambda name: ([int(part) if part.isdigit() else part for part in _pieces(name)], name))
 
 
@@ -31,13 +31,13 @@ def seen_groups(items: Sequence[Item], seen: float | int | tuple[str, ...] | Non
         for name in seen:
             if name not in able:
                 near = get_close_matches(name, able, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"there are {first_five(in_order(able))}"
+                hint = f"did you mean '{near[0]}'?" if near else f"there are {first_five(natural_sort(able))}"
                 raise DataError(f"data.seen: no group '{name}' to train on; {hint}")
         return set(seen)
     count = seen if isinstance(seen, int) else max(1, round(seen * len(every)))
     if count > len(able) and isinstance(seen, int):
-        raise DataError(f"data.seen: {count} groups asked for, there are {len(able)} to train on")
-    return set(in_order(able)[:count])
+        raise DataError(f"data.seen: {count} groups wanted, there are {len(able)} to train on")
+    return set(natural_sort(able)[:count])
 
 
 def choose(
@@ -45,13 +45,13 @@ def choose(
 ) -> tuple[list[int], int]:
     """Indices of the items to use, ascending, and the number left out because training may not see them.
 
-    An unseen group with test images of its own loses its training images: nobody may look at them. `groups` keeps the
-    first groups; `limit` images are spread evenly over groups (and, within a group, over its publisher's parts).
+    An unseen group with test images of its own loses its training images: they are not for training. `groups` keeps
+    the first groups; `limit` images are spread evenly over groups (and, within a group, over its publisher's parts).
 
     Raises:
         DataError: `limit` is smaller than one image a group and part.
     """
-    wanted = set(in_order({item.group for item in items})[:groups])
+    wanted = set(natural_sort({item.group for item in items})[:groups])
     tested = {item.group for item in items if item.part == "test"}
     kept, hidden = [], 0
     for index, item in enumerate(items):

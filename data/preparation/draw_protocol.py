@@ -1,4 +1,4 @@
-"""The protocol of prepared rows: every list drawn and checked, counts taken, rejects named."""
+"""The protocol of prepared rows: evaluation lists, counts and rejected images."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,18 +15,18 @@ from data.tables.rows import SPLITS, Rows
 
 
 @dataclass(frozen=True)
-class Title:
-    """Who made the data, for the protocol."""
+class Attribution:
+    """Who made the data and on what terms, for the protocol."""
 
     dataset: str
     source: str
     licence: str
 
 
-def freeze(
+def draw_protocol(
     rows: Rows,
     *,
-    title: Title,
+    attribution: Attribution,
     group_level: str,
     split_by: str,
     settings: DataSettings,
@@ -35,9 +35,10 @@ def freeze(
     notes: Sequence[str] = (),
     submit: SubmitLists | None = None,
 ) -> Protocol:
-    """
+    """Draw the candidate lists, pairs, triplets and episodes of val and test.
+
     Raises:
-        DataError: a list cannot be drawn as `settings` ask.
+        DataError: a list cannot be drawn as `settings` say.
     """
     parts = evaluation_parts(rows)
     wanted = settings.episodes
@@ -56,9 +57,9 @@ def freeze(
         )
     tests = [part for name, part in parts.items() if name != "val"]
     return Protocol(
-        dataset=title.dataset,
-        source=title.source,
-        licence=title.licence,
+        dataset=attribution.dataset,
+        source=attribution.source,
+        licence=attribution.licence,
         seed=seed,
         group_level=group_level,
         split_by=split_by,
@@ -88,7 +89,7 @@ def evaluation_parts(rows: Rows) -> dict[str, NDArray[np.int64]]:
 def _counts(rows: Rows, rejected: Sequence[Rejected]) -> dict:
     """Images and groups: in all, of each split, seen and unseen in test; what was rejected, by reason."""
     masks = {name: rows.split == name for name in (*SPLITS, "submit")}
-    masks |= dict.fromkeys(("test_seen", "test_unseen"), rows.split == "never")
+    masks |= dict.fromkeys(("test_seen", "test_unseen"), np.zeros(len(rows), dtype=bool))
     if not rows.has_roles:
         masks |= {"test_seen": masks["test"] & rows.seen, "test_unseen": masks["test"] & ~rows.seen}
     return {

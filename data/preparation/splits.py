@@ -1,10 +1,12 @@
-"""Which rows train, choose and test. What belongs together (families, identical pictures) is dealt whole."""
+"""Assignment of images to train, val and test. Families and identical images are never separated."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from data.datasets.source import Item
 from data.errors import DataError
@@ -14,24 +16,24 @@ from data.tables.rows import SPLITS
 
 
 @dataclass(frozen=True)
-class Plan:
+class SplitPlan:
     """How to split: by image (groups in train are also tested) or by group (whole groups are held out)."""
 
-    by: str  # image, group
+    split_by: str  # image, group
     shares: Splits
     seen: frozenset[str]  # groups that training may see
-    deal_tests: bool  # by group: test groups are dealt too, not only those that training may not see
+    draw_test: bool  # by group: a share of the groups that training may see is held out as test
     folds: int | None = None
     fold: int = 0
 
 
-def split(items: Sequence[Item], hashes: Sequence[str], plan: Plan, *, seed: int) -> list[str]:
-    """train, val, test (or submit) for each item.
+def assign_splits(items: Sequence[Item], hashes: Sequence[str], plan: SplitPlan, *, seed: int) -> list[str]:
+    """train, val, test or submit for each item. `hashes`: the sha256 of each item's bytes.
 
-    The publisher's test images test, and groups that training may not see test. By image, the publisher's validation
-    images and a share of the rest choose, and a group without test images of its own gives a share of them as well; a
-    small group gives two at least, for a single image has no match.
-    By group, whole families of groups are dealt; where test groups are given, only to train and val.
+    Images of the publisher's test and of groups that training may not see go to test.
+    By image, the publisher's validation images and a share of the rest go to val; a group without test images of the
+    publisher's gives a share to test too. A small group gives at least two images, for a single one has no match.
+    By group, whole families of groups are assigned; with a test of the publisher's, only to train and val.
 
     Raises:
         DataError: a split is empty.
@@ -39,157 +41,172 @@ def split(items: Sequence[Item], hashes: Sequence[str], plan: Plan, *, seed: int
     inside = [index for index, item in enumerate(items) if item.part != "submit"]
     chosen = [items[index] for index in inside]
     digests = [hashes[index] for index in inside]
-    dealt = (_by_group if plan.by == "group" else _by_image)(chosen, digests, plan, seed)
+    assigned = (_by_group if plan.split_by == "group" else _by_image)(chosen, digests, plan, seed)
     answer = ["submit"] * len(items)
-    for index, name in zip(inside, dealt, strict=True):
+    for index, name in zip(inside, assigned, strict=True):
         answer[index] = name
     for name in SPLITS:
-        if name not in dealt:
+        if name not in assigned:
             groups = len({item.group for item in chosen})
             raise DataError(
-                f"data.splits: no image falls into {name} ({len(chosen)} images of {groups} groups, split by {plan.by})"
-                f"; add images, or change data.splits or data.split_by"
+                f"data.splits: no image falls into {name} ({len(chosen)} images of {groups} groups, split by "
+                f"{plan.split_by}); add images, or change data.splits or data.split_by"
             )
     return answer
 
 
-def families(labels: Sequence[Sequence[str]]) -> list[int]:
-    """Number the families of things that share a label, directly or through others (union-find).
+def components(labels: Sequence[Sequence[str]]) -> list[int]:
+    """Connected components of things that share a label, directly or through others.
 
-    `labels[i]` are the labels of thing `i`; the answer is its family's number, in order of first appearance.
+    `labels[i]` are the labels of thing `i`; returns the number of its component, in order of first appearance.
     """
-    parent = list(range(len(labels)))
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = parent[index]
-        return index
-
-    holder: dict[str, int] = {}
-    for index, own in enumerate(labels):
-        for label in own:
-            first = root(holder.setdefault(label, index))
-            parent[root(index)] = first
-    numbers: dict[int, int] = {}
-    return [numbers.setdefault(root(index), len(numbers)) for index in range(len(labels))]
+    columns: dict[str, int] = {}
+    edges = [(thing, columns.setdefault(label, len(columns))) for thing, own in enumerate(labels) for label in own]
+    things, nodes = len(labels), len(labels) + len(columns)
+    if not nodes:
+        return []
+    rows, cols = np.array([(thing, things + column) for thing, column in edges], dtype=int).reshape(-1, 2).T
+    graph = coo_array((np.ones(len(rows), dtype=bool), (rows, cols)), shape=(nodes, nodes))
+    found = connected_components(graph, directed=False)[1][:things]
+    _, first, inverse = np.unique(found, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].tolist()
 
 
-def deal(sizes: Sequence[int], shares: Sequence[float], rng: np.random.Generator) -> list[int]:
-    """A hand for each family of `sizes[i]` members, so that members come in the `shares` of the hands.
+def assign(sizes: Sequence[int], shares: Sequence[float], rng: np.random.Generator) -> list[int]:
+    """A split (0, 1, ...) for each family of `sizes[i]` members, so that members come in `shares`.
 
-    Families are drawn largest first, in random order among equals; each goes to a hand with a chance proportional to
-    the room left there. So shares come out exact to a small family, and no hand attracts large or small ones. The last
-    families go to hands that would stay empty, so that no hand is empty where there are families enough.
+    Families are drawn largest first, in random order among equals; each goes to a split with a probability proportional
+    to the room left there. So shares are exact to the size of a small family, and no split attracts large families.
+    The last families go to splits that would stay empty.
     """
     total = sum(sizes)
     weights = np.array(shares, dtype=float) / sum(shares)
     room = weights * total
-    held = np.zeros(len(room), dtype=int)
+    count = np.zeros(len(room), dtype=int)  # families per split
     answer = [0] * len(sizes)
     for done, index in enumerate(sorted(rng.permutation(len(sizes)), key=lambda index: -sizes[index])):
         left = np.maximum(room, 0)
-        if len(sizes) - done <= (held == 0).sum():
-            left = np.where(held == 0, weights, 0)
-        fits = np.where(room >= sizes[index], left, 0)  # (hands,)
+        if len(sizes) - done <= (count == 0).sum():
+            left = np.where(count == 0, weights, 0)
+        fits = np.where(room >= sizes[index], left, 0)  # (splits,)
         chance = next(one for one in (fits, left, weights) if one.sum() > 0)
-        hand = int(rng.choice(len(room), p=chance / chance.sum()))
-        room[hand] -= sizes[index]
-        held[hand] += 1
-        answer[index] = hand
+        split = int(rng.choice(len(room), p=chance / chance.sum()))
+        room[split] -= sizes[index]
+        count[split] += 1
+        answer[index] = split
     return answer
 
 
-def _by_group(items: Sequence[Item], hashes: Sequence[str], plan: Plan, seed: int) -> list[str]:
+def _by_group(items: Sequence[Item], hashes: Sequence[str], plan: SplitPlan, seed: int) -> list[str]:
     labels: dict[str, set[str]] = defaultdict(set)
     for item, digest in zip(items, hashes, strict=True):
         if item.group in plan.seen:
-            labels[item.group] |= {f"family {item.family or item.group}", f"picture {digest}"}
+            labels[item.group] |= {f"family {item.family or item.group}", f"image {digest}"}
     groups = sorted(labels)
-    number = families([sorted(labels[group]) for group in groups])
-    sizes = np.bincount(number).tolist() if groups else []
-    rng = generator(seed, "splits")
-    shares = plan.shares
-    if not plan.deal_tests:
-        hands = [SPLITS[hand] for hand in deal(sizes, (shares.train, shares.val), rng)]
-    elif plan.folds is None:
-        hands = [SPLITS[hand] for hand in deal(sizes, (shares.train, shares.val, shares.test), rng)]
-    else:
-        folds = deal(sizes, [1.0] * plan.folds, rng)
-        rest = [family for family, fold in enumerate(folds) if fold != plan.fold]
-        inner = deal([sizes[family] for family in rest], (shares.train, shares.val), generator(seed, "val"))
-        hands = ["test"] * len(sizes)
-        for family, hand in zip(rest, inner, strict=True):
-            hands[family] = SPLITS[hand]
-    where = {group: hands[family] for group, family in zip(groups, number, strict=True)}
+    family = components([sorted(labels[group]) for group in groups])
+    split_of_family = _assign_families(np.bincount(family).tolist() if groups else [], plan, seed)
+    split_of = {group: split_of_family[number] for group, number in zip(groups, family, strict=True)}
     answer = []
     for item in items:
-        hand = where.get(item.group, "test")
-        answer.append("test" if hand == "train" and item.part == "test" else hand)
+        split = split_of.get(item.group, "test")
+        answer.append("test" if split == "train" and item.part == "test" else split)
     return answer
 
 
-def _by_image(items: Sequence[Item], hashes: Sequence[str], plan: Plan, seed: int) -> list[str]:
-    has_test = {item.group for item in items if item.part == "test"}
-    has_val = {item.group for item in items if item.part == "val"}
-    answer = [item.part if item.part in ("val", "test") else "" for item in items]
-    cells: dict[tuple[bool, bool], dict[str, dict[str, list[int]]]] = defaultdict(lambda: defaultdict(dict))
-    home: dict[str, str] = {}  # identical pictures go together, with the group of the first
-    for index, item in enumerate(items):
-        if item.group not in plan.seen:
-            answer[index] = "test"
-        elif not answer[index]:
-            group = home.setdefault(hashes[index], item.group)
-            cell = cells[group in has_val, group in has_test]
-            cell[group].setdefault(hashes[index], []).append(index)
-    shares = plan.shares
+def _assign_families(sizes: list[int], plan: SplitPlan, seed: int) -> list[str]:
     rng = generator(seed, "splits")
-    for no_val, no_test in sorted(cells):
-        hands = ["train"] + ["val"] * (not no_val) + ["test"] * (not no_test)
-        queue = []
-        for group in sorted(cells[no_val, no_test]):
-            pictures = list(cells[no_val, no_test][group].values())
-            shuffled = [pictures[place] for place in rng.permutation(len(pictures))]
-            quota = None if plan.folds else _quota(len(shuffled), hands, shares)
-            if quota is None:
-                queue += shuffled
-                continue
-            for held, name in zip(shuffled, quota, strict=True):
-                for index in held:
-                    answer[index] = name
-        if plan.folds is not None and not no_test:
-            tested = [place % plan.folds == plan.fold for place in range(len(queue))]
-            others = iter(_spread(len(queue) - sum(tested), (shares.train, shares.val)[: len(hands) - 1]))
-            names = ["test" if test else SPLITS[next(others)] for test in tested]
-        else:
-            names = [hands[hand] for hand in _spread(len(queue), [getattr(shares, hand) for hand in hands])]
-        for pictures, name in zip(queue, names, strict=True):
-            for index in pictures:
-                answer[index] = name
+    shares = plan.shares
+    if not plan.draw_test:
+        return [SPLITS[split] for split in assign(sizes, (shares.train, shares.val), rng)]
+    if plan.folds is None:
+        return [SPLITS[split] for split in assign(sizes, (shares.train, shares.val, shares.test), rng)]
+    folds = assign(sizes, [1.0] * plan.folds, rng)
+    rest = [family for family, fold in enumerate(folds) if fold != plan.fold]
+    inner = assign([sizes[family] for family in rest], (shares.train, shares.val), generator(seed, "val"))
+    answer = ["test"] * len(sizes)
+    for family, split in zip(rest, inner, strict=True):
+        answer[family] = SPLITS[split]
     return answer
 
 
-def _quota(count: int, hands: Sequence[str], shares: Splits) -> list[str] | None:
-    """For a group too small for shares alone: two images at least in each hand, since one has no match there.
+Copies = list[int]  # the indices of identical images
 
-    None where shares do as well by themselves, or there are too few images for that.
+
+def _by_image(items: Sequence[Item], hashes: Sequence[str], plan: SplitPlan, seed: int) -> list[str]:
+    answer = [
+        "test" if item.group not in plan.seen else item.part if item.part in ("val", "test") else "" for item in items
+    ]
+    rng = generator(seed, "splits")
+    for splits, groups in _strata(items, hashes, answer):
+        for copies, split in _assign_stratum(groups, splits, plan, rng):
+            for index in copies:
+                answer[index] = split
+    return answer
+
+
+def _strata(
+    items: Sequence[Item], hashes: Sequence[str], assigned: Sequence[str]
+) -> Iterator[tuple[list[str], list[list[Copies]]]]:
+    """The images that are not assigned yet, by the splits that their group may go to: those not given by the publisher.
+
+    Yields the splits, and for each group (sorted) its images. Identical images count as one, of the first one's group.
     """
-    weights = {hand: getattr(shares, hand) for hand in hands}
-    exact = {hand: count * weight / sum(weights.values()) for hand, weight in weights.items()}
-    wanted = {hand: max(2, round(exact[hand])) for hand in hands[1:]}
+    given = {name: {item.group for item in items if item.part == name} for name in ("val", "test")}
+    strata: dict[tuple[bool, bool], dict[str, dict[str, Copies]]] = defaultdict(lambda: defaultdict(dict))
+    home: dict[str, str] = {}
+    for index, item in enumerate(items):
+        if not assigned[index]:
+            group = home.setdefault(hashes[index], item.group)
+            stratum = strata[group in given["val"], group in given["test"]]
+            stratum[group].setdefault(hashes[index], []).append(index)
+    for has_val, has_test in sorted(strata):
+        groups = strata[has_val, has_test]
+        splits = ["train", *["val"] * (not has_val), *["test"] * (not has_test)]
+        yield splits, [list(groups[group].values()) for group in sorted(groups)]
+
+
+def _assign_stratum(
+    groups: list[list[Copies]], splits: list[str], plan: SplitPlan, rng: np.random.Generator
+) -> Iterator[tuple[Copies, str]]:
+    queue: list[Copies] = []  # images of large groups, group by group
+    for images in groups:
+        shuffled = [images[place] for place in rng.permutation(len(images))]
+        quota = None if plan.folds else _quota(len(shuffled), splits, plan.shares)
+        if quota is None:
+            queue += shuffled
+        else:
+            yield from zip(shuffled, quota, strict=True)
+    shares = [getattr(plan.shares, split) for split in splits]
+    if plan.folds is not None and "test" in splits:
+        tested = [place % plan.folds == plan.fold for place in range(len(queue))]
+        others = iter(_spread(len(queue) - sum(tested), shares[:-1]))
+        names = ["test" if test else splits[next(others)] for test in tested]
+    else:
+        names = [splits[split] for split in _spread(len(queue), shares)]
+    yield from zip(queue, names, strict=True)
+
+
+def _quota(count: int, splits: Sequence[str], shares: Splits) -> list[str] | None:
+    """The split of each image of a small group: at least two per split, since a single image has no match there.
+
+    None if shares give two by themselves, or if there are too few images for that.
+    """
+    weights = {split: getattr(shares, split) for split in splits}
+    exact = {split: count * weight / sum(weights.values()) for split, weight in weights.items()}
+    wanted = {split: max(2, round(exact[split])) for split in splits[1:]}
     left = count - sum(wanted.values())
     if min(exact.values()) >= 2 or left < 2:
         return None
-    return ["train"] * left + [hand for hand, size in wanted.items() for _ in range(size)]
+    return ["train"] * left + [split for split, size in wanted.items() for _ in range(size)]
 
 
 def _spread(count: int, shares: Sequence[float]) -> list[int]:
-    """Hands for a row of `count` things, in exact shares over every stretch of the row: so over every group in it."""
+    """Splits for a sequence of `count` images, in exact shares over every stretch of it: so over every group in it."""
     weights = np.array(shares, dtype=float) / sum(shares)
     given = np.zeros(len(shares))
     answer = []
     for place in range(count):
-        hand = int(np.argmax(weights * (place + 1) - given))
-        given[hand] += 1
-        answer.append(hand)
+        split = int(np.argmax(weights * (place + 1) - given))
+        given[split] += 1
+        answer.append(split)
     return answer

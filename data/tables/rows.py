@@ -1,10 +1,10 @@
 """The rows of a data set, as images.parquet and rows.parquet hold them, and how to read them back."""
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,14 +19,15 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Rows:
-    """What is known of each image but the image itself; all arrays have length N and row order is law.
+    """What is known of each image but the image itself; all arrays have length N. Row i of every file of a data set
+    (images.parquet, rows.parquet, features.npy) is the same image.
 
     Strings are object arrays, so that `rows.split == "test"` is a mask whatever the lengths of names.
     """
 
     id: NDArray[np.object_]
     group: NDArray[np.object_]
-    role: NDArray[np.object_]  # "left" asks, "right" answers; "" where the data set has no roles
+    role: NDArray[np.object_]  # "left" rows are queries, "right" rows are the gallery; "" without roles
     split: NDArray[np.object_]  # train, val, test; submit where the truth is not known
     seen: NDArray[np.bool_]  # training sees this row's group: the group has rows in train
     sha256: NDArray[np.object_]  # hex, of the encoded image
@@ -39,7 +40,7 @@ class Rows:
         return len(self) > 0 and bool((self.role != "").all())
 
     @cached_property
-    def codes(self) -> NDArray[np.int64]:
+    def labels(self) -> NDArray[np.int64]:
         """(N,) the group of each row as a number, in the order of sorted group names."""
         return np.unique(self.group.astype(str), return_inverse=True)[1].astype(np.int64)
 
@@ -79,38 +80,32 @@ def read_rows(path: Path) -> Rows:
     return Rows(**text, seen=seen)
 
 
-def iter_images(path: Path, *, batch: int) -> Iterator[list[bytes]]:
-    """Encoded images of images.parquet in row order, `batch` at a time (the last may be shorter); memory stays flat."""
-    with _opened(path) as file:
-        for piece in file.iter_batches(batch_size=batch, columns=["image"], use_threads=False):
-            yield piece.column(0).to_pylist()
-
-
 def read_images(path: Path, rows: NDArray[np.int64]) -> list[bytes]:
-    """Encoded images of chosen rows of images.parquet, in the order asked for."""
+    """Encoded images of chosen rows of images.parquet, in the order of `rows`."""
     return _chosen(path, "image", rows)
 
 
 def read_thumbs(path: Path, rows: NDArray[np.int64]) -> list[bytes]:
-    """JPEG thumbnails of chosen rows of rows.parquet, in the order asked for."""
+    """JPEG thumbnails of chosen rows of rows.parquet, in the order of `rows`."""
     return _chosen(path, "thumb", rows)
 
 
-def read_looks(path: Path) -> NDArray[np.uint64]:
-    """(N, 4) perceptual hashes of rows.parquet."""
-    with _opened(path) as file:
-        if "look" not in file.schema_arrow.names:
-            raise DataError(f"{path}: no column 'look'; run `dvc repro prepare`")
-        content = b"".join(file.read(columns=["look"]).column(0).to_pylist())
-        return np.frombuffer(content, dtype=np.uint64).reshape(file.metadata.num_rows, -1)
+def read_dhashes(path: Path) -> NDArray[np.uint64]:
+    """(N, 4) the 256 bits of each row's difference hash, from rows.parquet."""
+    column = _column(path, "dhash")
+    return np.frombuffer(b"".join(column), dtype=np.uint64).reshape(len(column), -1)
 
 
 def read_families(path: Path) -> NDArray[np.object_]:
     """(N,) the family of each row of rows.parquet: groups that are variants of one idea share one."""
+    return np.array(_column(path, "family"), dtype=object)
+
+
+def _column(path: Path, name: str) -> list[Any]:
     with _opened(path) as file:
-        if "family" not in file.schema_arrow.names:
-            raise DataError(f"{path}: no column 'family'; run `dvc repro prepare`")
-        return np.array(file.read(columns=["family"]).column(0).to_pylist(), dtype=object)
+        if name not in file.schema_arrow.names:
+            raise DataError(f"{path}: no column '{name}'; run `dvc repro prepare`")
+        return file.read(columns=[name]).column(0).to_pylist()
 
 
 def _strings(column: pa.ChunkedArray) -> NDArray[np.object_]:

@@ -65,7 +65,7 @@ def run(params: Params, *, epochs: int) -> None:
     transform = fit_transform(settings.transform, train, components=settings.components, power=settings.whitening)
     inputs = transform(torch.from_numpy(features).float())
     queries, gallery = queries_and_gallery(rows, "val")
-    validate = epoch_score(inputs, rows.codes, settings, queries=queries, gallery=gallery, candidates=20)
+    validate = epoch_score(inputs, rows.labels, settings, queries=queries, gallery=gallery, candidates=20)
     contenders = {
         "ours": (settings, _ours(inputs, pool, settings)),
         "plain loop": (settings, _plain(inputs, pool, settings)),

@@ -27,7 +27,7 @@ def lines(name: str, entry: Dataset) -> Iterator[str]:
 def state(name: str, entry: Dataset) -> str:
     """`prepared`, `here`, `to download: 11.6 MB`, `from data.path`."""
     prepared = "prepared; " if (Path("artifacts") / name / "protocol.json").exists() else ""
-    if entry.own:
+    if entry.user_supplied:
         return f"{prepared}from data.path"
     missing = [archive for archive in entry.archives if not is_cached(name, archive)]
     if not missing:

@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader
 from data.datasets.source import shown
 from data.files.atomic import write_bytes
 from data.preparation.audit import audit
-from data.tables.rows import read_looks, read_thumbs
+from data.tables.rows import read_dhashes, read_thumbs
 from heads.metrics.baselines import plain
 from heads.metrics.evaluation import Part
 from heads.metrics.frechet import frechet_distance, frechet_floor
@@ -154,7 +154,7 @@ def _groups(found: Loaded, lines: list[dict[str, str]]) -> list[dict[str, Any]]:
 
 def _audit(found: Loaded) -> dict[str, Any]:
     path = found.folder / "rows.parquet"
-    audited = audit(found.rows, found.protocol, read_looks(path))
+    audited = audit(found.rows, found.protocol, read_dhashes(path))
     pairs = near_pairs(audited)
     picture = data_url(draw_pairs(pairs, path), "png") if len(pairs) else ""
     return {"lines": audit_lines(audited, found.protocol, found.rows), "near": picture}
@@ -165,15 +165,15 @@ def _map(found: Loaded, parts: dict[str, Part], embeddings: np.ndarray) -> dict[
     rows, rng = found.rows, np.random.default_rng(0)
     test = np.unique(np.concatenate([np.r_[part.queries, part.gallery] for part in parts.values()]))
     if rows.has_roles:
-        groups = rng.permutation(np.unique(rows.codes[test]))[: MAPPED // 2]
-        shown = test[np.isin(rows.codes[test], groups)]
+        groups = rng.permutation(np.unique(rows.labels[test]))[: MAPPED // 2]
+        shown = test[np.isin(rows.labels[test], groups)]
         colours = (rows.role[shown] == "right").astype(np.int64)
-        order = np.argsort(rows.codes[shown], kind="stable")
+        order = np.argsort(rows.labels[shown], kind="stable")
         links = order.reshape(-1, 2)
         words = "Left images are framed blue, right images orange; a line joins each pair: the shorter, the better."
     else:
         shown = np.sort(rng.permutation(test)[:MAPPED])
-        colours = np.unique(rows.codes[shown], return_inverse=True)[1]
+        colours = np.unique(rows.labels[shown], return_inverse=True)[1]
         links = np.empty((0, 2), np.int64)
         words = "Images of a group have frames of one colour (ten colours in turn)."
     two = embeddings.shape[1] == 2

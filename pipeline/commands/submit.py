@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from data.datasets.tables import read_csv
+from data.datasets.csv_tables import read_csv
 from data.errors import DataError
 from data.files.archives import open_tree, unicode_name
 from data.files.atomic import write_bytes

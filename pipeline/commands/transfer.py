@@ -140,7 +140,7 @@ def train_apart(params: Params, name: str) -> TrainedHead:
 def cards(similarity: Similarity, one: DataSet) -> Card:
     size = one.protocol.candidates.candidates.shape[1]
     parts = one.parts.values()
-    return merge([score(similarity, one.rows.codes, part=part, candidates=size, threshold=0.0) for part in parts])
+    return merge([score(similarity, one.rows.labels, part=part, candidates=size, threshold=0.0) for part in parts])
 
 
 def compare(head: TrainedHead, source: str, target: DataSet, *, bare: Card, flag: str) -> Line:

@@ -53,13 +53,13 @@ def examples(
     queries = np.asarray(queries, np.int64)
     if not len(queries):
         return []
-    by_head, by_plain = (_look_up(similarity, queries, part.gallery, rows.codes) for similarity in sides)
+    by_head, by_plain = (_look_up(similarity, queries, part.gallery, rows.labels) for similarity in sides)
     shown = np.concatenate([queries[:, None], by_head[0], by_plain[0]], axis=1)
     wanted = np.unique(shown)
     thumb = dict(zip(wanted.tolist(), read_thumbs(thumbs, wanted), strict=True))
 
     def picture(row: int, query: int) -> Picture:
-        return Picture(int(row), thumb[int(row)], match=bool(rows.codes[row] == rows.codes[query]))
+        return Picture(int(row), thumb[int(row)], match=bool(rows.labels[row] == rows.labels[query]))
 
     return [
         Example(

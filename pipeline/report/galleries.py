@@ -27,7 +27,7 @@ def galleries(
         queries = part.queries[np.isin(found.rows.id[part.queries], list(top2["head"]))]
         ids = found.rows.id[queries]
         swap = exchange([top2["baseline"][name] for name in ids], [top2["head"][name] for name in ids])
-        order = np.argsort(-_leads(head, queries, part.gallery, found.rows.codes), kind="stable")
+        order = np.argsort(-_leads(head, queries, part.gallery, found.rows.labels), kind="stable")
         places = {"gained": swap.gained, "lost": swap.lost, "surest": order, "worst": order[::-1]}
         for kind, found_places in places.items():
             if kind in totals:

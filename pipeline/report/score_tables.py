@@ -126,7 +126,7 @@ def confused_csv(scores: Scores, rows: Rows) -> bytes:
 def groups_csv(scores: Scores, rows: Rows) -> bytes:
     """Every group that was asked for, by the head (mean over seeds) and without; groups in the order of their names."""
     heads, bare = [merge(list(parts.values())) for parts in scores.head], merge(list(scores.plain.values()))
-    codes = rows.codes[bare.queries]
+    codes = rows.labels[bare.queries]
     found, place, counts = np.unique(codes, return_inverse=True, return_counts=True)
     names = _names(rows)
 
@@ -148,7 +148,7 @@ def groups_csv(scores: Scores, rows: Rows) -> bytes:
 
 
 def _names(rows: Rows) -> dict[int, str]:
-    return dict(zip(rows.codes.tolist(), rows.group, strict=True))
+    return dict(zip(rows.labels.tolist(), rows.group, strict=True))
 
 
 def _accepted(curve: Roc, at: float) -> float:

@@ -95,7 +95,7 @@ def score_all(
 
     def cards(similarity: Similarity, threshold: float, *, of: dict[str, Part] = parts) -> dict:
         return {
-            name: score(similarity, rows.codes, part=part, candidates=size, threshold=threshold)
+            name: score(similarity, rows.labels, part=part, candidates=size, threshold=threshold)
             for name, part in of.items()
         }
 

@@ -1,14 +1,14 @@
-"""`prepare`: read the data set, reject what cannot be used, split it, freeze the evaluation lists."""
+"""`prepare`: read the data set, reject what cannot be used, split it, draw the evaluation lists."""
 
 from pathlib import Path
 
-from data.catalogue import CATALOGUE, Dataset, Place
+from data.catalogue import Dataset, SourceConfig, find_dataset
 from data.datasets.source import first_five
 from data.files.download import download
 from data.preparation.build import build
-from data.preparation.draw_protocol import Title
+from data.preparation.draw_protocol import Attribution
 from data.preparation.evaluation_lists import USUAL_SIZE
-from data.settings import NO_PATH, DataSettings
+from data.settings import CATALOGUE_PATH, DataSettings
 from data.tables.protocol import Protocol
 from pipeline.errors import ParamError, nearest
 from pipeline.params import Params
@@ -17,18 +17,23 @@ from pipeline.progress import progress
 
 def run(params: Params) -> None:
     name, settings = params.data.name, params.data
-    entry = CATALOGUE[name]
-    place = Place(archives=_fetched(name, entry, settings), path=settings.path, level=_level(name, entry, settings))
-    source = entry.open(place)
+    entry = find_dataset(name)
+    source = entry.open(
+        SourceConfig(
+            archives=_download_archives(name, entry, settings),
+            path=settings.path,
+            label_level=_label_level(name, entry, settings),
+        )
+    )
     out = Path("artifacts") / name
     with progress(2 * len(source.items), f"prepare {name}") as advance:
         protocol = build(
             source,
             out,
-            title=Title(name, entry.source, entry.licence),
+            attribution=Attribution(name, entry.source, entry.licence),
             settings=_with_defaults(entry, settings),
             seed=params.seed,
-            by=settings.split_by or entry.split_by,
+            split_by=settings.split_by or entry.split_by,
             max_rejected=entry.max_rejected if settings.max_rejected is None else settings.max_rejected,
             progress=advance,
         )
@@ -36,7 +41,7 @@ def run(params: Params) -> None:
 
 
 def report(protocol: Protocol, out: Path) -> str:
-    """What was done, in a few lines; rejected images are said aloud."""
+    """What was done, in a few lines; with the rejected images."""
     counts = protocol.counts
     splits = ", ".join(
         f"{name} {split['images']:,} of {split['groups']:,} groups" for name, split in counts["splits"].items()
@@ -58,9 +63,9 @@ def report(protocol: Protocol, out: Path) -> str:
     return "\n".join(lines)
 
 
-def _fetched(name: str, entry: Dataset, settings: DataSettings) -> dict[str, Path]:
+def _download_archives(name: str, entry: Dataset, settings: DataSettings) -> dict[str, Path]:
     """The data set's archives, downloaded where they are not in the cache."""
-    if entry.own and (settings.mirror is None or settings.path != NO_PATH):
+    if entry.user_supplied and (settings.mirror is None or settings.path != CATALOGUE_PATH):
         return {}
     found = {}
     for archive in entry.archives:
@@ -69,7 +74,7 @@ def _fetched(name: str, entry: Dataset, settings: DataSettings) -> dict[str, Pat
     return found
 
 
-def _level(name: str, entry: Dataset, settings: DataSettings) -> str:
+def _label_level(name: str, entry: Dataset, settings: DataSettings) -> str:
     if settings.group is None or not entry.levels:
         return settings.group or "".join(entry.levels[:1])
     if settings.group not in entry.levels:

@@ -45,7 +45,7 @@ def run(params: Params) -> None:
     queries, gallery = val_queries(rows, seed=params.seed)
     validate = epoch_score(
         inputs,
-        rows.codes,
+        rows.labels,
         settings,
         queries=queries,
         gallery=gallery,

@@ -14,9 +14,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from data.catalogue import CATALOGUE
+from data.catalogue import CATALOGUE, find_dataset
 from data.files.atomic import sha256_bytes
-from data.settings import NO_PATH, DataSettings
+from data.settings import CATALOGUE_PATH, DataSettings
 from heads.settings import HeadSettings, ScoreSettings
 from pipeline.errors import ParamError
 from pipeline.fingerprint import sources_sha256
@@ -108,8 +108,10 @@ def _place(name: str, own: Mapping[str, Any], where: Mapping[str, str | None]) -
     """Where the data of a set lie, as far as that is anybody's to say."""
     entry = CATALOGUE.get(name)
     mirror = (where.get("mirror") or own.get("mirror")) if entry and entry.archives else None
-    path = where.get("path") or (own.get("path") if own.get("name") == name else None)
-    places = (("mirror", mirror), ("path", path if entry and entry.own else None))
+    path = where.get("path") or (
+        own.get("path") if own.get("name") == name and own.get("path") != str(CATALOGUE_PATH) else None
+    )
+    places = (("mirror", mirror), ("path", path if entry and entry.user_supplied else None))
     return {key: absolute(str(value)) for key, value in places if value is not None}
 
 
@@ -179,7 +181,7 @@ def identity(params: Params, *, where: bool = True) -> dict[str, Any]:
     keep["backbones"] = {name: entry.model_dump(mode="json") for name, entry in used(params).items()}
     keep["head"] = {key: value for key, value in keep["head"].items() if key not in LATER or value != LATER[key]}
     keep["dtype"] = entire["features"]["dtype"]
-    if not (where and CATALOGUE[params.data.name].own):  # a published data set is the same everywhere
+    if not (where and find_dataset(params.data.name).user_supplied):  # a published data set is the same everywhere
         keep["data"] = {key: value for key, value in keep["data"].items() if key not in WHERE}
     if where:
         keep |= {"files": states} if (states := local_states(params)) else {}
@@ -192,7 +194,11 @@ def identity(params: Params, *, where: bool = True) -> dict[str, Any]:
 def local_states(params: Params) -> dict[str, str]:
     """What changes when a person's own weights or pictures do, though their path stays: place -> sizes and times."""
     places = [place for entry in used(params).values() if (place := Path(entry.weights).expanduser()).is_file()]
-    if CATALOGUE[params.data.name].own and params.data.path != NO_PATH and params.data.path.exists():
+    if (
+        find_dataset(params.data.name).user_supplied
+        and params.data.path != CATALOGUE_PATH
+        and params.data.path.exists()
+    ):
         places.append(params.data.path)
     return {str(place): _state(place) for place in places}
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from data.catalogue import CATALOGUE
+from data.catalogue import find_dataset
 from data.errors import DataError
 from data.files.download import Archive, download, is_cached
-from data.settings import NO_PATH
+from data.settings import CATALOGUE_PATH
 from features.errors import FeatureError
 from features.settings import Backbone
 from pipeline.params import Params
@@ -64,12 +64,12 @@ def anywhere(error: Exception, mirror: str | None) -> str:
 
 def of_data(params: Params) -> Need:
     """The data set's archives in the cache or the mirror, or the user's own place."""
-    name, entry, data = params.data.name, CATALOGUE[params.data.name], params.data
+    name, entry, data = params.data.name, find_dataset(params.data.name), params.data
     remedy = "say where it lies: --mirror FOLDER, or --path YOUR_COPY"
-    if entry.own and data.path != NO_PATH:
+    if entry.user_supplied and data.path != CATALOGUE_PATH:
         return HERE if data.path.exists() else Need("missing", f"data: no {data.path.name} there; {remedy}")
     absent = [archive for archive in entry.archives if not is_cached(name, archive)]
-    if entry.own and data.mirror is None:
+    if entry.user_supplied and data.mirror is None:
         return Need("missing", f"data: {name} has no stable address to fetch it from; {remedy}")
     if not absent:
         return HERE

@@ -1,22 +1,23 @@
 """Small data sets made of bytes, and `build` with small lists."""
 
+from pictures import png
+
 from data.datasets.source import Item, Source
 from data.images.decode import Unusable
 from data.preparation.build import build
-from data.preparation.draw_protocol import Title
+from data.preparation.draw_protocol import Attribution
 from data.settings import DataSettings
-from pictures import png
 
 
-def prepare(source: Source, out, *, by="image", max_rejected=0.0, seed=0, **settings):
+def prepare(source: Source, out, *, split_by="image", max_rejected=0.0, seed=0, **settings):
     small = {"candidates": 4, "pairs": 20, "triplets": 20, "episodes": {"count": 5, "queries": 1}}
     return build(
         source,
         out,
-        title=Title("own", "here", "mine"),
+        attribution=Attribution("own", "here", "mine"),
         settings=DataSettings(**{**small, **settings}),
         seed=seed,
-        by=by,
+        split_by=split_by,
         max_rejected=max_rejected,
     )
 

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from data.preparation.duplicates import DHASH_BYTES
 from data.preparation.evaluation_lists import draw_candidates, draw_episodes, draw_pairs, draw_triplets
-from data.preparation.leaks import LOOK_BYTES
+from data.preparation.parquet_writer import open_rows
 from data.preparation.rng import generator
-from data.preparation.row_writer import open_rows
 from data.tables.protocol import Protocol, write_protocol
 from data.tables.rows import Rows
 from features.storage.features_files import read_sidecar, save_features
@@ -70,20 +70,20 @@ def make_run(
     """
     rng = np.random.default_rng(seed)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    looks = [
-        row.tobytes() for row in np.random.default_rng(1).integers(256, size=(len(rows), LOOK_BYTES), dtype=np.uint8)
+    dhashes = [
+        row.tobytes() for row in np.random.default_rng(1).integers(256, size=(len(rows), DHASH_BYTES), dtype=np.uint8)
     ]
     with open_rows(
-        FOLDER / "rows.parquet", rows, picture="thumb", families=families or list(rows.group), looks=looks
+        FOLDER / "rows.parquet", rows, picture="thumb", families=families or list(rows.group), dhashes=dhashes
     ) as writer:
-        for code in rows.codes:
+        for code in rows.labels:
             stream = io.BytesIO()
             Image.new("RGB", (24, 16), (int(4 * code), 90, 160)).save(stream, "JPEG")
             writer.append(stream.getvalue())
     protocol = make_protocol(rows)
     write_protocol(protocol, FOLDER / "protocol.json")
-    centres = np.random.default_rng(9).normal(size=(rows.codes.max() + 1, 16))
-    features = centres[rows.codes] + noise * rng.normal(size=(len(rows), 16)) * np.linspace(0.2, 2, 16)
+    centres = np.random.default_rng(9).normal(size=(rows.labels.max() + 1, 16))
+    features = centres[rows.labels] + noise * rng.normal(size=(len(rows), 16)) * np.linspace(0.2, 2, 16)
     save_features(FOLDER / "features/made_up", features.astype(np.float16), images_hash=rows.images_hash, made_by={})
     settings = HeadSettings.model_validate(make_params().head.model_dump() | head_settings)
     head = build_head(settings, 16, generators(seed, 2), train=torch.zeros(4, 16))

@@ -1,9 +1,9 @@
 import hashlib
 
 import numpy as np
+from pictures import png
 
 from data.tables.rows import Rows
-from pictures import png
 
 
 def make_rows(count: int = 10, *, roles: bool = False) -> Rows:

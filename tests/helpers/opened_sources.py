@@ -5,20 +5,21 @@ from zipfile import ZipFile
 
 import numpy as np
 
-from data.catalogue import CATALOGUE, Place
+from data.catalogue import CATALOGUE, SourceConfig
 from data.datasets.source import Source
 from data.images.decode import decode
+from data.settings import CATALOGUE_PATH
 
 
 def opened(name: str, where: Path | dict[str, Path], level: str | None = None) -> Source:
     """`where`: the archives of a published set, by their names, or the place of one's own."""
     entry, published = CATALOGUE[name], isinstance(where, dict)
-    place = Place(
+    config = SourceConfig(
         archives=where if published else {},
-        path=Path("pictures") if published else where,
-        level=level or "".join(entry.levels[:1]),
+        path=CATALOGUE_PATH if published else where,
+        label_level=level or "".join(entry.levels[:1]),
     )
-    return entry.open(place)
+    return entry.open(config)
 
 
 def pictures_of(source) -> list[np.ndarray]:

@@ -2,9 +2,9 @@
 
 import pytest
 from opened_sources import opened, write, zip_of
+from pictures import png
 
 from data.errors import DataError
-from pictures import png
 
 TABLE = b"left,right,comment\na/1.png,b/1.png,x\na/2.png,b/2.png,\n"
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from opened_sources import opened
+from pictures import png
 
 from data.errors import DataError
-from pictures import png
 
 
 def hub(path: Path, *, names: list[str] | None = None, start: int = 0, count: int = 6) -> Path:

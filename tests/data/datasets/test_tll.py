@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from opened_sources import opened, write, zip_of
+from pictures import png
 
 from data.errors import DataError
-from pictures import png
 
 
 def challenge(top: Path, **changes: bytes) -> Path:

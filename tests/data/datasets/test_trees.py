@@ -8,11 +8,11 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 from opened_sources import opened, pictures_of
+from pictures import png
 from PIL import Image
 
 from data.catalogue import CATALOGUE
 from data.errors import DataError
-from pictures import png
 
 
 def zipped(path: Path, members: dict[str, bytes]) -> Path:

@@ -4,12 +4,12 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from pictures import encoded, picture, png
 from PIL import Image, ImageFile
 
 from data.errors import DataError
 from data.images.decode import MAX_PIXELS, Unusable, decode, is_animated
 from data.preparation.check import check
-from pictures import encoded, picture, png
 
 LOSSLESS = ["PNG", "BMP", "TIFF", "PPM", "GIF"]
 LOSSY = ["JPEG", "WEBP", "AVIF"]

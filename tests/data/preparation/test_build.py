@@ -7,6 +7,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 from built import classes, made, pair_source, prepare
+from pictures import class_folder, png
 from PIL import Image
 
 from data.datasets.folder import folder
@@ -15,8 +16,7 @@ from data.datasets.source import Item, Source
 from data.errors import DataError
 from data.preparation import build as module
 from data.tables.protocol import read_protocol
-from data.tables.rows import iter_images, read_images, read_rows, read_thumbs
-from pictures import class_folder, png
+from data.tables.rows import read_images, read_rows, read_thumbs
 
 FILES = {"images.parquet", "rows.parquet", "protocol.json"}
 
@@ -27,7 +27,7 @@ def test_the_three_files_agree(tmp_path):
     rows = read_rows(tmp_path / "out" / "images.parquet")
     assert rows.hash == read_rows(tmp_path / "out" / "rows.parquet").hash == protocol.rows
     assert rows.id.tolist() == sorted(rows.id)
-    images = [content for batch in iter_images(tmp_path / "out" / "images.parquet", batch=7) for content in batch]
+    images = read_images(tmp_path / "out" / "images.parquet", np.arange(len(rows)))
     for name, content in zip(rows.id, images, strict=True):
         assert content == (tmp_path / "in" / name).read_bytes()
     assert read_images(tmp_path / "out" / "images.parquet", [3]) == [images[3]]
@@ -65,7 +65,7 @@ def test_each_list_has_its_own_generator(tmp_path):
 
 @pytest.mark.parametrize("by", ["image", "group"])
 def test_seen_is_what_training_saw(tmp_path, by):
-    prepare(made(classes(8)), tmp_path, by=by, seen=5)
+    prepare(made(classes(8)), tmp_path, split_by=by, seen=5)
     rows = read_rows(tmp_path / "rows.parquet")
     trained = set(rows.group[rows.split == "train"])
     assert trained <= {f"c{index}" for index in range(5)}
@@ -118,17 +118,15 @@ def test_duplicates_in_splits_of_ours_are_no_leak(tmp_path):
 
 
 def test_settings_that_do_not_fit_are_said(tmp_path):
-    with pytest.raises(
-        DataError, match=r"data\.seen: groups of own are pairs, whose test is never seen; leave it null"
-    ):
-        prepare(pair_source(30), tmp_path, by="group", seen=5)
+    with pytest.raises(DataError, match=r"data\.seen: groups of own are pairs, .*; leave it null"):
+        prepare(pair_source(30), tmp_path, split_by="group", seen=5)
     contents = {
         f"{part}/{c}/{i}": png(hash_of(part, c, i)) for part in ("train", "test") for c in range(4) for i in range(6)
     }
     source = made(contents, group=lambda name: name.split("/")[1], part=lambda name: name.split("/")[0])
     with pytest.raises(DataError, match=r"data\.folds: this data set has test images of its own; leave it null"):
         prepare(source, tmp_path, folds=5)
-    with pytest.raises(DataError, match=r"data\.candidates: 90 asked for"):
+    with pytest.raises(DataError, match=r"data\.candidates: 90 wanted"):
         prepare(made(classes()), tmp_path, candidates=90)
 
 
@@ -154,7 +152,7 @@ def test_a_submission_is_kept_as_rows(tmp_path):
     source = Source(
         [*base.items, *extra], lambda indices: (values[i] for i in indices), "pair", submit=((60, (62, 61)),)
     )
-    protocol = prepare(source, tmp_path, by="group")
+    protocol = prepare(source, tmp_path, split_by="group")
     rows = read_rows(tmp_path / "rows.parquet")
     assert rows.id[protocol.submit.query].tolist() == ["test/q"]
     assert rows.id[protocol.submit.candidates].tolist() == [["test/y", "test/x"]]
@@ -163,7 +161,7 @@ def test_a_submission_is_kept_as_rows(tmp_path):
     assert protocol.counts["splits"]["submit"]["images"] == 3
     values[61] = b""
     with pytest.raises(DataError, match="the submission needs images that cannot be used: test/x; mend them"):
-        prepare(source, tmp_path, by="group", max_rejected=0.5)
+        prepare(source, tmp_path, split_by="group", max_rejected=0.5)
 
 
 def test_a_source_that_changes_meanwhile_is_said(tmp_path):
@@ -195,6 +193,6 @@ def test_pairs_of_a_folder_end_to_end(tmp_path):
         (tmp_path / "in" / side).mkdir(parents=True)
         for index in range(30):
             (tmp_path / "in" / side / f"{index}.png").write_bytes(png(index + 1000 * (side == "left")))
-    protocol = prepare(pairs(tmp_path / "in"), tmp_path / "out", by="group")
+    protocol = prepare(pairs(tmp_path / "in"), tmp_path / "out", split_by="group")
     assert protocol.candidates.query.shape == (9,)
     assert protocol.counts["splits"]["train"] == {"images": 36, "groups": 18}

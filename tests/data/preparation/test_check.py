@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from built import classes, made, pair_source, prepare
+from pictures import class_folder, encoded, picture, png
 
 from data.datasets.folder import folder
 from data.errors import DataError
@@ -12,7 +13,6 @@ from data.images.decode import Unusable
 from data.preparation import check as checking
 from data.preparation.check import check_all
 from data.tables.rows import read_images, read_rows
-from pictures import class_folder, encoded, picture, png
 
 
 def test_rejected_images_are_listed_counted_and_nothing_else_moves(tmp_path):
@@ -45,7 +45,9 @@ def test_too_many_rejected_is_said_and_nothing_is_written(tmp_path):
 
 
 def test_a_partner_of_a_rejected_image_goes_too_and_is_listed(tmp_path):
-    protocol = prepare(pair_source(30, **{"left/03": b"", "right/05": b""}), tmp_path, by="group", max_rejected=0.1)
+    protocol = prepare(
+        pair_source(30, **{"left/03": b"", "right/05": b""}), tmp_path, split_by="group", max_rejected=0.1
+    )
     assert [(image.id, image.reason) for image in protocol.rejected] == [
         ("left/03", "unreadable"),
         ("right/05", "unreadable"),

@@ -4,7 +4,7 @@ import pytest
 
 from data.datasets.source import Item
 from data.errors import DataError
-from data.preparation.choose import choose, in_order, seen_groups
+from data.preparation.choose import choose, natural_sort, seen_groups
 
 
 def make(sizes: dict[tuple[str, str], int]) -> list[Item]:
@@ -20,9 +20,9 @@ def digits(train: int = 10, test: int = 5) -> list[Item]:
 
 
 def test_groups_are_ordered_as_people_count():
-    assert in_order({"10", "9", "1"}) == ["1", "9", "10"]
-    assert in_order({"b10", "b9", "a", "10"}) == ["10", "a", "b9", "b10"]
-    assert in_order({"", "0", "a1b2", "a1b10", "01", "1"}) == ["", "0", "01", "1", "a1b2", "a1b10"]
+    assert natural_sort({"10", "9", "1"}) == ["1", "9", "10"]
+    assert natural_sort({"b10", "b9", "a", "10"}) == ["10", "a", "b9", "b10"]
+    assert natural_sort({"", "0", "a1b2", "a1b10", "01", "1"}) == ["", "0", "01", "1", "a1b2", "a1b10"]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def test_seen(seen, wanted):
 def test_a_group_with_test_images_only_is_never_seen():
     items = make({("a", "train"): 3, ("b", "test"): 3})
     assert seen_groups(items, None) == {"a"}
-    with pytest.raises(DataError, match=r"data\.seen: 2 groups asked for, there are 1 to train on"):
+    with pytest.raises(DataError, match=r"data\.seen: 2 groups wanted, there are 1 to train on"):
         seen_groups(items, 2)
 
 

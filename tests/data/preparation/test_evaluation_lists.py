@@ -69,20 +69,20 @@ def test_candidates_hold_the_truth_once_and_no_row_twice(rows):
 
 def test_candidates_stay_in_their_part():
     rows = classes([6] * 8)
-    half = np.flatnonzero(rows.codes < 4), np.flatnonzero(rows.codes >= 4)
+    half = np.flatnonzero(rows.labels < 4), np.flatnonzero(rows.labels >= 4)
     lists = draw_candidates(rows, list(half), size=5, rng=rng())
-    assert ((rows.codes[lists.candidates] < 4) == (rows.codes[lists.query] < 4)[:, None]).all()
+    assert ((rows.labels[lists.candidates] < 4) == (rows.labels[lists.query] < 4)[:, None]).all()
 
 
-def test_places_and_foils_are_uniform():
+def test_places_and_distractors_are_uniform():
     rows = pairs_of_two(50)
     lists = draw_candidates(rows, [everything(rows)], size=10, rng=rng())
     many = [draw_candidates(rows, [everything(rows)], size=10, rng=rng(str(trial))) for trial in range(40)]
     places = np.bincount(np.concatenate([one.truth for one in many]), minlength=10)  # 200 expected in each
     assert places.min() > 140
     assert places.max() < 260
-    foils = np.concatenate([one.candidates.ravel() for one in many])
-    counts = np.bincount(foils, minlength=100)[50:]  # 400 expected for each right row
+    distractors = np.concatenate([one.candidates.ravel() for one in many])
+    counts = np.bincount(distractors, minlength=100)[50:]  # 400 expected for each right row
     assert counts.min() > 310
     assert counts.max() < 490
     assert (lists.candidates != many[0].candidates).any()
@@ -91,7 +91,7 @@ def test_places_and_foils_are_uniform():
 def test_more_candidates_than_images_is_said():
     rows = pairs_of_two(10)
     assert draw_candidates(rows, [everything(rows)], size=10, rng=rng()).candidates.shape == (10, 10)
-    with pytest.raises(DataError, match=r"data\.candidates: 11 asked for, .* only 9 images .* at most 10 are possible"):
+    with pytest.raises(DataError, match=r"data\.candidates: 11 wanted, .* only 9 images .* at most 10"):
         draw_candidates(rows, [everything(rows)], size=11, rng=rng())
 
 
@@ -100,13 +100,13 @@ def test_without_a_size_lists_are_of_twenty_or_as_long_as_can_be():
         rows = pairs_of_two(count)
         assert draw_candidates(rows, [everything(rows)], size=None, rng=rng()).candidates.shape == (count, size)
     rows = classes([6] * 9)
-    half = [np.flatnonzero(rows.codes < 6), np.flatnonzero(rows.codes >= 6)]
+    half = [np.flatnonzero(rows.labels < 6), np.flatnonzero(rows.labels >= 6)]
     assert draw_candidates(rows, half, size=None, rng=rng()).candidates.shape == (54, 13)
 
 
 def test_a_part_of_one_group_asks_nothing_and_nothing_at_all_is_said():
     rows = classes([5, 5, 4])
-    single, rest = np.flatnonzero(rows.codes == 2), np.flatnonzero(rows.codes < 2)
+    single, rest = np.flatnonzero(rows.labels == 2), np.flatnonzero(rows.labels < 2)
     assert set(draw_candidates(rows, [rest, single], size=3, rng=rng()).query) == set(rest)
     with pytest.raises(DataError, match="no test image has both a match and images of other groups beside it"):
         draw_candidates(rows, [single], size=3, rng=rng())
@@ -124,7 +124,7 @@ def test_two_right_images_for_one_left_are_said():
 @pytest.mark.parametrize(
     ("candidates", "truth", "said"),
     [
-        ([[4, 5, 6]], [1], "the true match is not listed exactly once for id0"),  # truth points at a foil
+        ([[4, 5, 6]], [1], "the true match is not listed exactly once for id0"),  # truth points at a distractor
         ([[5, 6, 7]], [0], "the true match is not listed exactly once for id0"),  # no truth
         ([[4, 8, 6]], [0], "the true match is not listed exactly once for id0"),  # two of them
         ([[4, 5, 5]], [0], "an image is listed twice for id0"),
@@ -176,13 +176,13 @@ def test_triplets(rows):
 def test_partners_are_uniform():
     rows = classes([4, 8])
     drawn = draw_triplets(rows, everything(rows), count=60_000, rng=rng())
-    anchor = np.flatnonzero(rows.codes == 0)[1]
+    anchor = np.flatnonzero(rows.labels == 0)[1]
     asked = drawn.anchor == anchor  # 5,000 expected
     positives = np.bincount(drawn.positive[asked], minlength=12)
     negatives = np.bincount(drawn.negative[asked], minlength=12)
-    assert (positives[rows.codes == 0] > 0).sum() == 3
+    assert (positives[rows.labels == 0] > 0).sum() == 3
     assert np.ptp(positives[positives > 0]) < 0.15 * asked.sum()
-    assert (negatives[rows.codes == 1] > 0).all()
+    assert (negatives[rows.labels == 1] > 0).all()
     assert np.ptp(negatives[negatives > 0]) < 0.08 * asked.sum()
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from data.datasets.source import Item
 from data.errors import DataError
 from data.preparation.rng import generator
-from data.preparation.splits import Plan, deal, families, split
+from data.preparation.splits import SplitPlan, assign, assign_splits, components
 from data.settings import Splits
 
 
@@ -24,9 +24,9 @@ def digests(items: list[Item]) -> list[str]:
     return [item.id for item in items]
 
 
-def plan(items: list[Item], by: str, **changes) -> Plan:
+def plan(items: list[Item], by: str, **changes) -> SplitPlan:
     seen = frozenset(item.group for item in items if item.part != "test")
-    return Plan(**{"by": by, "shares": Splits(), "seen": seen, "deal_tests": True, **changes})
+    return SplitPlan(**{"split_by": by, "shares": Splits(), "seen": seen, "draw_test": True, **changes})
 
 
 def by_group(items: list[Item], answer: list[str]) -> dict[str, Counter]:
@@ -37,8 +37,8 @@ def by_group(items: list[Item], answer: list[str]) -> dict[str, Counter]:
 
 
 @given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=3), max_size=12))
-def test_families_are_the_connected_components(labels):
-    number = families(labels)
+def test_components_are_the_connected_components(labels):
+    number = components(labels)
     reach = [{index} for index in range(len(labels))]
     for _ in labels:  # the oracle: grow until nothing joins any more
         for i, mine in enumerate(labels):
@@ -50,46 +50,46 @@ def test_families_are_the_connected_components(labels):
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=60), st.integers(0, 5))
-def test_dealing_is_exact_to_the_largest_family(sizes, seed):
+def test_assignment_is_exact_to_the_largest_family(sizes, seed):
     shares = (0.6, 0.1, 0.3)
-    hands = deal(sizes, shares, generator(seed, "test"))
-    assert set(hands) == {0, 1, 2} or len(sizes) < 3
-    for hand, share in enumerate(shares):
-        got = sum(size for size, chosen in zip(sizes, hands, strict=True) if chosen == hand)
+    splits = assign(sizes, shares, generator(seed, "test"))
+    assert set(splits) == {0, 1, 2} or len(sizes) < 3
+    for split, share in enumerate(shares):
+        got = sum(size for size, chosen in zip(sizes, splits, strict=True) if chosen == split)
         assert got <= share * sum(sizes) + max(sizes)
 
 
-def test_dealing_has_no_favourites():
+def test_assignment_has_no_favourites():
     sizes = [1] * 80 + [10, 10]
-    counts = Counter(deal(sizes, (0.6, 0.1, 0.3), generator(seed, "test"))[80] for seed in range(300))
+    counts = Counter(assign(sizes, (0.6, 0.1, 0.3), generator(seed, "test"))[80] for seed in range(300))
     assert counts[0] > counts[2] > counts[1] > 0
-    small = [deal([1] * 10, (0.6, 0.1, 0.3), generator(seed, "test")) for seed in range(5)]
-    assert all(Counter(hands) == {0: 6, 2: 3, 1: 1} for hands in small)
-    assert deal([], (1, 1), generator(0, "test")) == []
+    small = [assign([1] * 10, (0.6, 0.1, 0.3), generator(seed, "test")) for seed in range(5)]
+    assert all(Counter(splits) == {0: 6, 2: 3, 1: 1} for splits in small)
+    assert assign([], (1, 1), generator(0, "test")) == []
 
 
-def test_by_group_deals_whole_families():
+def test_by_group_assigns_whole_families():
     items = [Item(f"{g}/{i}", f"g{g:03d}", family=f"f{g // 3}") for g in range(120) for i in range(2)]
-    answer = split(items, digests(items), plan(items, "group"), seed=0)
+    answer = assign_splits(items, digests(items), plan(items, "group"), seed=0)
     where: dict[str, set[str]] = {}
     for item, name in zip(items, answer, strict=True):
         where.setdefault(item.family, set()).add(name)
     assert all(len(names) == 1 for names in where.values())
     assert Counter(answer) == {"train": 144, "val": 24, "test": 72}
-    assert split(items, digests(items), plan(items, "group"), seed=0) == answer
-    assert split(items, digests(items), plan(items, "group"), seed=1) != answer
+    assert assign_splits(items, digests(items), plan(items, "group"), seed=0) == answer
+    assert assign_splits(items, digests(items), plan(items, "group"), seed=1) != answer
 
 
 def test_by_group_identical_pictures_join_families():
     items = make(40, 1)
     twins = [f"{index // 2}" for index in range(40)]  # two groups share each picture
-    answer = split(items, twins, plan(items, "group"), seed=0)
+    answer = assign_splits(items, twins, plan(items, "group"), seed=0)
     assert all(answer[index] == answer[index + 1] for index in range(0, 40, 2))
 
 
 def test_by_image_every_group_gets_its_share():
     items = make(10, 100)
-    answer = split(items, digests(items), plan(items, "image"), seed=0)
+    answer = assign_splits(items, digests(items), plan(items, "image"), seed=0)
     for counts in by_group(items, answer).values():
         assert abs(counts["train"] - 60) <= 1
         assert abs(counts["val"] - 10) <= 1
@@ -98,14 +98,14 @@ def test_by_image_every_group_gets_its_share():
 
 def test_by_image_small_groups_share_in_all():
     items = make(100, 3)
-    answer = Counter(split(items, digests(items), plan(items, "image"), seed=0))
+    answer = Counter(assign_splits(items, digests(items), plan(items, "image"), seed=0))
     assert answer == {"train": 180, "val": 30, "test": 90}
 
 
 @pytest.mark.parametrize(("each", "wanted"), [(6, (2, 2, 2)), (8, (4, 2, 2)), (15, (9, 2, 4)), (19, (11, 2, 6))])
 def test_by_image_a_small_group_has_matches_in_every_split(each, wanted):
     items = make(3, each)
-    answer = split(items, digests(items), plan(items, "image"), seed=0)
+    answer = assign_splits(items, digests(items), plan(items, "image"), seed=0)
     for counts in by_group(items, answer).values():
         assert (counts["train"], counts["val"], counts["test"]) == wanted
 
@@ -114,7 +114,7 @@ def test_by_image_identical_pictures_stay_together_also_across_groups():
     items = make(6, 30)
     twins = [str(index // 2) for index in range(180)]
     twins[0] = twins[179] = "across"
-    answer = split(items, twins, plan(items, "image"), seed=0)
+    answer = assign_splits(items, twins, plan(items, "image"), seed=0)
     assert answer[0] == answer[179]
     assert all(answer[index] == answer[index + 1] for index in range(2, 178, 2))
 
@@ -122,7 +122,7 @@ def test_by_image_identical_pictures_stay_together_also_across_groups():
 @pytest.mark.parametrize("by", ["image", "group"])
 def test_official_test_images_are_never_trained_on(by):
     items = make(10, 20, part="train") + make(10, 5, part="test") + make(4, 5, part="test", first=10)
-    answer = split(items, digests(items), plan(items, by, deal_tests=False), seed=0)
+    answer = assign_splits(items, digests(items), plan(items, by, draw_test=False), seed=0)
     assert not any(item.part == "test" and name == "train" for item, name in zip(items, answer, strict=True))
     found = by_group(items, answer)
     assert all(found[f"g{group}"] == {"test": 5} for group in range(10, 14))
@@ -137,7 +137,7 @@ def test_official_test_images_are_never_trained_on(by):
 
 def test_official_val_images_choose_and_nothing_else_does():
     items = make(5, 20, part="train") + make(5, 4, part="val") + make(5, 4, part="test")
-    answer = split(items, digests(items), plan(items, "image", deal_tests=False), seed=0)
+    answer = assign_splits(items, digests(items), plan(items, "image", draw_test=False), seed=0)
     assert answer == ["train"] * 100 + ["val"] * 20 + ["test"] * 20
 
 
@@ -145,7 +145,7 @@ def test_official_val_images_choose_and_nothing_else_does():
 def test_unseen_groups_only_test(by):
     items = make(10, 20)
     seen = frozenset(f"g{group:02d}" for group in range(6))
-    answer = split(items, digests(items), plan(items, by, seen=seen, deal_tests=False), seed=0)
+    answer = assign_splits(items, digests(items), plan(items, by, seen=seen, draw_test=False), seed=0)
     found = by_group(items, answer)
     assert all(found[f"g{group:02d}"] == {"test": 20} for group in range(6, 10))
     if by == "image":
@@ -159,7 +159,7 @@ def test_folds_test_everything_once(by):
     items = make(30, 5)
     tested = Counter()
     for fold in range(5):
-        answer = split(items, digests(items), plan(items, by, folds=5, fold=fold), seed=0)
+        answer = assign_splits(items, digests(items), plan(items, by, folds=5, fold=fold), seed=0)
         tested.update(item.id for item, name in zip(items, answer, strict=True) if name == "test")
         assert set(answer) == {"train", "val", "test"}
         assert answer.count("test") == 30
@@ -168,7 +168,7 @@ def test_folds_test_everything_once(by):
 
 def test_submit_stays_apart():
     items = [*make(20, 2), Item("s", "s", part="submit")]
-    answer = split(items, digests(items), plan(items, "group"), seed=0)
+    answer = assign_splits(items, digests(items), plan(items, "group"), seed=0)
     assert answer[-1] == "submit"
     assert "submit" not in answer[:-1]
 
@@ -176,7 +176,9 @@ def test_submit_stays_apart():
 def test_an_empty_split_is_said():
     items = make(2, 3)
     assert Counter(
-        split(make(3, 3), digests(make(3, 3)), plan(items, "group", seen=frozenset(["g00", "g01", "g02"])), seed=0)
+        assign_splits(
+            make(3, 3), digests(make(3, 3)), plan(items, "group", seen=frozenset(["g00", "g01", "g02"])), seed=0
+        )
     ) == {
         "train": 3,
         "val": 3,
@@ -185,13 +187,15 @@ def test_an_empty_split_is_said():
     with pytest.raises(
         DataError, match=r"data\.splits: no image falls into \w+ \(6 images of 2 groups, split by group\)"
     ):
-        split(items, digests(items), plan(items, "group"), seed=0)
+        assign_splits(items, digests(items), plan(items, "group"), seed=0)
 
 
 def test_order_does_not_matter_for_what_goes_where():
     items = make(10, 10)
-    forward = dict(zip(digests(items), split(items, digests(items), plan(items, "group"), seed=0), strict=True))
+    forward = dict(zip(digests(items), assign_splits(items, digests(items), plan(items, "group"), seed=0), strict=True))
     turned = items[::-1]
-    backward = dict(zip(digests(turned), split(turned, digests(turned), plan(items, "group"), seed=0), strict=True))
+    backward = dict(
+        zip(digests(turned), assign_splits(turned, digests(turned), plan(items, "group"), seed=0), strict=True)
+    )
     assert forward == backward
     assert np.unique(list(forward.values())).tolist() == ["test", "train", "val"]

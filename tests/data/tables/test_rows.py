@@ -2,12 +2,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_rows import make_rows
+from pictures import png
 
 from data.errors import DataError
-from data.preparation import row_writer as write
-from data.preparation.row_writer import open_rows
-from data.tables.rows import Rows, iter_images, read_families, read_images, read_rows, read_thumbs
-from pictures import png
+from data.preparation import parquet_writer as write
+from data.preparation.parquet_writer import open_rows
+from data.tables.rows import Rows, read_families, read_images, read_rows, read_thumbs
 
 
 @pytest.fixture
@@ -52,14 +52,6 @@ def test_pictures_come_back_in_the_order_asked_for(written):
     assert read_images(folder / "images.parquet", []) == []
     with pytest.raises(DataError, match="row 10 asked for, it has 10"):
         read_images(folder / "images.parquet", [10])
-
-
-@pytest.mark.parametrize("batch", [1, 3, 4, 10, 64])
-def test_batches_cover_every_row_in_order(written, batch):
-    folder, _ = written
-    batches = list(iter_images(folder / "images.parquet", batch=batch))
-    assert [content for piece in batches for content in piece] == [png(row) for row in range(10)]
-    assert max(map(len, batches)) <= batch
 
 
 def test_row_groups_are_bounded_by_bytes(tmp_path, monkeypatch):
@@ -110,10 +102,10 @@ def test_hashes_follow_order_and_content():
     assert other.hash != rows.hash
 
 
-def test_codes_and_where():
+def test_labels_and_where():
     rows = make_rows(10, roles=True)
-    assert rows.codes.dtype == np.int64
-    assert rows.codes.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+    assert rows.labels.dtype == np.int64
+    assert rows.labels.tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert rows.where(split="test", role="left").tolist() == [4]
     assert rows.where(role="right").tolist() == [1, 3, 5, 7, 9]
     assert rows.has_roles

@@ -66,12 +66,12 @@ def make(images, cache) -> Callable:
             workers=0,
             device=torch.device("cpu"),
         )
-        pool = make_pool(train, rows.codes[train], None, images=chosen.images_per_group)
+        pool = make_pool(train, rows.labels[train], None, images=chosen.images_per_group)
         frozen = choose_layers(network, chosen.layers, chosen.last_blocks, where="finetunes.tiny")
 
         def validator(settings: HeadSettings):
             inputs = torch.arange(len(rows))[:, None]
-            return epoch_score(inputs, rows.codes, settings, queries=val, gallery=val, candidates=20)
+            return epoch_score(inputs, rows.labels, settings, queries=val, gallery=val, candidates=20)
 
         return Material(network, PREPROCESS, pixels, pool, frozen, True), validator
 

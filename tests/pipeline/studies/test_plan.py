@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
+from data.settings import CATALOGUE_PATH
 from pipeline.errors import ParamError
 from pipeline.params import load_params
 from pipeline.studies.plan import LATER, code_sha256, identity, plan, spell
@@ -94,7 +95,7 @@ def test_what_is_the_users_stays():
     assert identity(other.params) != identity(params)
     # The default data take neither.
     (emoji,) = planned(row(set=settings), raw, {"mirror": "/m", "path": "/p"}).experiments
-    assert emoji.params.data.mirror is None and str(emoji.params.data.path) == "pictures"
+    assert emoji.params.data.mirror is None and emoji.params.data.path == CATALOGUE_PATH
 
 
 def test_places_are_absolute_for_an_experiment_runs_elsewhere(tmp_path, monkeypatch):

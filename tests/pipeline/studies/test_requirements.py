@@ -117,7 +117,7 @@ def test_what_a_network_refuses_is_said_once(monkeypatch):
 def test_a_mirror_is_used_and_one_that_lacks_the_data_is_named(tmp_path):
     mirror = tmp_path / "mirror/mnist"
     mirror.mkdir(parents=True)
-    names = [archive.name for archive in needs.CATALOGUE["mnist"].archives]
+    names = [archive.name for archive in needs.find_dataset("mnist").archives]
     for name in names:
         (mirror / name).write_bytes(name.encode())
     sums = "".join(f"{hashlib.sha256(name.encode()).hexdigest()}  mnist/{name}\n" for name in names)
