@@ -30,8 +30,8 @@ Read = Callable[[Iterable[int]], Iterator[bytes | Unusable]]
 class Source:
     """A data set to prepare.
 
-    `read(indices)` yields, in the order of `indices`, the encoded bytes of each of these items or the reason why there are
-    none. It may be called more than once and must then yield the same.
+    `read(indices)` yields the encoded bytes of each of these items, or the reason why there are none, in the order of
+    `indices`. It may be called more than once and must then yield the same.
     """
 
     items: Sequence[Item]
