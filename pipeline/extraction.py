@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 
@@ -18,32 +18,17 @@ from features.settings import Backbone, FeatureSettings
 from features.storage.features_files import new_features
 from pipeline.devices import devices
 from pipeline.errors import ParamError, nearest
-from pipeline.fingerprint import TOP, sources_sha256
+from pipeline.fingerprint import TOP, fingerprint, import_closure
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder
 from pipeline.progress import progress
 
-# The modules that turn the bytes of an image into numbers, beside `features/backbones/<library>.py`.
-CODE = (
-    "data/images/decode.py",
-    "features/extraction/extract.py",
-    "features/backbones/fuse_bn.py",
-    "features/extraction/replicas.py",
-    "features/extraction/loader.py",
-    "features/backbones/registry.py",
-    "features/backbones/preprocess.py",
-    "features/backbones/weights.py",
-)
-# What else a library's networks are made of; a network trained here may be of any.
-MODULES = {"lookalike": "local"}
-MORE_CODE = {
-    "lookalike": (
-        "features/backbones/open_clip.py",
-        "features/backbones/timm.py",
-        "features/backbones/torchvision.py",
-        "features/backbones/small_networks.py",
-        "features/backbones/projection.py",
-    )
+# What turns the bytes of an image into numbers, beside the one module that loads networks of a library.
+FORWARD = "features/extraction/extract.py"
+REGISTRY = "features/backbones/registry.py"  # names all of them
+LOADERS = {
+    library: f"features/backbones/{'local' if library == 'lookalike' else library}.py"
+    for library in get_args(Backbone.model_fields["library"].annotation)
 }
 
 
@@ -109,7 +94,7 @@ def write_features(params: Params, name: str, ready: Ready, *, code: str, engine
     """Every image of the data set to features/`name`/; those that the scratch cache knows do not run again.
 
     Args:
-        code: sha256 of what turns images into numbers, see `code_sha256`.
+        code: sha256 of what turns images into numbers, see `extraction_fingerprint`.
         engine: `features.extract.extract_shards`, or another that fills the cache so, told its network.
     """
     source = dataset_folder(params) / "images.parquet"
@@ -136,12 +121,13 @@ def scratch_shards(made_by: Mapping[str, Any], compute: Compute, *, code: str) -
     return shard_folder(cache_root(), {**made_by, "device": compute.devices[0].type, "code": code})
 
 
-def code_sha256(library: str, *, top: Path = TOP) -> str:
-    """sha256 over the sources that decide the numbers of a backbone of `library`.
+def extraction_fingerprint(library: str, *, top: Path = TOP) -> str:
+    """The version of the code that makes the features of a backbone of `library`; code of other libraries is left out.
 
     It belongs in the key of the scratch cache, where numbers of older code must not be found, and not in the sidecar:
     code that was only tidied gives equal features, and their directory must stay equal for the stages after it.
     """
-    return sources_sha256(
-        (*CODE, f"features/backbones/{MODULES.get(library, library)}.py", *MORE_CODE.get(library, ())), top=top
-    )
+    if library == "lookalike":  # a network trained here may be of any
+        return fingerprint(FORWARD, *LOADERS.values(), top=top)
+    own = import_closure(LOADERS[library], top=top, without=[REGISTRY])
+    return fingerprint(FORWARD, LOADERS[library], top=top, without=set(LOADERS.values()) - own)

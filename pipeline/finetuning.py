@@ -24,58 +24,14 @@ from heads.training.selection import epoch_score
 from pipeline.devices import device
 from pipeline.errors import ParamError, nearest
 from pipeline.extraction import compute_here
-from pipeline.fingerprint import sources_sha256
+from pipeline.fingerprint import fingerprint
 from pipeline.params import Params
 from pipeline.paths import dataset_folder
 from pipeline.progress import progress
 from pipeline.training_rows import training_pool, val_queries
 
 CANDIDATES = 20  # of the lists on val that choose the epoch; fewer where val is small
-# The modules that turn images into bytes, and those that turn bytes into a trained network.
-DECODING = (
-    "data/images/decode.py",
-    "features/extraction/loader.py",
-    "features/finetuning/pixels.py",
-    "features/backbones/preprocess.py",
-)
-TRAINING = (
-    *DECODING,
-    "features/finetuning/checkpoint.py",
-    "features/finetuning/train.py",
-    "features/finetuning/freeze_layers.py",
-    "features/backbones/registry.py",
-    "features/backbones/small_networks.py",
-    "features/finetuning/pca_init.py",
-    "features/backbones/projection.py",
-    "features/finetuning/augment.py",
-    "features/backbones/weights.py",
-    "heads/training/augment.py",
-    "heads/losses/batch_losses.py",
-    "heads/training/samplers.py",
-    "heads/models/registry.py",
-    "heads/training/collapse.py",
-    "heads/models/layers.py",
-    "heads/losses/library.py",
-    "heads/losses/similarity_losses.py",
-    "heads/training/masks.py",
-    "heads/losses/registry.py",
-    "heads/training/mining.py",
-    "heads/models/embedding_heads.py",
-    "heads/models/pair_heads.py",
-    "heads/losses/proxy_losses.py",
-    "heads/metrics/candidate_lists.py",
-    "heads/metrics/ranking.py",
-    "heads/metrics/retrieval.py",
-    "heads/training/selection.py",
-    "heads/similarity.py",
-    "heads/training/batches.py",
-    "heads/store.py",
-    "heads/training/loop.py",
-    "heads/models/transforms.py",
-    "pipeline/finetuning.py",
-    "pipeline/splits.py",
-    "pipeline/training_rows.py",
-)
+PIXELS = "features/finetuning/pixels.py"  # decodes the training images
 
 
 @dataclass(frozen=True)
@@ -118,7 +74,7 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
             total=len(rows),
             preprocess=base.preprocess,
             cache=cache_root() / "pixels",
-            key=pixels_key(rows.images_hash, needed, base.preprocess, sources_sha256(DECODING)),
+            key=pixels_key(rows.images_hash, needed, base.preprocess, fingerprint(PIXELS)),
             workers=finetune_compute(params).workers,
             device=target,
             progress=advance,

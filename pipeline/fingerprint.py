@@ -1,15 +1,84 @@
-"""The code that made something, as one number: what older code made is not found under it."""
+"""The version of a piece of code: a hash over every file of ours that it imports.
 
+Scratch caches keep results under it, so that results of older code are not found. A list of files that count would go
+stale silently when a module is forgotten; the files that do not count are listed instead, and a file missing from that
+list only costs time.
+"""
+
+import ast
 import hashlib
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 TOP = Path(__file__).parents[1]
+PACKAGES = ("data", "features", "heads", "pipeline")
+# What these modules say or do reaches no result. They are neither hashed nor followed.
+NO_EFFECT = frozenset(
+    {
+        "data/errors.py",  # messages
+        "features/errors.py",
+        "heads/errors.py",
+        "pipeline/errors.py",
+        "pipeline/progress.py",
+        "data/files/cache.py",  # where files lie
+        "pipeline/paths.py",
+        "data/cores.py",  # how many processes work
+        "pipeline/devices.py",  # the device is part of each key
+        "pipeline/params.py",  # settings are hashed where they are used
+        "pipeline/fingerprint.py",
+    }
+)
 
 
-def sources_sha256(names: Iterable[str], *, top: Path = TOP) -> str:
-    """sha256 over the contents of the source files `names`, in their order."""
+def fingerprint(*modules: str, top: Path = TOP, without: Iterable[str] = ()) -> str:
+    """sha256 over the names and contents of `modules` and of all that they import, see `import_closure`."""
     digest = hashlib.sha256()
-    for name in names:
-        digest.update(hashlib.sha256((top / name).read_bytes()).digest())
+    for name in sorted(import_closure(*modules, top=top, without=without)):
+        digest.update(hashlib.sha256(name.encode() + b"\0" + (top / name).read_bytes()).digest())
     return digest.hexdigest()
+
+
+def import_closure(*modules: str, top: Path = TOP, without: Iterable[str] = ()) -> set[str]:
+    """`modules` (paths below `top`) and the files of ours that they import, directly or not, also inside functions.
+
+    Args:
+        without: files that do not count, beside `NO_EFFECT`; what only they import does not count either.
+    """
+    skipped = NO_EFFECT.union(without)
+    closure: set[str] = set()
+    waiting = set(modules)
+    while waiting:
+        module = waiting.pop()
+        closure.add(module)
+        waiting |= imported_files(module, top=top) - closure - skipped
+    return closure
+
+
+def imported_files(module: str, *, top: Path = TOP) -> set[str]:
+    """Files of ours named by the import statements of `module`, wherever in the file they stand.
+
+    A package's `__init__.py` counts where a name is taken from it, not where it is only on the way to a module.
+    """
+    found = set()
+    for package, names in _imports((top / module).read_bytes()):
+        files = [_file(f"{package}.{name}", top) for name in names]
+        found.update(files if files and all(files) else [*files, _file(package, top)])
+    return found - {None}
+
+
+@cache
+def _imports(source: bytes) -> list[tuple[str, list[str]]]:
+    """(module, names taken from it) of each import of ours; `import a.b` takes no names."""
+    found: list[tuple[str, list[str]]] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, []) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.append((node.module, [alias.name for alias in node.names]))
+    return [(module, names) for module, names in found if module.partition(".")[0] in PACKAGES]
+
+
+def _file(module: str, top: Path) -> str | None:
+    path = module.replace(".", "/")
+    return next((file for file in (f"{path}.py", f"{path}/__init__.py") if (top / file).is_file()), None)

@@ -16,7 +16,7 @@ from features.extraction.image_files import extract_files
 from features.extraction.replicas import Compute
 from features.extraction.shards import digests, feature_shape, fill, missing_rows
 from features.storage.concat import fuse
-from pipeline.extraction import code_sha256, compute_here, dtype_name, scratch_shards
+from pipeline.extraction import compute_here, dtype_name, extraction_fingerprint, scratch_shards
 from pipeline.inference.feature_sources import Part
 from pipeline.inference.files_index import FilesIndex, open_index, state
 from pipeline.inference.predictor import ImageHead, part_dtype
@@ -106,4 +106,4 @@ def _shards(part: Part, compute: Compute) -> Path:
     made_by = part.made_by | {"dtype": dtype_name(compute.dtype), "versions": versions(part.entry)}
     if not part.network.average:
         made_by["views"] = ["plain"]
-    return scratch_shards(made_by, compute, code=code_sha256(part.entry.library))
+    return scratch_shards(made_by, compute, code=extraction_fingerprint(part.entry.library))

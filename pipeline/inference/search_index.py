@@ -19,19 +19,11 @@ from data.tables.protocol import read_protocol
 from data.tables.rows import read_rows, read_thumbs
 from features.storage.features_files import load_features
 from heads.errors import HeadError
-from pipeline.fingerprint import sources_sha256
+from pipeline.fingerprint import fingerprint
 from pipeline.inference.folder_features import Progress, folder_features
 from pipeline.inference.predictor import ImageHead
 
-# What makes codes of features, beside the head's own files: codes of older code are not found.
-CODE = (
-    "features/storage/concat.py",
-    "heads/embeddings.py",
-    "heads/models/embedding_heads.py",
-    "heads/models/layers.py",
-    "heads/models/pair_heads.py",
-    "heads/models/transforms.py",
-)
+THIS = "pipeline/inference/search_index.py"
 KEPT = 12  # arrays of codes in the scratch cache
 SHOWN = 5  # files that are no images, named in a message
 
@@ -151,7 +143,7 @@ def _prune(folder: Path) -> None:
 
 
 def _key(head: ImageHead, features: str) -> str:
-    return sha256_bytes("\n".join([head.sha256, features, sources_sha256(CODE)]).encode())[:40]
+    return sha256_bytes("\n".join([head.sha256, features, fingerprint(THIS)]).encode())[:40]
 
 
 def _content(path: Path) -> bytes:

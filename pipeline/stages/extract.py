@@ -4,7 +4,7 @@ from functools import partial
 
 from features.extraction.extract import extract_shards
 from features.extraction.ray_engine import extract_shards_with_ray
-from pipeline.extraction import code_sha256, make_ready, write_features
+from pipeline.extraction import extraction_fingerprint, make_ready, write_features
 from pipeline.params import Params
 
 
@@ -16,7 +16,7 @@ def run(params: Params, name: str) -> None:
         engine = partial(extract_shards_with_ray, name=name, entry=entry)
     else:
         engine = partial(extract_shards, network=ready.network)
-    written = write_features(params, name, ready, code=code_sha256(entry.library), engine=engine)
+    written = write_features(params, name, ready, code=extraction_fingerprint(entry.library), engine=engine)
     devices, shape = ready.compute.devices, list(written.shape)
     speed = "all of them known"
     if written.fresh:

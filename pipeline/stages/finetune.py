@@ -19,16 +19,16 @@ from features.extraction.extract import extract_shards
 from features.finetuning.augment import TURNS
 from features.finetuning.settings import Finetune
 from features.finetuning.train import TrainedNetwork, steps_per_epoch, train_network
-from pipeline.extraction import Ready, made_by, write_features
-from pipeline.extraction import code_sha256 as extraction_code
-from pipeline.finetuning import TRAINING, ReadyToTrain, find_entry, finetune_compute, make_ready
-from pipeline.fingerprint import sources_sha256
+from pipeline.extraction import Ready, extraction_fingerprint, made_by, write_features
+from pipeline.finetuning import ReadyToTrain, find_entry, finetune_compute, make_ready
+from pipeline.fingerprint import fingerprint
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, network_folder
 from pipeline.progress import training_progress
 from pipeline.training_rows import history_csv
 
 HISTORY = "history.csv"
+THIS = "pipeline/stages/finetune.py"
 
 
 def run(params: Params, name: str) -> None:
@@ -71,7 +71,7 @@ def run(params: Params, name: str) -> None:
         params,
         name,
         Ready(finished, compute, source | made_by(finished, entry.network, compute.dtype)),
-        code=extraction_code(entry.network.library),
+        code=extraction_fingerprint(entry.network.library),
         engine=partial(extract_shards, network=finished),
     )
     shape = list(written.shape)
@@ -93,8 +93,8 @@ def checkpoint_key(ready: ReadyToTrain, entry: Finetune, rows: Rows, *, seed: in
     """
     settings = entry.model_dump(mode="json", exclude={"patience"})
     parts = [rows.hash, settings, seed, ready.base.weights_sha256, versions(entry.network)]
-    parts += [ready.base.preprocess.describe(), extraction_code(entry.network.library)]
-    parts += [str(ready.material.pixels.device.type), sources_sha256(TRAINING)]
+    parts += [ready.base.preprocess.describe()]
+    parts += [str(ready.material.pixels.device.type), fingerprint(THIS)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 

@@ -12,14 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from data.catalogue import CATALOGUE, find_dataset
 from data.files.atomic import sha256_bytes
 from data.settings import CATALOGUE_PATH, DataSettings
 from heads.settings import HeadSettings, ScoreSettings
 from pipeline.errors import ParamError
-from pipeline.fingerprint import sources_sha256
+from pipeline.fingerprint import TOP, fingerprint
 from pipeline.params import Params, parse_params
 from pipeline.studies.settings import FOLDER, Row, Settings, Study
 
@@ -209,13 +207,8 @@ def _state(place: Path) -> str:
     return sha256_bytes(json.dumps([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]).encode())
 
 
-def code_sha256(top: Path = Path()) -> str:
-    """sha256 over dvc.yaml's stages and every source file that they depend on: another program, another result."""
-    text = (top / "dvc.yaml").read_text(encoding="utf-8")
-    found: set[Path] = set()
-    for stage in YAML(typ="safe").load(text)["stages"].values():
-        for dependency in stage.get("do", stage).get("deps", ()):
-            place = top / dependency
-            found |= {place} if place.suffix == ".py" else set(place.rglob("*.py"))
-    sources = sources_sha256((path.relative_to(top).as_posix() for path in sorted(found)), top=top)
-    return sha256_bytes((text.partition("\nplots:")[0] + sources).encode())
+def code_sha256(top: Path = TOP) -> str:
+    """The version of the program: dvc.yaml's stages and all code that they run."""
+    text = (top / "dvc.yaml").read_text(encoding="utf-8").partition("\nplots:")[0]
+    stages = [path.relative_to(top).as_posix() for path in sorted((top / "pipeline/stages").glob("*.py"))]
+    return sha256_bytes((text + fingerprint(*stages, top=top)).encode())

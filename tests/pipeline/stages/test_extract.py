@@ -82,7 +82,7 @@ def test_other_code_runs_again_and_equal_results_stay_equal(project, capsys, mon
     extract.run(settings(), "small")
     before = {path.name: path.read_bytes() for path in features("small").iterdir()}
     capsys.readouterr()
-    monkeypatch.setattr(extract, "code_sha256", lambda library: f"edited {library}")
+    monkeypatch.setattr(extract, "extraction_fingerprint", lambda library: f"edited {library}")
     extract.run(settings(), "small")
     assert "11 images, 11 run" in capsys.readouterr().out
     assert len(list(Path("cache/features").iterdir())) == 2

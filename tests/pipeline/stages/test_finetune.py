@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from grouped_images import write_groups
-from ruamel.yaml import YAML
 from safetensors.numpy import load_file
 
 from data.tables.rows import read_rows
@@ -17,8 +16,6 @@ from features.settings import Backbone
 from features.storage.features_files import load_features, read_sidecar
 from pipeline.commands import verify
 from pipeline.errors import ParamError
-from pipeline.finetuning import DECODING, TRAINING
-from pipeline.fingerprint import TOP
 from pipeline.params import Params, parse_params
 from pipeline.stages import extract, finetune
 
@@ -102,11 +99,9 @@ def test_other_settings_seed_or_code_start_anew_and_patience_does_not(project, m
         assert "went on" not in capsys.readouterr().out
     finetune.run(entry(patience=3), "mine")
     assert "went on after epoch 2" in capsys.readouterr().out
-    for code in ("sources_sha256", "extraction_code"):
-        with monkeypatch.context() as patched:
-            patched.setattr(finetune, code, lambda names: "edited")
-            finetune.run(settings(), "mine")
-        assert "went on" not in capsys.readouterr().out
+    monkeypatch.setattr(finetune, "fingerprint", lambda names: "edited")
+    finetune.run(settings(), "mine")
+    assert "went on" not in capsys.readouterr().out
 
 
 def test_the_network_is_a_backbone_for_another_data_set(project, tmp_path):
@@ -223,34 +218,3 @@ def test_a_layer_or_a_network_that_is_not_there(project):
         finetune.run(entry(layers=["layer4"]), "mine")
     with pytest.raises(FeatureError, match=r"^finetunes.mine.network.model: no 'conv5', did you mean 'conv4'"):
         finetune.run(entry(network=ENTRY["network"] | {"model": "conv5"}), "mine")
-
-
-def test_every_module_of_finetune_is_in_a_key_or_decides_no_step():
-    """A module that finetune comes to depend on must be put on one of the sides."""
-    deps = YAML(typ="safe").load((TOP / "dvc.yaml").read_text())["stages"]["finetune"]["do"]["deps"]
-    modules = {dep for dep in deps if dep.endswith(".py")}
-    extraction = {
-        "features/backbones/fuse_bn.py",
-        "features/backbones/hub.py",
-        "features/extraction/extract.py",
-        "features/extraction/replicas.py",
-        "features/extraction/shards.py",
-        "features/storage/features_files.py",
-    }
-    # In the key by the network's weights and preprocessing, which they make.
-    loading = {f"features/backbones/{library}.py" for library in ("timm", "torchvision", "open_clip", "local")}
-    values = {
-        "features/settings.py",
-        "features/finetuning/settings.py",
-        "heads/settings.py",
-    }  # the key holds what they say
-    files = {"data/cores.py", "data/files/atomic.py", "data/tables/rows.py"}
-    files |= {"pipeline/fingerprint.py", "pipeline/extraction.py", "pipeline/stages/finetune.py"}
-    unused = {
-        "heads/training/optimizer.py",
-        "heads/threshold.py",
-        "heads/metrics/pairs.py",
-        "heads/calibration.py",
-    }
-    assert modules == {*TRAINING, *extraction, *loading, *values, *files, *unused}
-    assert set(DECODING) <= set(TRAINING)
