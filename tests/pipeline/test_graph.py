@@ -1,8 +1,5 @@
-"""dvc.yaml says what each stage depends on: the modules it imports, or the whole folder where a run costs seconds."""
+"""dvc.yaml names all code that a stage runs, and imports between the packages go one way."""
 
-import ast
-from functools import cache
-from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -12,75 +9,64 @@ from ruamel.yaml import YAML
 from data.settings import DataSettings, Episodes, Splits
 from features.settings import Backbone, FeatureSettings, Fusion
 from heads.settings import HeadSettings, ScoreSettings
+from pipeline.fingerprint import TOP, import_closure, imported_files
 from pipeline.params import Params
 
-TOP = Path(__file__).parents[2]
-OURS = ("data", "features", "heads", "pipeline")
-# Values reach a stage through params, which DVC compares by value; messages, bars, paths and devices change no result.
-EDGE = {f"pipeline/{name}.py" for name in ("params", "errors", "progress", "paths", "devices")}
-
 GRAPH = YAML(typ="safe").load((TOP / "dvc.yaml").read_text())
-STAGES = {
-    name: stage.get("do", stage)
-    for name, stage in GRAPH["stages"].items()
-    if stage.get("do", stage)["cmd"].startswith("python -m pipeline")
+STAGES = {name: stage.get("do", stage) for name, stage in GRAPH["stages"].items()}
+# What each package may import.
+ARROWS = {
+    "data": {"data"},
+    "heads": {"heads"},
+    "features": {"data", "features"},
+    "features/finetuning": {"data", "features", "heads"},
+    "pipeline": {"data", "features", "heads", "pipeline"},
 }
 
 
-def counts(module: str) -> bool:
-    return module not in EDGE and Path(module).name not in ("errors.py", "__init__.py")
+def starts(edited: str) -> set[str]:
+    """The stages that an edit of the file `edited` starts, not counting those after them."""
+    return {name for name, stage in STAGES.items() if covered(edited, stage["deps"])}
 
 
-@cache
-def imports(module: str) -> frozenset[str]:
-    """First-party files that `module` imports, wherever in the file the import stands."""
-    found = set()
-    for node in ast.walk(ast.parse((TOP / module).read_text())):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        for name in names:
-            path = name.replace(".", "/")
-            if name.split(".")[0] in OURS:
-                found |= {file for file in (f"{path}.py", f"{path}/__init__.py") if (TOP / file).exists()}
-    return frozenset(found)
-
-
-def closure(module: str) -> set[str]:
-    done, waiting = set(), {module}
-    while waiting:
-        current = waiting.pop()
-        done.add(current)
-        waiting |= imports(current) - done - {"pipeline/params.py"}
-    return {module for module in done if counts(module)}
+def covered(file: str, deps: list[str]) -> bool:
+    return any(file == dep or file.startswith(f"{dep}/") for dep in deps)
 
 
 @pytest.mark.parametrize("stage", sorted(STAGES))
-def test_code_deps_are_the_import_closure(stage):
+def test_all_code_of_a_stage_is_among_its_dependencies(stage):
     command = STAGES[stage]["cmd"].split()[3]
-    deps = STAGES[stage]["deps"]
-    folders = {dep for dep in deps if dep in OURS}
-    needed = closure(f"pipeline/stages/{command}.py")
-    assert {dep for dep in deps if dep.endswith(".py")} == {
-        file for file in needed if file.split("/")[0] not in folders
-    }
-    assert folders <= {file.split("/")[0] for file in needed}
+    closure = import_closure(f"pipeline/stages/{command}.py")
+    assert not [file for file in sorted(closure) if not covered(file, STAGES[stage]["deps"])]
+
+
+@pytest.mark.parametrize("package", ARROWS)
+def test_imports_go_one_way(package):
+    for path in (TOP / package).rglob("*.py"):
+        file = path.relative_to(TOP).as_posix()
+        if package == "features" and file.startswith("features/finetuning"):
+            continue
+        assert {name.split("/")[0] for name in imported_files(file)} <= ARROWS[package], file
+
+
+@pytest.mark.parametrize(
+    ("edited", "stages"),
+    [
+        ("heads/losses/registry.py", {"finetune", "train", "evaluate"}),
+        ("features/backbones/timm.py", {"extract", "finetune"}),
+        ("features/storage/features_files.py", {"extract", "finetune", "fuse", "train", "evaluate"}),
+        ("data/datasets/emoji.py", {"prepare"}),
+        ("pipeline/report/examples.py", {"evaluate"}),
+        ("pipeline/inference/predictor.py", set()),
+    ],
+)
+def test_an_edit_starts_the_stages_that_it_concerns(edited, stages):
+    assert (TOP / edited).is_file() and starts(edited) == stages
 
 
 def test_whole_folders_hold_no_compiled_files():
     ignored = (TOP / ".dvcignore").read_text().split()
     assert {"__pycache__", "*.pyc"} <= set(ignored)
-
-
-def test_editing_a_loss_never_extracts_again():
-    assert "heads" in STAGES["train"]["deps"]
-    assert not {dep for dep in STAGES["extract"]["deps"] if dep.startswith("heads")}
-
-
-def test_what_costs_minutes_depends_on_single_modules():
-    assert not {dep for dep in STAGES["extract"]["deps"] if dep in OURS}
 
 
 def test_a_backbones_entry_concerns_its_own_features_alone():
