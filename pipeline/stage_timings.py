@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from pipeline.paths import dataset_folder
+
 LEDGER = Path(os.environ.get("LOOKALIKE_LEDGER", "build/ledger.csv"))  # a study keeps its own
 FIELDS = ("dataset", "stage", "seconds", "images_per_s", "peak_mb", "written_mb")
 PER_IMAGE = ("prepare", "extract", "finetune")  # stages whose time goes with the number of images
@@ -24,7 +26,7 @@ def recorded(dataset: str, stage: str, name: str = "") -> Iterator[None]:
     start = time.perf_counter()
     yield
     seconds = time.perf_counter() - start
-    folder = Path("artifacts") / dataset
+    folder = dataset_folder(dataset)
     wrote = WRITES.get(stage, (f"features/{name}",))
     images = _images(folder / "rows.parquet") if stage in PER_IMAGE else 0
     row = {

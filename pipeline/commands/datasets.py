@@ -1,11 +1,11 @@
 """`datasets`: the catalogue, with what is here and what a download would cost."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from data.catalogue import CATALOGUE, Dataset
 from data.files.cache import cache_root
 from data.files.download import is_cached
+from pipeline.paths import dataset_folder
 
 
 def run() -> None:
@@ -26,7 +26,7 @@ def lines(name: str, entry: Dataset) -> Iterator[str]:
 
 def state(name: str, entry: Dataset) -> str:
     """`prepared`, `here`, `to download: 11.6 MB`, `from data.path`."""
-    prepared = "prepared; " if (Path("artifacts") / name / "protocol.json").exists() else ""
+    prepared = "prepared; " if (dataset_folder(name) / "protocol.json").exists() else ""
     if entry.user_supplied:
         return f"{prepared}from data.path"
     missing = [archive for archive in entry.archives if not is_cached(name, archive)]

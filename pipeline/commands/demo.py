@@ -1,9 +1,9 @@
 """`python -m pipeline demo`: a page to search, compare and draw on, for this machine alone."""
 
 import socket
-from pathlib import Path
 
 from pipeline.errors import ParamError
+from pipeline.paths import ARTIFACTS
 
 
 def run(*, first: str | None, port: int, browser: bool) -> None:
@@ -16,7 +16,7 @@ def run(*, first: str | None, port: int, browser: bool) -> None:
     from pipeline.demo.app import build, serve
     from pipeline.demo.available_heads import Shelf
 
-    page = build(Shelf(Path("artifacts"), first))
+    page = build(Shelf(ARTIFACTS, first))
     print(f"lookalike: http://127.0.0.1:{port} (Ctrl+C ends it)", flush=True)
     serve(page, port=port, browser=browser)
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from heads.metrics.intervals import Interval, paired_interval
 from heads.metrics.mcnemar import Exchange, exchange
 from pipeline.errors import ParamError
+from pipeline.paths import dataset_folder
 
 WORKSPACE = "workspace"
 QUERIES = "scores/queries.parquet"
@@ -57,7 +58,7 @@ def read_queries(dataset: str, revision: str) -> bytes:
     from dvc.exceptions import DvcException, PathMissingError
     from dvc.scm import SCMError
 
-    path = f"artifacts/{dataset}/{QUERIES}"
+    path = (dataset_folder(dataset) / QUERIES).as_posix()
     try:
         return dvc.api.read(path, rev=None if revision == WORKSPACE else revision, mode="rb")
     except SCMError:

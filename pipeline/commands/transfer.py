@@ -1,13 +1,11 @@
 """`python -m pipeline transfer`: does a head help on data that it was not trained on?
 
 Trains the head of params.yaml on every prepared data set that has its features, and scores each on all of them, minus
-the same features with no head. Heads are trained in a scratch folder: no data set's own head is touched.
+the same features with no head. They are not written: no data set's own head is touched.
 """
 
 import csv
-import tempfile
 from collections.abc import Sequence
-from contextlib import chdir
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -25,16 +23,16 @@ from heads.metrics.baselines import plain
 from heads.metrics.evaluation import Card, Part, merge, score
 from heads.metrics.intervals import paired_interval
 from heads.similarity import Similarity
-from heads.store import TrainedHead, load_head
+from heads.store import TrainedHead
 from pipeline.devices import device
 from pipeline.errors import ParamError
 from pipeline.params import Params
+from pipeline.paths import ARTIFACTS, dataset_folder
 from pipeline.report.pretraining_overlap import known_beforehand
 from pipeline.report.subsets import clusters, test_parts
 
-ARTIFACTS, OUT = Path("artifacts"), Path("build/transfer.csv")
+OUT = Path("build/transfer.csv")
 METRIC = "top2"
-INPUTS = ("rows.parquet", "protocol.json", "features")
 SAME = ("backbone", "preprocess", "weights_sha256")  # entries of a sidecar that make features comparable
 
 
@@ -112,7 +110,7 @@ def find_data_sets(features: str) -> list[str]:
 
 
 def load_data_set(name: str, params: Params) -> DataSet:
-    folder = ARTIFACTS / name
+    folder = dataset_folder(name)
     rows = read_rows(folder / "rows.parquet")
     array = load_features(folder / "features" / params.head.features, images_hash=rows.images_hash)
     protocol = read_protocol(folder / "protocol.json")
@@ -122,19 +120,12 @@ def load_data_set(name: str, params: Params) -> DataSet:
 
 
 def train_apart(params: Params, name: str) -> TrainedHead:
-    """The head of `params` trained on data set `name`, in a scratch folder of links to its inputs."""
-    from pipeline.stages.train import run as train
+    """The head of `params` trained on data set `name`; that data set's own head stays as it is."""
+    from pipeline.stages.train import train, training_summary
 
-    data = params.data.model_copy(update={"name": name})
-    source = (ARTIFACTS / name).resolve()
-    with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / ARTIFACTS / name
-        folder.mkdir(parents=True)
-        for part in INPUTS:
-            (folder / part).symlink_to(source / part)
-        with chdir(scratch):
-            train(params.model_copy(update={"data": data}))
-        return load_head(folder / "head")
+    training = train(params.model_copy(update={"data": params.data.model_copy(update={"name": name})}))
+    print(training_summary(training))
+    return training.head
 
 
 def cards(similarity: Similarity, one: DataSet) -> Card:

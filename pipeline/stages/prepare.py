@@ -12,6 +12,7 @@ from data.settings import CATALOGUE_PATH, DataSettings
 from data.tables.protocol import Protocol
 from pipeline.errors import ParamError, nearest
 from pipeline.params import Params
+from pipeline.paths import dataset_folder
 from pipeline.progress import progress
 
 
@@ -25,7 +26,7 @@ def run(params: Params) -> None:
             label_level=_label_level(name, entry, settings),
         )
     )
-    out = Path("artifacts") / name
+    out = dataset_folder(params)
     with progress(2 * len(source.items), f"prepare {name}") as advance:
         protocol = build(
             source,

@@ -1,6 +1,6 @@
 """`train`: features/<name> -> head/. Fits the transform and the heads on train, picks epochs and thresholds on val."""
 
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from data.tables.protocol import read_protocol
 from data.tables.rows import read_rows
 from features.storage.features_files import load_features, read_sidecar
 from heads.models.transforms import fit_transform
-from heads.settings import HeadSettings
 from heads.store import TrainedHead, dump_head
 from heads.training.loop import Trained, train_heads
 from heads.training.samplers import Pool
@@ -23,8 +22,30 @@ from pipeline.progress import progress
 from pipeline.training_rows import history_csv, training_pool, val_queries
 
 
+@dataclass(frozen=True)
+class Training:
+    """A head, and how it came about."""
+
+    head: TrainedHead
+    trained: Trained
+    pool: Pool
+
+
 def run(params: Params) -> None:
     """Train `head.seeds` heads and write `head/`."""
+    training, folder = train(params), head_folder(params)
+    for name, content in dump_head(training.head).items():
+        write_bytes(folder / name, content)
+    write_bytes(folder / "history.csv", history_csv(training.trained.history))
+    print(f"{training_summary(training)} -> {folder}")
+
+
+def train(params: Params) -> Training:
+    """Fit the transform and `head.seeds` heads on train, choose epochs and thresholds on val; nothing is written.
+
+    Raises:
+        DataError: no train or val split, or no val pairs. FeatureError: features that are not those of the images.
+    """
     settings, folder = params.head, dataset_folder(params)
     rows = read_rows(folder / "rows.parquet")
     protocol = read_protocol(folder / "protocol.json")
@@ -70,23 +91,21 @@ def run(params: Params) -> None:
         images_hash=rows.images_hash,
         protocol_sha256=protocol.sha256,
     )
-    for name, content in dump_head(head).items():
-        write_bytes(head_folder(params) / name, content)
-    write_bytes(head_folder(params) / "history.csv", history_csv(trained.history))
-    say(trained, pool, settings, head_folder(params))
+    return Training(head, trained, pool)
 
 
-def say(trained: Trained, pool: Pool, settings: HeadSettings, folder: Path) -> None:
+def training_summary(training: Training) -> str:
     """What a person wants to know of a training, in a few lines."""
-    if pool.left_out:
-        print(f"left out: {pool.left_out} training images of groups with fewer than {settings.images_per_group}")
-    for alarm in trained.alarms:
-        print(f"warning: {alarm}")
+    trained, settings, left_out = training.trained, training.head.settings, training.pool.left_out
+    lines = [f"warning: {alarm}" for alarm in trained.alarms]
+    if left_out:
+        lines.insert(0, f"left out: {left_out} training images of groups with fewer than {settings.images_per_group}")
     score = f"val_{settings.select}"
     start = [row[score] for row in trained.history if row["epoch"] == 0]
     best = [max(row[score] for row in trained.history if row["seed"] == s) for s in range(settings.seeds)]
     epochs = ", ".join(str(epoch) for epoch in trained.best)
-    print(
+    lines.append(
         f"{settings.model} head, {settings.loss} loss, {settings.seeds} seeds: {score} {np.mean(start):.3f} untrained, "
-        f"{np.mean(best):.3f} at epochs {epochs} -> {folder}"
+        f"{np.mean(best):.3f} at epochs {epochs}"
     )
+    return "\n".join(lines)
