@@ -107,9 +107,9 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         X, y = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=2)
         check_classification_targets(y)
         settings = self._settings()
-        self.classes_, codes = np.unique(y, return_inverse=True)
+        self.classes_, labels = np.unique(y, return_inverse=True)
         features = torch.from_numpy(np.array(X))
-        pool = make_pool(np.arange(len(codes)), codes, None, images=settings.images_per_group)
+        pool = make_pool(np.arange(len(labels)), labels, None, images=settings.images_per_group)
         self._transform = fit_transform(
             settings.transform, features, components=settings.components, power=settings.whitening
         )
@@ -137,10 +137,10 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             HeadError: no row has both a match and a non-match.
         """
         embeddings = torch.from_numpy(self.transform(X))
-        codes = np.unique(np.asarray(y), return_inverse=True)[1]
-        rows = np.arange(len(codes))
+        labels = np.unique(np.asarray(y), return_inverse=True)[1]
+        rows = np.arange(len(labels))
         similarity = embedding_similarity(embeddings, "cosine" if self._head.distance == "cosine" else "euclidean")
-        ranks = rank_queries(similarity, codes, queries=rows, gallery=rows)
+        ranks = rank_queries(similarity, labels, queries=rows, gallery=rows)
         return float(retrieval(ranks, ks=(1,)).recall[1].mean())
 
     def _settings(self) -> HeadSettings:

@@ -1,1 +1,1 @@
-"""How good is a similarity? Pure functions from similarities and group codes to numbers, one idea per file."""
+"""Scores of a similarity: pure functions from similarities and group labels to numbers, one idea per file."""

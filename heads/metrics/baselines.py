@@ -1,38 +1,31 @@
-"""What needs no head: chance, the majority class, and plain or randomly projected features."""
+"""What every score is compared with: the majority class, and similarities without a trained head."""
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from heads.metrics.candidate_lists import check_k
 from heads.similarity import Similarity, embedding_similarity
 
 
-def chance(*, k: int, candidates: int) -> float:
-    """Hit rate at k of any similarity that does not look."""
-    check_k(k, candidates=candidates)
-    return k / candidates
-
-
-def majority(codes: ArrayLike) -> float:
-    """Accuracy of always naming the largest group."""
-    counts = np.unique(np.asarray(codes), return_counts=True)[1]
+def majority_accuracy(labels: ArrayLike) -> float:
+    """Accuracy of always predicting the largest group of `labels` (N,)."""
+    counts = np.unique(np.asarray(labels), return_counts=True)[1]
     return float(counts.max() / counts.sum())
 
 
-def plain(features: Tensor) -> Similarity:
-    """No head: the cosine of the features (N, D)."""
+def baseline_similarity(features: Tensor) -> Similarity:
+    """The cosine of the features (N, D), without a head."""
     return embedding_similarity(features)
 
 
-def random_projection(features: Tensor, *, width: int, seed: int = 0) -> Similarity:
-    """A head that learnt nothing: the cosine of `width` random directions of the features (N, D)."""
+def random_projection_similarity(features: Tensor, *, width: int, seed: int = 0) -> Similarity:
+    """An untrained head: the cosine of features (N, D) projected onto `width` random directions."""
     generator = torch.Generator().manual_seed(seed)
     directions = torch.randn(features.shape[1], width, generator=generator) / width**0.5
     return embedding_similarity(features.float() @ directions.to(features.device))
 
 
-def blind() -> Similarity:
-    """A similarity that does not look: its scores are chance, since ties count by expectation."""
+def constant_similarity() -> Similarity:
+    """0 for every pair. Its scores are chance, because ties count by expectation."""
     return Similarity(block=lambda q, g: torch.zeros(len(q), len(g)), pairs=lambda a, b: torch.zeros(len(a)))

@@ -1,4 +1,4 @@
-"""Hit rate at k in lists of one match and C - 1 foils: exact over random foils, and on frozen lists."""
+"""Hit rate at k in lists of one positive and C - 1 distractors: exact over random distractors, and on frozen lists."""
 
 from collections.abc import Iterator
 from functools import lru_cache
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from scipy.special import gammaln
 
 from heads.errors import HeadError
-from heads.metrics.pairs import similarities_of
+from heads.metrics.pairs import pair_similarities
 from heads.metrics.ranking import TIE, Ranks
 from heads.similarity import Similarity
 
@@ -19,40 +19,40 @@ def hit_rate(ranks: Ranks, *, k: int, candidates: int) -> float:
 
 
 def hits(ranks: Ranks, *, k: int, candidates: int) -> np.ndarray:
-    """(Q,) chance that a match is among the best k of a list: itself and `candidates - 1` random negatives.
+    """(Q,) probability that a positive is among the best k of a list of itself and `candidates - 1` distractors.
 
-    Foils are drawn without replacement, so with b of n negatives above the match it is P(Hypergeometric(n, b,
-    candidates - 1) <= k - 1). Random order among t negatives level with it makes b uniform on b..b+t, in the list
-    as in the whole gallery, so ties are the mean over those. Several matches of one query: the mean over them.
+    Distractors are drawn from the negatives without replacement, so with b of n negatives above the positive it is
+    P(Hypergeometric(n, b, candidates - 1) <= k - 1). Random order among t tied negatives makes b uniform on b..b+t, in
+    the list as in the whole gallery, so ties are the mean over those. Several positives of one query: their mean.
 
     Raises:
         HeadError: k is not in 1..candidates, or a gallery has too few negatives.
     """
     check_k(k, candidates=candidates)
-    _check_foils(ranks, candidates)
-    chance = np.empty(len(ranks.higher))
+    _check_distractors(ranks, candidates)
+    probability = np.empty(len(ranks.higher))
     for n, of_n in _by_negatives(ranks):
-        sums = _sums_of_chances(n, candidates - 1, k)
+        sums = _cumulative_probability(n, candidates - 1, k)
         first, last = ranks.higher[of_n], ranks.higher[of_n] + ranks.ties[of_n]
-        chance[of_n] = (sums[last + 1] - sums[first]) / (last + 1 - first)
-    return ranks.mean_per_query(chance)
+        probability[of_n] = (sums[last + 1] - sums[first]) / (last + 1 - first)
+    return ranks.mean_per_query(probability)
 
 
 def hit_curve(ranks: Ranks, *, candidates: int) -> np.ndarray:
-    """(C,) hit rates at k = 1..C, as `hit_rate` gives one; all of them for little more than the price of one.
+    """(C,) hit rates at k = 1..C, as `hit_rate`; the cost is little more than that of one k.
 
     Raises:
         HeadError: a gallery has too few negatives.
     """
-    _check_foils(ranks, candidates)
+    _check_distractors(ranks, candidates)
     share = 1 / ranks.positives[ranks.query] / (ranks.ties + 1)
     curve = np.zeros(candidates)
     for n, of_n in _by_negatives(ranks):
         first, last = ranks.higher[of_n], ranks.higher[of_n] + ranks.ties[of_n]
         starts = np.bincount(first, weights=share[of_n], minlength=n + 2)
         ends = np.bincount(last + 1, weights=share[of_n], minlength=n + 2)
-        weight = np.cumsum(starts - ends)[:-1]  # (n + 1,) how much of all queries has b negatives above its match
-        curve += [weight @ np.diff(_sums_of_chances(n, candidates - 1, k)) for k in range(1, candidates + 1)]
+        weight = np.cumsum(starts - ends)[:-1]  # (n + 1,) share of queries with b negatives above the positive
+        curve += [weight @ np.diff(_cumulative_probability(n, candidates - 1, k)) for k in range(1, candidates + 1)]
     return np.clip(curve / len(ranks.queries), 0, 1)
 
 
@@ -67,26 +67,28 @@ def _by_negatives(ranks: Ranks) -> Iterator[tuple[int, np.ndarray | slice]]:
         yield n, negatives == n
 
 
-def _check_foils(ranks: Ranks, candidates: int) -> None:
+def _check_distractors(ranks: Ranks, candidates: int) -> None:
     fewest = int(ranks.negatives.min())
     if candidates - 1 > fewest:
         raise HeadError(
-            f"a list of {candidates} needs {candidates - 1} foils, the gallery has only {fewest}: lower data.candidates"
+            f"a list of {candidates} needs {candidates - 1} distractors, the gallery has only {fewest}: "
+            "lower data.candidates"
         )
 
 
 def check_k(k: int, *, candidates: int) -> None:
-    """Raises HeadError when the best k of `candidates` cannot be asked for."""
+    """Raises HeadError where k is not in 1..candidates."""
     if not 1 <= k <= candidates:
-        raise HeadError(f"the best {k} of a list of {candidates} cannot be asked for: k goes from 1 to {candidates}")
+        raise HeadError(f"k is {k} in lists of {candidates}: set k to 1..{candidates}")
 
 
 @lru_cache(maxsize=256)
-def _sums_of_chances(n: int, draws: int, k: int) -> np.ndarray:
-    """(n + 2,) sums over b' < b of P(Hypergeometric(n, b', draws) <= k - 1)."""
+def _cumulative_probability(n: int, distractors: int, k: int) -> np.ndarray:
+    """(n + 2,) sums over b' < b of P(Hypergeometric(n, b', distractors) <= k - 1)."""
     b = np.arange(n + 1.0)
-    chance = sum(np.exp(_log_choose(b, i) + _log_choose(n - b, draws - i) - _log_choose(n, draws)) for i in range(k))
-    return np.concatenate([[0.0], np.cumsum(np.clip(chance, 0, 1))])
+    whole = _log_choose(n, distractors)
+    probability = sum(np.exp(_log_choose(b, i) + _log_choose(n - b, distractors - i) - whole) for i in range(k))
+    return np.concatenate([[0.0], np.cumsum(np.clip(probability, 0, 1))])
 
 
 def _log_choose(n: np.ndarray | float, k: int) -> np.ndarray:
@@ -97,20 +99,20 @@ def _log_choose(n: np.ndarray | float, k: int) -> np.ndarray:
 def rank_lists(
     similarity: Similarity, *, queries: ArrayLike, candidates: ArrayLike, truth: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray]:
-    """On frozen lists: (Q,) foils above the truth and (Q,) foils level with it.
+    """On frozen lists: (Q,) distractors above the positive, and (Q,) distractors tied with it.
 
     Args:
-        queries: (Q,) rows. candidates: (Q, C) rows. truth: (Q,) the column of the match.
+        queries: (Q,) rows. candidates: (Q, C) rows. truth: (Q,) the column of the positive.
     """
     queries, candidates, truth = (np.asarray(array, dtype=np.int64) for array in (queries, candidates, truth))
     size = candidates.shape[1]
-    scores = similarities_of(similarity, np.repeat(queries, size), candidates.ravel()).reshape(-1, size)
+    scores = pair_similarities(similarity, np.repeat(queries, size), candidates.ravel()).reshape(-1, size)
     true = np.take_along_axis(scores, truth[:, None], axis=1)
     higher = scores > true + TIE * np.abs(true)
-    level = (scores >= true - TIE * np.abs(true)) & ~higher
-    return higher.sum(1), level.sum(1) - 1
+    tied = (scores >= true - TIE * np.abs(true)) & ~higher
+    return higher.sum(1), tied.sum(1) - 1
 
 
 def list_hits(higher: ArrayLike, ties: ArrayLike, *, k: int) -> np.ndarray:
-    """(Q,) chance that the match is among the best k when `ties` foils level with it fall in random order."""
+    """(Q,) probability that the positive is among the best k when `ties` distractors fall in random order with it."""
     return np.clip((k - np.asarray(higher)) / (np.asarray(ties) + 1), 0, 1)

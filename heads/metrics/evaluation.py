@@ -1,125 +1,128 @@
-"""The card of one similarity on one part of the test split: every score that its rows and frozen lists allow."""
+"""Every score of one similarity on one subset of the test split that its rows and frozen lists allow."""
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from heads.metrics.candidate_lists import hit_curve, hits, list_hits, rank_lists
-from heads.metrics.classification import nearest_vote
+from heads.metrics.classification import knn_predict
 from heads.metrics.fewshot import episode_accuracy
 from heads.metrics.pairs import PairScores, score_all_pairs, score_pairs
-from heads.metrics.ranking import answerable, rank_queries
+from heads.metrics.ranking import rank_queries, rankable
 from heads.metrics.retrieval import retrieval
 from heads.metrics.triplets import triplet_hits
-from heads.metrics.verification import Confusion, Roc, decide, roc
+from heads.metrics.verification import Confusion, Roc, confusion_at, roc
 from heads.similarity import Similarity
 
 Ints = NDArray[np.int64]
-KS = (1, 2, 5)  # hit rates in lists
+KS = (1, 2, 5)  # of hit rates in lists
 RECALL_KS = (1, 5, 20)  # in the whole gallery
-ENTRIES = 2**21  # queries times matches that are scored together: what is kept of each is some 100 bytes
+MAX_ENTRIES = 2**21  # queries times positives that are scored together, some 100 bytes each
 NEIGHBOURS = 5  # that vote for a query's group
 
 
 @dataclass(frozen=True)
-class Part:
-    """Rows of the test split that are scored together (all of it, or its seen or unseen groups), and what is frozen.
+class Subset:
+    """Rows of the test split that are scored together (all, or its seen or unseen groups), and their frozen lists.
 
-    A query's gallery is that of its part, so seen groups never serve as foils for unseen ones.
+    A query's gallery is that of its subset, so seen groups are never distractors of unseen ones.
     """
 
     queries: Ints  # (Q,)
     gallery: Ints  # (G,)
-    lists: tuple[Ints, Ints, Ints] | None = None  # query (L,), candidates (L, C), column of the truth (L,)
-    pairs: tuple[Ints, Ints, NDArray[np.bool_]] | None = None  # a (P,), b (P,), same (P,)
+    lists: tuple[Ints, Ints, Ints] | None = None  # query (L,), candidates (L, C), column of the positive (L,)
+    pairs: tuple[Ints, Ints, NDArray[np.bool_]] | None = None  # a (P,), b (P,), positive (P,)
     triplets: tuple[Ints, Ints, Ints] | None = None  # anchor, positive, negative (T,)
     episodes: tuple[Ints, Ints] | None = None  # support (E, K, N), query (E, K, M)
 
 
 @dataclass(frozen=True)
-class Card:
-    """Scores with their queries, so that intervals, parts and other runs can be told apart later."""
+class Evaluation:
+    """Scores per query, so that intervals, subsets and paired differences can be computed from them."""
 
-    queries: Ints  # (Q,) row numbers
+    queries: Ints  # (Q,) rows
+    truth: Ints  # (Q,) the group of each query
     by_query: dict[str, np.ndarray]  # name -> (Q,); a score is the mean
-    curve: np.ndarray  # (C,) hit rate at 1..C in lists of C
+    hit_curve: np.ndarray  # (C,) hit rate at 1..C in lists of C
     pairs: PairScores
     threshold: float
-    left_out: int  # queries with no match or no non-match
-    frozen: dict[str, np.ndarray] = field(default_factory=dict)  # name -> one value a list, pair or triplet
-    list_queries: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # (L,) row that each frozen list asks for
+    left_out: int  # queries with no positive or no negative
+    predicted: Ints | None = None  # (Q,) the group by k nearest neighbours; None where no query has two positives
+    frozen: dict[str, np.ndarray] = field(default_factory=dict)  # name -> one value per list, pair or triplet
+    list_queries: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # (L,) query of each frozen list
     fewshot: np.ndarray | None = None  # (E,) accuracy of each episode
     listed: PairScores | None = None  # of the frozen pairs
-    listed_rows: Ints = field(default_factory=lambda: np.empty((0, 2), np.int64))  # (P, 2) both rows, matches first
-    said: Ints | None = None  # (Q,) the group that the nearest rows vote for; None where a group has one row to find
-    truth: Ints | None = None  # (Q,) the group of each query
+    listed_rows: Ints = field(default_factory=lambda: np.empty((0, 2), np.int64))  # (P, 2) both rows, positives first
 
     @cached_property
     def roc(self) -> Roc:
-        return roc(self.pairs.matches, self.pairs.others)
+        return roc(self.pairs.positives, self.pairs.negatives)
 
     @property
     def decisions(self) -> Confusion:
-        return decide(self.pairs.matches, self.pairs.others, threshold=self.threshold)
+        return confusion_at(self.pairs.positives, self.pairs.negatives, threshold=self.threshold)
 
 
-def score(similarity: Similarity, codes: ArrayLike, *, part: Part, candidates: int, threshold: float) -> Card:
-    """Score `part`: expectations over all random lists, pairs and triplets first, then the frozen ones beside them.
+def evaluate_subset(
+    similarity: Similarity, labels: ArrayLike, *, subset: Subset, candidates: int, threshold: float
+) -> Evaluation:
+    """Score `subset`: expectations over all random lists, pairs and triplets, and the frozen ones beside them.
 
     Args:
-        codes: (N,) the group of every row.
-        candidates: the length of the lists that hit rates are given for.
-        threshold: from which similarity on a pair counts as alike; chosen on val.
+        labels: (N,) int, the group of every row.
+        candidates: the length of the lists of the hit rates.
+        threshold: pairs of at least this similarity are predicted positive; chosen on val.
 
     Raises:
-        HeadError: as `rank_queries` and `hits` do.
+        HeadError: as `rank_queries` and `hits`.
     """
-    codes = np.asarray(codes)
-    queries = part.queries[answerable(codes, queries=part.queries, gallery=part.gallery)]
+    labels = np.asarray(labels)
+    queries, gallery = subset.queries, subset.gallery
+    queries = queries[rankable(labels, queries=queries, gallery=gallery)]
     if not len(queries):
-        queries = part.queries  # rank_queries says what is wrong
-    each = max(1, int(np.bincount(codes[part.gallery]).max()))
-    chunks = np.array_split(queries, max(1, -(-len(queries) * each // ENTRIES)))
-    scored = [
-        _by_query(similarity, codes, queries=rows, gallery=part.gallery, candidates=candidates) for rows in chunks
-    ]
-    names = [name for name in scored[0][0] if all(name in values for values, _ in scored)]
-    by_query = {name: np.concatenate([values[name] for values, _ in scored]) for name in names}
-    sizes = [len(rows) for rows in chunks]
-    said, truth = None, codes[queries]
-    listed, listed_rows = None, np.empty((0, 2), np.int64)
-    if part.pairs is not None:
-        a, b, same = part.pairs
-        listed = score_pairs(similarity, a, right=b, alike=same)
-        listed_rows = np.stack([np.concatenate([rows[same], rows[~same]]) for rows in (a, b)], axis=1)
-    if _most_matches(codes, queries, part.gallery) > 1:
-        neighbours = min(NEIGHBOURS, len(part.gallery) - 1)
-        said = nearest_vote(similarity, codes, queries=queries, gallery=part.gallery, k=neighbours)
-        by_query["knn_accuracy"] = (said == truth).astype(float)
-    return Card(
+        queries = subset.queries  # rank_queries raises the error
+    by_query, curve = _in_chunks(similarity, labels, queries=queries, gallery=gallery, candidates=candidates)
+    predicted = None
+    if _most_positives(labels, queries, gallery) > 1:
+        k = min(NEIGHBOURS, len(gallery) - 1)
+        predicted = knn_predict(similarity, labels, queries=queries, gallery=gallery, k=k)
+        by_query["knn_accuracy"] = (predicted == labels[queries]).astype(float)
+    listed, listed_rows = _listed_pairs(similarity, subset)
+    return Evaluation(
         queries=queries,
+        truth=labels[queries],
         by_query=by_query,
-        curve=np.average([curve for _, curve in scored], axis=0, weights=sizes),
-        pairs=score_all_pairs(similarity, codes, queries=part.queries, gallery=part.gallery),
+        hit_curve=curve,
+        pairs=score_all_pairs(similarity, labels, queries=subset.queries, gallery=gallery),
         threshold=threshold,
-        left_out=len(part.queries) - len(queries),
-        frozen=_frozen(similarity, part, listed, threshold=threshold),
-        list_queries=np.empty(0, np.int64) if part.lists is None else part.lists[0],
-        fewshot=_episodes(similarity, part),
+        left_out=len(subset.queries) - len(queries),
+        predicted=predicted,
+        frozen=_frozen(similarity, subset, listed, threshold=threshold),
+        list_queries=np.empty(0, np.int64) if subset.lists is None else subset.lists[0],
+        fewshot=_episodes(similarity, subset),
         listed=listed,
         listed_rows=listed_rows,
-        said=said,
-        truth=truth,
     )
 
 
-def _by_query(
-    similarity: Similarity, codes: Ints, *, queries: Ints, gallery: Ints, candidates: int
+def _in_chunks(
+    similarity: Similarity, labels: Ints, *, queries: Ints, gallery: Ints, candidates: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """name -> (Q,) the scores that follow from ranks, and (C,) the hit curve."""
-    ranks = rank_queries(similarity, codes, queries=queries, gallery=gallery)
+    """name -> (Q,) the scores that follow from ranks, and (C,) the hit curve; memory is bounded."""
+    positives = max(1, int(np.bincount(labels[gallery]).max()))
+    chunks = np.array_split(queries, max(1, -(-len(queries) * positives // MAX_ENTRIES)))
+    scored = [_by_query(similarity, labels, queries=rows, gallery=gallery, candidates=candidates) for rows in chunks]
+    names = [name for name in scored[0][0] if all(name in values for values, _ in scored)]
+    by_query = {name: np.concatenate([values[name] for values, _ in scored]) for name in names}
+    return by_query, np.average([curve for _, curve in scored], axis=0, weights=[len(rows) for rows in chunks])
+
+
+def _by_query(
+    similarity: Similarity, labels: Ints, *, queries: Ints, gallery: Ints, candidates: int
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    ranks = rank_queries(similarity, labels, queries=queries, gallery=gallery)
     recall_ks = tuple(k for k in RECALL_KS if k <= (ranks.negatives + ranks.positives).min())
     whole = retrieval(ranks, ks=recall_ks)
     beaten = 1 - (ranks.higher + ranks.ties / 2) / ranks.negatives[ranks.query]
@@ -137,71 +140,42 @@ def _by_query(
     return by_query, hit_curve(ranks, candidates=candidates)
 
 
-def _most_matches(codes: Ints, queries: Ints, gallery: Ints) -> int:
+def _most_positives(labels: Ints, queries: Ints, gallery: Ints) -> int:
     """Of any query."""
-    sizes = np.bincount(codes[gallery], minlength=codes.max() + 1)[codes[queries]]
+    sizes = np.bincount(labels[gallery], minlength=labels.max() + 1)[labels[queries]]
     return int((sizes - np.isin(queries, gallery)).max())
 
 
-def merge(cards: list[Card]) -> Card:
-    """The parts of one similarity as one card."""
-    if len(cards) == 1:
-        return cards[0]
-    sizes = [len(card.queries) for card in cards]
-    names = [name for name in cards[0].by_query if all(name in card.by_query for card in cards)]
-    fewshot = [card.fewshot for card in cards if card.fewshot is not None]
-    with_pairs = [card for card in cards if card.listed is not None]
-    listed = [card.listed for card in with_pairs]
-    rows = [np.split(card.listed_rows, [len(card.listed.matches)]) for card in with_pairs]
-    return Card(
-        queries=np.concatenate([card.queries for card in cards]),
-        by_query={name: np.concatenate([card.by_query[name] for card in cards]) for name in names},
-        curve=np.average([card.curve for card in cards], axis=0, weights=sizes),
-        pairs=_together([card.pairs for card in cards]),
-        threshold=cards[0].threshold,
-        left_out=sum(card.left_out for card in cards),
-        frozen={
-            name: np.concatenate([card.frozen[name] for card in cards])
-            for name in cards[0].frozen
-            if all(name in card.frozen for card in cards)
-        },
-        list_queries=np.concatenate([card.list_queries for card in cards]),
-        fewshot=np.concatenate(fewshot) if fewshot else None,
-        listed=_together(listed) if listed else None,
-        listed_rows=np.concatenate(
-            [*(same for same, _ in rows), *(others for _, others in rows), cards[0].listed_rows[:0]]
-        ),
-        said=None if any(card.said is None for card in cards) else np.concatenate([card.said for card in cards]),
-        truth=np.concatenate([card.truth for card in cards]),
-    )
-
-
-def _together(several: list[PairScores]) -> PairScores:
-    names = [field.name for field in fields(PairScores)]
-    return PairScores(*(np.concatenate([getattr(pairs, name) for pairs in several]) for name in names))
+def _listed_pairs(similarity: Similarity, subset: Subset) -> tuple[PairScores | None, Ints]:
+    """Scores of the frozen pairs, and their rows (P, 2), positives first."""
+    if subset.pairs is None:
+        return None, np.empty((0, 2), np.int64)
+    a, b, positive = subset.pairs
+    rows = np.stack([np.concatenate([side[positive], side[~positive]]) for side in (a, b)], axis=1)
+    return score_pairs(similarity, a, right=b, positive=positive), rows
 
 
 def _frozen(
-    similarity: Similarity, part: Part, listed: PairScores | None, *, threshold: float
+    similarity: Similarity, subset: Subset, listed: PairScores | None, *, threshold: float
 ) -> dict[str, np.ndarray]:
-    found = {}
-    if part.lists is not None and len(part.lists[0]):
-        queries, candidates, truth = part.lists
+    scores = {}
+    if subset.lists is not None and len(subset.lists[0]):
+        queries, candidates, truth = subset.lists
         higher, ties = rank_lists(similarity, queries=queries, candidates=candidates, truth=truth)
-        found |= {f"top{k}": list_hits(higher, ties, k=k) for k in KS if k <= candidates.shape[1]}
+        scores |= {f"top{k}": list_hits(higher, ties, k=k) for k in KS if k <= candidates.shape[1]}
     if listed is not None:
-        right_answers = np.concatenate([listed.matches >= threshold, listed.others < threshold])
-        found["pair_accuracy"] = right_answers.astype(float)
-    if part.triplets is not None:
-        anchors, positives, negatives = part.triplets
-        found["triplet_accuracy"] = triplet_hits(similarity, anchors, positives=positives, negatives=negatives)
-    return found
+        correct = np.concatenate([listed.positives >= threshold, listed.negatives < threshold])
+        scores["pair_accuracy"] = correct.astype(float)
+    if subset.triplets is not None:
+        anchors, positives, negatives = subset.triplets
+        scores["triplet_accuracy"] = triplet_hits(similarity, anchors, positives=positives, negatives=negatives)
+    return scores
 
 
-def _episodes(similarity: Similarity, part: Part) -> np.ndarray | None:
-    if part.episodes is None:
+def _episodes(similarity: Similarity, subset: Subset) -> np.ndarray | None:
+    if subset.episodes is None:
         return None
-    support, query = part.episodes
-    episodes, ways, asked = query.shape
-    truth = np.broadcast_to(np.arange(ways)[None, :, None], query.shape).reshape(episodes, ways * asked)
+    support, query = subset.episodes
+    episodes, ways, per_group = query.shape
+    truth = np.broadcast_to(np.arange(ways)[None, :, None], query.shape).reshape(episodes, ways * per_group)
     return episode_accuracy(similarity, support, queries=query.reshape(episodes, -1), truth=truth)

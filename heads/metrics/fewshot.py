@@ -1,9 +1,9 @@
-"""K-way N-shot: which of K groups does a query belong to, given N images of each? Many episodes, one number each."""
+"""K-way N-shot accuracy: which of K groups does a query belong to, given N images of each?"""
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heads.metrics.pairs import similarities_of
+from heads.metrics.pairs import pair_similarities
 from heads.metrics.ranking import TIE
 from heads.similarity import Similarity
 
@@ -11,7 +11,7 @@ from heads.similarity import Similarity
 def episode_accuracy(
     similarity: Similarity, supports: ArrayLike, *, queries: ArrayLike, truth: ArrayLike
 ) -> np.ndarray:
-    """(E,) share of an episode's queries whose group has the highest mean similarity; ties share the point.
+    """(E,) share of an episode's queries whose group has the highest mean similarity; tied groups share the point.
 
     Args:
         supports: (E, K, N) rows, N of each of K groups.
@@ -19,12 +19,12 @@ def episode_accuracy(
     """
     supports, queries, truth = (np.asarray(array, np.int64) for array in (supports, queries, truth))
     episodes, ways, shots = supports.shape
-    asked = queries.shape[1]
-    left = np.broadcast_to(queries[:, :, None, None], (episodes, asked, ways, shots))
-    right = np.broadcast_to(supports[:, None], (episodes, asked, ways, shots))
-    scores = similarities_of(similarity, left.ravel(), right.ravel()).astype(np.float64)
-    votes = scores.reshape(episodes, asked, ways, shots).mean(3)
+    shape = (episodes, queries.shape[1], ways, shots)
+    left = np.broadcast_to(queries[:, :, None, None], shape)
+    right = np.broadcast_to(supports[:, None], shape)
+    scores = pair_similarities(similarity, left.ravel(), right.ravel()).astype(np.float64)
+    votes = scores.reshape(shape).mean(3)
     most = votes.max(2, keepdims=True)
     best = votes >= most - TIE * np.abs(most)
-    right_one = np.take_along_axis(best, truth[:, :, None], axis=2)[:, :, 0]
-    return (right_one / best.sum(2)).mean(1)
+    correct = np.take_along_axis(best, truth[:, :, None], axis=2)[:, :, 0]
+    return (correct / best.sum(2)).mean(1)

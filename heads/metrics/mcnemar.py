@@ -1,4 +1,4 @@
-"""Two runs on the same queries: which were gained, which were lost, and is that more than luck?"""
+"""Two runs on the same queries: which were gained, which were lost, and the exact McNemar test of the difference."""
 
 from dataclasses import dataclass
 
@@ -8,25 +8,25 @@ from scipy.special import bdtr
 
 
 @dataclass(frozen=True)
-class Exchange:
+class Flips:
     """Queries that only one of two runs hits."""
 
-    gained: np.ndarray  # positions hit by the second run alone, largest change first
-    lost: np.ndarray  # positions hit by the first run alone, largest change first
+    gained: np.ndarray  # positions that only the second run hits, largest change first
+    lost: np.ndarray  # positions that only the first run hits, largest change first
 
     @property
     def p_value(self) -> float:
-        """Exact two-sided McNemar test: gains and losses are a fair coin when the runs are equally good."""
+        """Exact two-sided test (McNemar, 1947): under the null, a flip is gained or lost with probability 1/2."""
         gained, lost = len(self.gained), len(self.lost)
         return float(min(1.0, 2 * bdtr(min(gained, lost), gained + lost, 0.5))) if gained + lost else 1.0
 
 
-def exchange(first: ArrayLike, second: ArrayLike) -> Exchange:
-    """Compare two (Q,) chances of a hit; a query counts as hit when its chance is above a half."""
+def mcnemar(first: ArrayLike, second: ArrayLike) -> Flips:
+    """Compare two (Q,) probabilities of a hit; a query counts as a hit where its probability is above 1/2."""
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     change = second - first
     order = np.argsort(-np.abs(change), kind="stable")
-    return Exchange(
+    return Flips(
         gained=order[(first[order] <= 0.5) & (second[order] > 0.5)],
         lost=order[(first[order] > 0.5) & (second[order] <= 0.5)],
     )

@@ -10,83 +10,83 @@ from heads.errors import HeadError
 from heads.metrics.ranking import BLOCK, NOT_FINITE
 from heads.similarity import Similarity
 
-MOST = 1_000_000  # matches, and non-matches, kept: beyond that more of them change no digit that is printed
-
-
-GATHERED = 16_384  # pairs at once: 2 million of an episode test, of 1,024 numbers each, are 25 GB
-CHEAPER = 64  # a product of all rows beats gathering pairs up to this many times as many similarities
+MAX_PAIRS = 1_000_000  # positives, and negatives, that are kept
+MAX_GATHERED = 16_384  # pairs gathered at once: 2 million of an episode test, of 1,024 numbers each, are 25 GB
+PRODUCT_RATIO = 64  # a product of all rows is faster than gathering pairs up to this many times as many similarities
 
 
 @dataclass(frozen=True)
 class PairScores:
-    """Similarities of M matches and F non-matches, and the row that each of them asks for."""
+    """Similarities of P positive and F negative pairs, and the query of each."""
 
-    matches: np.ndarray  # (M,) float32
-    others: np.ndarray  # (F,) float32
-    match_rows: np.ndarray  # (M,) query row
-    other_rows: np.ndarray  # (F,) query row
+    positives: np.ndarray  # (P,) float32
+    negatives: np.ndarray  # (F,) float32
+    positive_queries: np.ndarray  # (P,) rows
+    negative_queries: np.ndarray  # (F,) rows
 
 
 @torch.no_grad()
-def similarities_of(similarity: Similarity, left: ArrayLike, right: ArrayLike) -> np.ndarray:
-    """(P,) similarities of rows `left` (P,) and `right` (P,), by one product where the pairs share enough rows.
+def pair_similarities(similarity: Similarity, left: ArrayLike, right: ArrayLike) -> np.ndarray:
+    """(P,) float32 similarities of rows `left` (P,) and `right` (P,).
+
+    One matrix product where the pairs share enough rows, else row by row.
 
     Raises:
         HeadError: a similarity is not finite.
     """
     left, right = np.asarray(left, np.int64), np.asarray(right, np.int64)
     (first, i), (second, j) = (np.unique(rows, return_inverse=True) for rows in (left, right))
-    if len(first) * len(second) <= min(BLOCK, CHEAPER * len(left)):
+    if len(first) * len(second) <= min(BLOCK, PRODUCT_RATIO * len(left)):
         scores = similarity.block(torch.from_numpy(first), torch.from_numpy(second)).cpu().numpy()[i, j]
     else:
-        parts = zip(torch.from_numpy(left).split(GATHERED), torch.from_numpy(right).split(GATHERED), strict=True)
-        scores = torch.cat([similarity.pairs(a, b).cpu() for a, b in parts]).numpy()
+        chunks = (torch.from_numpy(rows).split(MAX_GATHERED) for rows in (left, right))
+        scores = torch.cat([similarity.pairs(a, b).cpu() for a, b in zip(*chunks, strict=True)]).numpy()
     if not np.isfinite(scores).all():
         raise HeadError(NOT_FINITE)
     return scores.astype(np.float32)
 
 
-def score_pairs(similarity: Similarity, left: ArrayLike, *, right: ArrayLike, alike: ArrayLike) -> PairScores:
-    """Listed pairs: rows `left` (P,) and `right` (P,), `alike` (P,) bool."""
-    left, right, alike = np.asarray(left, np.int64), np.asarray(right, np.int64), np.asarray(alike, bool)
-    scores = similarities_of(similarity, left, right)
-    return PairScores(scores[alike], scores[~alike], left[alike], left[~alike])
+def score_pairs(similarity: Similarity, left: ArrayLike, *, right: ArrayLike, positive: ArrayLike) -> PairScores:
+    """Listed pairs: rows `left` (P,) and `right` (P,), `positive` (P,) bool."""
+    left, right, positive = np.asarray(left, np.int64), np.asarray(right, np.int64), np.asarray(positive, bool)
+    scores = pair_similarities(similarity, left, right)
+    return PairScores(scores[positive], scores[~positive], left[positive], left[~positive])
 
 
 @torch.no_grad()
 def score_all_pairs(
-    similarity: Similarity, codes: ArrayLike, *, queries: ArrayLike, gallery: ArrayLike, seed: int = 0
+    similarity: Similarity, labels: ArrayLike, *, queries: ArrayLike, gallery: ArrayLike, seed: int = 0
 ) -> PairScores:
-    """Every query with every gallery row but itself; beyond `MOST` of a kind, an equal random part of each query's.
+    """Every query with every gallery row but itself; beyond `MAX_PAIRS` of a kind, an equal random share per query.
 
     Raises:
         HeadError: no queries or no gallery.
     """
-    codes, queries, gallery = (np.asarray(array, np.int64) for array in (codes, queries, gallery))
+    labels, queries, gallery = (np.asarray(array, np.int64) for array in (labels, queries, gallery))
     if not len(queries) or not len(gallery):
         raise HeadError(f"no pairs: {len(queries)} queries against {len(gallery)} gallery rows; is a split empty?")
     rng = np.random.default_rng(seed)
-    groups, sizes = np.unique(codes[gallery], return_counts=True)
-    matches = int(
-        (np.isin(codes[queries], groups) * sizes[np.searchsorted(groups, codes[queries]) % len(groups)]).sum()
+    groups, sizes = np.unique(labels[gallery], return_counts=True)
+    positives = int(
+        (np.isin(labels[queries], groups) * sizes[np.searchsorted(groups, labels[queries]) % len(groups)]).sum()
     )
-    shares = [MOST / max(1, matches), MOST / max(1, len(queries) * len(gallery) - matches)]
+    shares = [MAX_PAIRS / max(1, positives), MAX_PAIRS / max(1, len(queries) * len(gallery) - positives)]
     size = max(1, BLOCK // len(gallery))
     parts = []
     for rows in (queries[i : i + size] for i in range(0, len(queries), size)):
         scores = similarity.block(torch.from_numpy(rows), torch.from_numpy(gallery)).float().cpu().numpy()
-        same = codes[rows][:, None] == codes[gallery]
-        alike = same & (rows[:, None] != gallery)
-        places = [_some(kind, share, rng) for kind, share in zip((alike, ~same), shares, strict=True)]
+        same = labels[rows][:, None] == labels[gallery]
+        positive = same & (rows[:, None] != gallery)
+        places = [_sample(kind, share, rng) for kind, share in zip((positive, ~same), shares, strict=True)]
         parts.append((*(scores.ravel()[place] for place in places), *(rows[place // len(gallery)] for place in places)))
     return PairScores(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 
 
-def _some(kind: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
-    """Flat places where `kind` (B, G) holds, each kept with chance `share`."""
+def _sample(kind: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """Flat places where `kind` (B, G) is true, each kept with probability `share`."""
     if share >= 1:
         return np.flatnonzero(kind)
-    # Steps between kept places are geometric: one random number for each that is kept, not for each there is.
+    # Steps between kept places are geometric: one random number per kept place rather than per place.
     expected = kind.size * share
     steps = rng.geometric(share, size=int(expected + 6 * expected**0.5) + 10)
     place = np.cumsum(steps) - 1

@@ -1,4 +1,4 @@
-"""Where do the matches of a query stand in the gallery? Counted, not sorted, and in blocks, so memory stays flat."""
+"""The ranks of a query's positives in the gallery: counted rather than sorted, in blocks of bounded memory."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from torch import Tensor
 from heads.errors import HeadError
 from heads.similarity import Similarity
 
-TIE = 1e-6  # relative: closer than this is a tie, because float32 products of equal rows differ in their last bits
+TIE = 1e-6  # relative: closer is a tie, because float32 products of equal rows differ in their last bits
 BLOCK = 2**24  # similarities in memory at once: 64 MB
 TILE = 2**13  # gallery rows counted at a time
 BELOW_ALL = -1e30  # in place of what does not count; finite, so that one sum tells whether all similarities are
@@ -26,12 +26,12 @@ class Ranks:
     query, best positive first.
     """
 
-    queries: np.ndarray  # (Q,) row numbers, in the order asked, without those left out
+    queries: np.ndarray  # (Q,) row numbers, in the given order, without those left out
     negatives: np.ndarray  # (Q,) how many negatives the query's gallery holds
     query: np.ndarray  # (P,) position in `queries`, ascending
     positive: np.ndarray  # (P,) row numbers
-    higher: np.ndarray  # (P,) negatives more alike to the query than this positive
-    ties: np.ndarray  # (P,) negatives exactly as alike
+    higher: np.ndarray  # (P,) negatives more similar to the query than this positive
+    ties: np.ndarray  # (P,) negatives tied with it
     left_out: int  # queries with no positive or no negative in the gallery
 
     @property
@@ -46,31 +46,31 @@ class Ranks:
 
 @torch.no_grad()
 def rank_queries(
-    similarity: Similarity, codes: ArrayLike, *, queries: ArrayLike, gallery: ArrayLike, block: int = BLOCK
+    similarity: Similarity, labels: ArrayLike, *, queries: ArrayLike, gallery: ArrayLike, block: int = BLOCK
 ) -> Ranks:
     """Rank every gallery row of a query's own group among the gallery rows of other groups.
 
     Args:
-        similarity: higher means more alike.
-        codes: (N,) int, the group of every row.
+        similarity: higher is more similar.
+        labels: (N,) int, the group of every row.
         queries, gallery: row numbers; a row in both is left out of its own gallery.
         block: similarities held in memory at once.
 
     Raises:
-        HeadError: no queries, no gallery, no query with a match, or a similarity that is not finite.
+        HeadError: no queries, no gallery, no query with a positive, or a similarity that is not finite.
     """
-    codes, queries, gallery = (np.asarray(array, dtype=np.int64) for array in (codes, queries, gallery))
+    labels, queries, gallery = (np.asarray(array, dtype=np.int64) for array in (labels, queries, gallery))
     if not len(queries) or not len(gallery):
         raise HeadError(
             f"nothing to rank: {len(queries)} queries against {len(gallery)} gallery rows; is a split empty?"
         )
-    places, own = _positives(codes, queries, gallery)
+    places, own = _positives(labels, queries, gallery)
     count = np.array([len(place) for place in places])
     negatives = len(gallery) - count - (own >= 0)
     kept = np.flatnonzero((count > 0) & (negatives > 0))
     if not len(kept):
         raise HeadError(
-            f"nothing to rank: none of {len(queries)} queries has both a match and a non-match in the gallery"
+            f"nothing to rank: none of {len(queries)} queries has both a positive and a negative in the gallery"
         )
 
     columns = torch.from_numpy(gallery)
@@ -95,26 +95,26 @@ def rank_queries(
     )
 
 
-def answerable(codes: ArrayLike, *, queries: ArrayLike, gallery: ArrayLike) -> np.ndarray:
-    """(Q,) bool: queries that have a match and a non-match in the gallery, themselves not counted."""
-    codes, queries, gallery = (np.asarray(array, dtype=np.int64) for array in (codes, queries, gallery))
-    group_sizes = np.bincount(codes[gallery], minlength=codes.max() + 1)[codes[queries]]
+def rankable(labels: ArrayLike, *, queries: ArrayLike, gallery: ArrayLike) -> np.ndarray:
+    """(Q,) bool: queries with a positive and a negative in the gallery, themselves not counted."""
+    labels, queries, gallery = (np.asarray(array, dtype=np.int64) for array in (labels, queries, gallery))
+    group_sizes = np.bincount(labels[gallery], minlength=labels.max() + 1)[labels[queries]]
     return (group_sizes > np.isin(queries, gallery)) & (group_sizes < len(gallery))
 
 
-def _positives(codes: np.ndarray, queries: np.ndarray, gallery: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
-    """For each query: places in the gallery of its matches, and (Q,) its own place or -1."""
-    order = np.argsort(codes[gallery], kind="stable")
-    ordered = codes[gallery][order]
-    starts = np.searchsorted(ordered, codes[queries], side="left")
-    ends = np.searchsorted(ordered, codes[queries], side="right")
+def _positives(labels: np.ndarray, queries: np.ndarray, gallery: np.ndarray) -> tuple[list[np.ndarray], np.ndarray]:
+    """For each query: places in the gallery of its positives, and (Q,) its own place or -1."""
+    order = np.argsort(labels[gallery], kind="stable")
+    ordered = labels[gallery][order]
+    starts = np.searchsorted(ordered, labels[queries], side="left")
+    ends = np.searchsorted(ordered, labels[queries], side="right")
     by_row = np.full(max(queries.max(), gallery.max()) + 1, -1)
     by_row[gallery] = np.arange(len(gallery))
     own = by_row[queries]
     places = []
-    for start, end, self_place in zip(starts, ends, own, strict=True):
+    for start, end, own_place in zip(starts, ends, own, strict=True):
         place = order[start:end]
-        places.append(place[place != self_place] if self_place >= 0 else place)
+        places.append(place[place != own_place] if own_place >= 0 else place)
     return places, own
 
 
@@ -130,7 +130,7 @@ def _pad(places: list[np.ndarray]) -> tuple[Tensor, Tensor]:
 def _rank_block(
     scores: Tensor, places: tuple[Tensor, Tensor], own: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(B, G) similarities -> for each real positive: its place, negatives above it, negatives level with it."""
+    """(B, G) similarities -> for each real positive: its place, negatives above it, negatives tied with it."""
     place, real = (part.to(scores.device) for part in places)
     found = scores.gather(1, place).masked_fill(~real, -torch.inf)
     if not torch.isfinite(found[real]).all():

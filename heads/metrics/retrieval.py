@@ -1,7 +1,7 @@
 """Recall@k, reciprocal rank, average precision and MAP@R over the whole gallery, ties by expectation.
 
-With ties the order is random within a level; every score here is the exact mean over those orders (McSherry and
-Najork, "Computing information retrieval performance measures efficiently in the presence of tied scores", 2008).
+Tied rows are in random order; every score here is the exact mean over those orders (McSherry and Najork, "Computing
+information retrieval performance measures efficiently in the presence of tied scores", 2008).
 """
 
 from collections.abc import Iterator
@@ -13,15 +13,15 @@ from scipy.special import gammaln
 from heads.errors import HeadError
 from heads.metrics.ranking import Ranks
 
-PLACES = 2**21  # rows of tied levels that are looked at together
+MAX_PLACES = 2**21  # rows of tied levels in one chunk
 
 
 @dataclass(frozen=True)
 class Retrieval:
     """(Q,) each: the scores of every query against the whole gallery."""
 
-    recall: dict[int, np.ndarray]  # k -> chance that a match is among the best k
-    reciprocal_rank: np.ndarray  # of the best match
+    recall: dict[int, np.ndarray]  # k -> probability that a positive is among the best k
+    reciprocal_rank: np.ndarray  # of the best positive
     average_precision: np.ndarray
     map_at_r: np.ndarray  # Musgrave et al., "A Metric Learning Reality Check", 2020, eq. 4
     r_precision: np.ndarray
@@ -29,14 +29,14 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class _Levels:
-    """Gallery rows of one query that are level with each other, matches and others; L such levels."""
+    """L levels: tied gallery rows of one query, positives and negatives."""
 
-    start: np.ndarray  # (L,) entry of its first match
+    start: np.ndarray  # (L,) entry of its first positive
     query: np.ndarray  # (L,) position of its query
-    matches: np.ndarray  # (L,)
-    rows: np.ndarray  # (L,) matches and others
+    positives: np.ndarray  # (L,)
+    rows: np.ndarray  # (L,) positives and negatives
     above: np.ndarray  # (L,) rows above the level
-    matches_above: np.ndarray  # (L,)
+    positives_above: np.ndarray  # (L,)
 
 
 def retrieval(ranks: Ranks, *, ks: tuple[int, ...] = (1, 5, 20)) -> Retrieval:
@@ -48,9 +48,9 @@ def retrieval(ranks: Ranks, *, ks: tuple[int, ...] = (1, 5, 20)) -> Retrieval:
     smallest = int((ranks.negatives + ranks.positives).min())
     if ks and not 1 <= min(ks) <= max(ks) <= smallest:
         wrong = max(ks) if max(ks) > smallest else min(ks)
-        raise HeadError(f"recall at {wrong} cannot be asked for: the gallery has {smallest} rows")
+        raise HeadError(f"recall at {wrong}, but the gallery has {smallest} rows: set k to 1..{smallest}")
     count = ranks.positives
-    # Entries are ordered best first: the i-th match of a query has i matches above it.
+    # Entries are ordered best first: the i-th positive of a query has i positives above it.
     before = np.arange(len(ranks.query)) - np.repeat(np.cumsum(count) - count, count)
     rank = ranks.higher + before + 1
     precision = (before + 1) / rank
@@ -61,12 +61,12 @@ def retrieval(ranks: Ranks, *, ks: tuple[int, ...] = (1, 5, 20)) -> Retrieval:
     recall = {k: (rank[first] <= k).astype(np.float64) for k in ks}
 
     for tied in _tied_levels(ranks, before):
-        entries = np.repeat(tied.start, tied.matches) + _within(tied.matches)
+        entries = np.repeat(tied.start, tied.positives) + _within(tied.positives)
         r = count[tied.query]
         shares = _expected_precision(tied, r)
         for values, level in zip((precision, precision_at_r, within_r), shares, strict=True):
-            values[entries] = np.repeat(level, tied.matches)
-        best = tied.matches_above == 0
+            values[entries] = np.repeat(level, tied.positives)
+        best = tied.positives_above == 0
         reciprocal[tied.query[best]] = _expected_reciprocal(tied)[best]
         for k, values in recall.items():
             none = _none_in(tied, np.clip(k - tied.above, 0, tied.rows))
@@ -81,44 +81,44 @@ def retrieval(ranks: Ranks, *, ks: tuple[int, ...] = (1, 5, 20)) -> Retrieval:
 
 
 def _tied_levels(ranks: Ranks, before: np.ndarray) -> Iterator[_Levels]:
-    """Levels that hold a match and a negative, as many at a time as have `PLACES` rows together."""
+    """Levels that hold a positive and a negative, as many at a time as have `MAX_PLACES` rows together."""
     same = (np.diff(ranks.query) == 0) & (np.diff(ranks.higher) == 0) & (np.diff(ranks.ties) == 0)
     starts = np.flatnonzero(np.append(True, ~same))
-    matches = np.diff(np.append(starts, len(ranks.query)))
+    positives = np.diff(np.append(starts, len(ranks.query)))
     tied = ranks.ties[starts] > 0
-    starts, matches = starts[tied], matches[tied]
-    rows = matches + ranks.ties[starts]
-    chunk = np.cumsum(rows) // PLACES
+    starts, positives = starts[tied], positives[tied]
+    rows = positives + ranks.ties[starts]
+    chunk = np.cumsum(rows) // MAX_PLACES
     for chosen in np.split(np.arange(len(starts)), np.flatnonzero(np.diff(chunk)) + 1):
         if len(chosen):
             start = starts[chosen]
             above = ranks.higher[start] + before[start]
-            yield _Levels(start, ranks.query[start], matches[chosen], rows[chosen], above, before[start])
+            yield _Levels(start, ranks.query[start], positives[chosen], rows[chosen], above, before[start])
 
 
 def _expected_precision(tied: _Levels, r: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Of a match of each level, over all orders: mean precision at it, the same within the first R, chance of that."""
+    """Of a positive of each level, over all orders: its mean precision, the same within the first R, P(within R)."""
     level, j = np.repeat(np.arange(len(tied.rows)), tied.rows), _within(tied.rows)
     place = tied.above[level] + 1 + j
-    # Given that this place holds a match, any other of the level does with chance (matches - 1) / (rows - 1).
-    others = (tied.matches - 1) / np.maximum(tied.rows - 1, 1)
-    at_place = (tied.matches_above[level] + 1 + j * others[level]) / place
+    # Given that this place holds a positive, any other of the level does with P = (positives - 1) / (rows - 1).
+    others = (tied.positives - 1) / np.maximum(tied.rows - 1, 1)
+    at_place = (tied.positives_above[level] + 1 + j * others[level]) / place
     whole = np.bincount(level, weights=at_place) / tied.rows
     inside = np.bincount(level, weights=at_place * (place <= r[level])) / tied.rows
     return whole, inside, np.clip(r - tied.above, 0, tied.rows) / tied.rows
 
 
 def _expected_reciprocal(tied: _Levels) -> np.ndarray:
-    """(L,) mean of 1 / rank of a level's first match."""
+    """(L,) mean of 1 / rank of a level's first positive."""
     level, j = np.repeat(np.arange(len(tied.rows)), tied.rows), _within(tied.rows)
-    spread = _Levels(*(getattr(tied, field.name)[level] for field in fields(tied)))
-    first_here = _none_in(spread, j) - _none_in(spread, j + 1)
-    return np.bincount(level, weights=first_here / (spread.above + 1 + j))
+    repeated = _Levels(*(getattr(tied, field.name)[level] for field in fields(tied)))
+    first_here = _none_in(repeated, j) - _none_in(repeated, j + 1)
+    return np.bincount(level, weights=first_here / (repeated.above + 1 + j))
 
 
 def _none_in(tied: _Levels, places: np.ndarray) -> np.ndarray:
-    """Chance that the first `places` of each level hold no match: C(rows - places, matches) / C(rows, matches)."""
-    return np.exp(_log_choose(tied.rows - places, tied.matches) - _log_choose(tied.rows, tied.matches))
+    """P(no positive in the first `places` of each level): C(rows - places, positives) / C(rows, positives)."""
+    return np.exp(_log_choose(tied.rows - places, tied.positives) - _log_choose(tied.rows, tied.positives))
 
 
 def _within(sizes: np.ndarray) -> np.ndarray:

@@ -1,163 +1,170 @@
-"""Cards to numbers: the full table, each line with its interval and its trivial neighbours, and metrics.json."""
+"""The score table: every score of a run with its interval, beside the baseline, a random projection and chance."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heads.metrics.baselines import majority
-from heads.metrics.evaluation import Card, merge
-from heads.metrics.intervals import DRAWS, dyadic_interval, mean_interval
+from heads.metrics.baselines import majority_accuracy
+from heads.metrics.evaluation import Evaluation
+from heads.metrics.intervals import N_BOOTSTRAP, Interval, dyadic_interval, mean_interval
+from heads.metrics.merging import merge_evaluations
 from heads.metrics.pair_intervals import pair_intervals
 from heads.metrics.pair_loss import pair_loss
 from heads.settings import EMBEDDERS, HeadSettings
 
-Parts = dict[str, Card]  # name of a part -> its card
-DIGITS = 4
+Subsets = dict[str, Evaluation]  # name of a subset -> its evaluation
 
 
 @dataclass(frozen=True)
-class Scores:
-    """The cards of one run: the head's seeds, and what they must beat."""
+class RunEvaluations:
+    """The evaluations of one run: the head's seeds, and what they are compared with."""
 
-    head: list[Parts]  # one a seed
-    plain: Parts  # cosine of the same features, no head
-    projection: Parts  # a head that learnt nothing
-    chance: Parts  # a similarity that does not look
+    head: list[Subsets]  # one per seed
+    baseline: Subsets  # cosine of the features without a head
+    projection: Subsets  # an untrained head
+    chance: Subsets  # a constant similarity
 
     @property
-    def parts(self) -> list[str]:
-        return list(self.plain)
+    def subsets(self) -> list[str]:
+        return list(self.baseline)
+
+    def of(self, subset: str) -> "Compared":
+        """The evaluations of one subset; of `test`, all together."""
+
+        def pick(subsets: Subsets) -> Evaluation:
+            return merge_evaluations(list(subsets.values())) if subset == "test" else subsets[subset]
+
+        return Compared([pick(seed) for seed in self.head], *map(pick, (self.baseline, self.projection, self.chance)))
 
 
 @dataclass(frozen=True)
-class Line:
-    """One score of one part in the full table; None where a number has no meaning."""
+class ScoreRow:
+    """One score of one subset; None where a number has no meaning."""
 
-    part: str
+    subset: str
     score: str
     head: float  # mean over seeds
-    half: float | None  # half width of its 95 % interval, over queries and seeds
-    half_seeds: float | None  # ... had the seeds alone been drawn anew
-    plain: float
+    half_width: float | None  # of the 95 % interval, over queries and seeds
+    half_width_seeds: float | None  # over seeds alone
+    baseline: float
     projection: float
     chance: float | None
 
 
-def full_table(
-    scores: Scores, *, clusters: ArrayLike, draws: int = DRAWS, head: HeadSettings | None = None
-) -> list[Line]:
-    """All scores, first of the whole test split, then (where there are several) of each part.
+@dataclass(frozen=True)
+class Compared:
+    head: list[Evaluation]  # (S,)
+    baseline: Evaluation
+    projection: Evaluation
+    chance: Evaluation
+
+
+def score_table(
+    scores: RunEvaluations, *, clusters: ArrayLike, n_bootstrap: int = N_BOOTSTRAP, head: HeadSettings | None = None
+) -> list[ScoreRow]:
+    """All scores of the whole test split, then (where there are several) of each subset.
 
     Args:
-        clusters: (N,) int, rows whose queries are not independent share one.
-        head: what was trained; with the contrastive loss, the frozen pairs' loss is a score.
+        clusters: (N,) int, the cluster of every row: queries of one cluster are not independent.
+        head: the trained head's settings; with the contrastive loss, the loss of the frozen pairs is a score.
     """
     clusters = np.asarray(clusters)
-    loss_of = head if head is not None and head.loss == "contrastive" and head.model in EMBEDDERS else None
-    lines = []
-    for part in ["test", *scores.parts] if len(scores.parts) > 1 else ["test"]:
-        seeds, plain, projection, chance = (
-            [_of(parts, part) for parts in cards]
-            for cards in (scores.head, [scores.plain], [scores.projection], [scores.chance])
+    with_loss = head is not None and head.loss == "contrastive" and head.model in EMBEDDERS
+    rows = []
+    for subset in ["test", *scores.subsets] if len(scores.subsets) > 1 else ["test"]:
+        compared = scores.of(subset)
+        rows += _query_rows(subset, compared, clusters=clusters, n_bootstrap=n_bootstrap)
+        rows += _pair_rows(subset, compared, clusters=clusters, n_bootstrap=n_bootstrap)
+        rows += _frozen_rows(subset, compared, clusters=clusters, n_bootstrap=n_bootstrap)
+        rows += _fewshot_rows(subset, compared, n_bootstrap=n_bootstrap)
+        rows += _loss_rows(subset, compared, head, clusters=clusters) if with_loss else []
+    return rows
+
+
+def _row(
+    subset: str, score: str, values: list[float], others: tuple[float, float, float | None], interval: Interval | None
+) -> ScoreRow:
+    """`values`: the score of each seed. `others`: those of baseline, projection and chance."""
+    half_widths = (interval.half_width, interval.half_width_seeds) if interval else (None, None)
+    return ScoreRow(subset, score, float(np.mean(values)), *half_widths, *others)
+
+
+def _query_rows(subset: str, compared: Compared, *, clusters: np.ndarray, n_bootstrap: int) -> list[ScoreRow]:
+    """Scores that are means over queries."""
+    rows = []
+    for name in compared.baseline.by_query:
+        values = np.stack([seed.by_query[name] for seed in compared.head])
+        interval = mean_interval(values, clusters=clusters[compared.head[0].queries], n_bootstrap=n_bootstrap)
+        baseline, projection = (float(of.by_query[name].mean()) for of in (compared.baseline, compared.projection))
+        # A constant similarity predicts no class; its equivalent is to predict the largest one.
+        chance = (
+            majority_accuracy(compared.baseline.truth)
+            if name == "knn_accuracy"
+            else float(compared.chance.by_query[name].mean())
         )
-        lines += _lines(part, seeds, plain[0], projection[0], chance[0], clusters=clusters, draws=draws)
-        lines += _pair_loss(part, seeds, plain[0], projection[0], loss_of, clusters=clusters)
-    return lines
+        rows.append(_row(subset, name, [interval.mean], (baseline, projection, chance), interval))
+    return rows
 
 
-def metrics(scores: Scores, table: list[Line], *, protocol: str) -> dict[str, Any]:
-    """metrics.json: means over seeds, few enough for `dvc exp show`. `protocol` is the hash that a comparison needs."""
-    by_name = {(line.part, line.score): line for line in table}
-
-    def pick(part: str, names: tuple[str, ...], column: str = "head") -> dict[str, float]:
-        found = {name: getattr(by_name[part, name], column) for name in names if (part, name) in by_name}
-        return {name: round(value, DIGITS) for name, value in found.items()}
-
-    result: dict[str, Any] = pick("test", ("top1", "top2", "top5"))
-    if ("test", "top2") in by_name:
-        result["top2_ci"] = round(by_name["test", "top2"].half or 0.0, DIGITS)
-    if ("test", "frozen top2") in by_name:
-        result["top2_frozen"] = round(by_name["test", "frozen top2"].head, DIGITS)
-    result |= pick("test", ("recall_at_1", "recall_at_5", "recall_at_20", "map_at_r", "mrr"))
-    result |= pick("test", ("auc", "eer", "balanced_accuracy", "triplet_accuracy"))
-    result |= pick("test", ("pair_loss",))
-    result["baseline"] = pick("test", ("top2", "recall_at_1", "auc", "balanced_accuracy"), "plain")
-    result["chance"] = pick("test", ("top2", "recall_at_1"), "chance")
-    for part in scores.parts if len(scores.parts) > 1 else []:
-        result[part] = pick(part, ("top2", "recall_at_1", "auc", "balanced_accuracy", "triplet_accuracy"))
-        result[part]["baseline"] = pick(part, ("top2", "balanced_accuracy"), "plain")
-    if (line := by_name.get(("test", "fewshot_accuracy"))) is not None:
-        result["fewshot"] = {
-            "accuracy": round(line.head, DIGITS),
-            "ci": round(line.half or 0.0, DIGITS),
-            "baseline": round(line.plain, DIGITS),
-            "chance": round(line.chance or 0.0, DIGITS),
-        }
-    result["protocol"] = protocol
-    return result
+def _pair_rows(subset: str, compared: Compared, *, clusters: np.ndarray, n_bootstrap: int) -> list[ScoreRow]:
+    """Verification scores over all pairs of query and gallery row."""
+    head, others = compared.head, (compared.baseline, compared.projection)
+    intervals = pair_intervals(
+        [seed.pairs for seed in head], [seed.threshold for seed in head], clusters=clusters, n_bootstrap=n_bootstrap
+    )
+    chances = {"auc": 0.5, "eer": 0.5, "balanced_accuracy": 0.5, "accuracy": head[0].decisions.always_negative}
+    return [
+        _row(
+            subset,
+            name,
+            [_pair_score(seed, name) for seed in head],
+            (*(_pair_score(other, name) for other in others), chance),
+            intervals[name],
+        )
+        for name, chance in chances.items()
+    ]
 
 
-def _pair_loss(
-    part: str,
-    head: list[Card],
-    plain: Card,
-    projection: Card,
-    settings: HeadSettings | None,
-    *,
-    clusters: np.ndarray,
-) -> list[Line]:
-    """The contrastive loss of the frozen pairs, where that is what was minimised. No head's distance is 1 - cosine."""
-    if settings is None or plain.listed is None:
+def _pair_score(evaluation: Evaluation, name: str) -> float:
+    return getattr(evaluation.roc if name in ("auc", "eer") else evaluation.decisions, name)
+
+
+def _frozen_rows(subset: str, compared: Compared, *, clusters: np.ndarray, n_bootstrap: int) -> list[ScoreRow]:
+    """Scores of the frozen lists, pairs and triplets."""
+    rows = []
+    for name, baseline in compared.baseline.frozen.items():
+        values = np.stack([seed.frozen[name] for seed in compared.head])
+        chance = float(compared.chance.frozen[name].mean()) if name in compared.chance.frozen else None
+        # No simple interval fits frozen pairs and triplets: they share images.
+        interval = None
+        if name.startswith("top"):
+            of_lists = clusters[compared.head[0].list_queries]
+            interval = mean_interval(values, clusters=of_lists, n_bootstrap=n_bootstrap)
+        others = (float(baseline.mean()), float(compared.projection.frozen[name].mean()), chance)
+        rows.append(_row(subset, f"frozen {name}", [float(values.mean())], others, interval))
+    return rows
+
+
+def _fewshot_rows(subset: str, compared: Compared, *, n_bootstrap: int) -> list[ScoreRow]:
+    if compared.baseline.fewshot is None:
+        return []
+    values = np.stack([seed.fewshot for seed in compared.head])
+    baseline, projection, chance = (
+        float(of.fewshot.mean()) for of in (compared.baseline, compared.projection, compared.chance)
+    )
+    interval = mean_interval(values, n_bootstrap=n_bootstrap)
+    return [_row(subset, "fewshot_accuracy", [float(values.mean())], (baseline, projection, chance), interval)]
+
+
+def _loss_rows(subset: str, compared: Compared, settings: HeadSettings, *, clusters: np.ndarray) -> list[ScoreRow]:
+    """The contrastive loss of the frozen pairs. The distance of baseline and projection is 1 - cosine."""
+    if compared.baseline.listed is None:
         return []
     cosine = settings.distance == "cosine"
-    values = np.stack([pair_loss(card.listed, settings, cosine=cosine) for card in head])
-    others = [float(pair_loss(card.listed, settings, cosine=True).mean()) for card in (plain, projection)]
-    sure = dyadic_interval(values, ends=clusters[head[0].listed_rows])
-    return [Line(part, "pair_loss", sure.mean, sure.half, sure.seeds, *others, None)]
-
-
-def _of(parts: Parts, part: str) -> Card:
-    """The card of one part, or of all together."""
-    return merge(list(parts.values())) if part == "test" else parts[part]
-
-
-def _lines(
-    part: str, head: list[Card], plain: Card, projection: Card, chance: Card, *, clusters: np.ndarray, draws: int
-) -> list[Line]:
-    lines = []
-
-    def add(name: str, values: list[float], others: tuple[float, float, float | None], interval=None) -> None:
-        half, seeds = (interval.half, interval.seeds) if interval else (None, None)
-        lines.append(Line(part, name, float(np.mean(values)), half, seeds, *others))
-
-    for name in plain.by_query:
-        values = np.stack([card.by_query[name] for card in head])
-        interval = mean_interval(values, clusters=clusters[head[0].queries], draws=draws)
-        others = tuple(float(card.by_query[name].mean()) for card in (plain, projection))
-        # Chance cannot vote by expectation: its like is to name the largest class always.
-        trivial = majority(plain.truth) if name == "knn_accuracy" else float(chance.by_query[name].mean())
-        add(name, [interval.mean], (*others, trivial), interval)
-    sure = pair_intervals([c.pairs for c in head], [c.threshold for c in head], clusters=clusters, draws=draws)
-    curves, plain_roc, projection_roc = [card.roc for card in head], plain.roc, projection.roc
-    add("auc", [curve.auc for curve in curves], (plain_roc.auc, projection_roc.auc, 0.5), sure["auc"])
-    add("eer", [curve.eer for curve in curves], (plain_roc.eer, projection_roc.eer, 0.5), sure["eer"])
-    decided = [card.decisions for card in (*head, plain, projection)]
-    for name in ("balanced_accuracy", "accuracy"):
-        *values, of_plain, of_projection = (getattr(decisions, name) for decisions in decided)
-        trivial = 0.5 if name == "balanced_accuracy" else decided[0].always_different
-        add(name, values, (of_plain, of_projection, trivial), sure[name])
-    for name, values in plain.frozen.items():
-        each = np.stack([card.frozen[name] for card in head])
-        trivial = float(chance.frozen[name].mean()) if name in chance.frozen else None
-        others = (float(values.mean()), float(projection.frozen[name].mean()), trivial)
-        # Frozen pairs and triplets share images in ways that no simple interval is right for.
-        of_lists = clusters[head[0].list_queries]
-        interval = mean_interval(each, clusters=of_lists, draws=draws) if name.startswith("top") else None
-        add(f"frozen {name}", [float(each.mean())], others, interval)
-    if plain.fewshot is not None:
-        each = np.stack([card.fewshot for card in head])
-        others = tuple(float(card.fewshot.mean()) for card in (plain, projection, chance))
-        add("fewshot_accuracy", [float(each.mean())], others, mean_interval(each, draws=draws))
-    return lines
+    values = np.stack([pair_loss(seed.listed, settings, cosine=cosine) for seed in compared.head])
+    baseline, projection = (
+        float(pair_loss(of.listed, settings, cosine=True).mean()) for of in (compared.baseline, compared.projection)
+    )
+    interval = dyadic_interval(values, ends=clusters[compared.head[0].listed_rows])
+    return [_row(subset, "pair_loss", [interval.mean], (baseline, projection, None), interval)]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from heads.metrics.pairs import similarities_of
+from heads.metrics.pairs import pair_similarities
 from heads.metrics.ranking import TIE
 from heads.similarity import Similarity
 
@@ -11,7 +11,10 @@ from heads.similarity import Similarity
 def triplet_hits(
     similarity: Similarity, anchors: ArrayLike, *, positives: ArrayLike, negatives: ArrayLike
 ) -> np.ndarray:
-    """(T,) 1 where the positive is nearer, 0 where the negative is, a half where they are level; chance is a half."""
-    near = similarities_of(similarity, anchors, positives).astype(np.float64)
-    ahead = near - similarities_of(similarity, anchors, negatives)
-    return np.where(np.abs(ahead) <= TIE * np.abs(near), 0.5, (ahead > 0).astype(np.float64))
+    """(T,) 1 where the positive is nearer, 0 where the negative is, 1/2 where they tie; chance is 1/2.
+
+    `anchors`, `positives`, `negatives`: (T,) rows.
+    """
+    positive = pair_similarities(similarity, anchors, positives).astype(np.float64)
+    lead = positive - pair_similarities(similarity, anchors, negatives)
+    return np.where(np.abs(lead) <= TIE * np.abs(positive), 0.5, (lead > 0).astype(np.float64))

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from heads.metrics.intervals import Interval, paired_interval
-from heads.metrics.mcnemar import Exchange, exchange
+from heads.metrics.mcnemar import Flips, mcnemar
 from pipeline.errors import ParamError
 from pipeline.paths import dataset_folder
 
@@ -39,7 +39,7 @@ class Comparison:
     before: Run
     after: Run
     change: dict[str, Interval]  # score -> after minus before
-    hits: Exchange  # positions in ids
+    hits: Flips  # positions in ids
 
 
 def run(dataset: str, revisions: tuple[str, str]) -> None:
@@ -73,7 +73,7 @@ def read_queries(dataset: str, revision: str) -> bytes:
 
 
 def parse_run(content: bytes, *, name: str, model: str = "head") -> Run:
-    """The scores of the head, or of `baseline`.
+    """The scores of the head, or of the `baseline`.
 
     Raises:
         ParamError: the file is of another version of this project.
@@ -117,7 +117,7 @@ def compare(before: Run, after: Run) -> Comparison:
         before,
         after,
         change={name: paired_interval(after.scores[name], before.scores[name], clusters=clusters) for name in names},
-        hits=exchange(before.scores[f"top{K}"].mean(0), after.scores[f"top{K}"].mean(0)),
+        hits=mcnemar(before.scores[f"top{K}"].mean(0), after.scores[f"top{K}"].mean(0)),
     )
 
 

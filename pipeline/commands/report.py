@@ -13,8 +13,8 @@ from data.datasets.source import shown
 from data.files.atomic import write_bytes
 from data.preparation.audit import audit
 from data.tables.rows import read_dhashes, read_thumbs
-from heads.metrics.baselines import plain
-from heads.metrics.evaluation import Part
+from heads.metrics.baselines import baseline_similarity
+from heads.metrics.evaluation import Subset
 from heads.metrics.frechet import frechet_distance, frechet_floor
 from pipeline.errors import ParamError
 from pipeline.params import Params
@@ -24,7 +24,7 @@ from pipeline.report.galleries import data_url, galleries
 from pipeline.report.load_run import Loaded, load_run
 from pipeline.report.plane import draw_plane, place
 from pipeline.report.pretraining_overlap import known_beforehand
-from pipeline.report.subsets import test_parts
+from pipeline.report.subsets import test_subsets
 from pipeline.stage_timings import LEDGER
 
 OUT = Path("build/report")
@@ -54,20 +54,21 @@ def collect(found: Loaded, params: Params) -> dict[str, Any]:
     if numbers.get("protocol") != found.protocol.sha256[:16]:
         raise ParamError("metrics.json is of another protocol than protocol.json; run `dvc repro evaluate`")
     table = _read(scores / "table.csv")
-    parts = test_parts(found.rows, found.protocol, most=params.scores.queries, seed=params.seed)
-    head, bare = found.trained.similarities(found.inputs)[0], plain(found.inputs)
+    subsets = test_subsets(found.rows, found.protocol, most=params.scores.queries, seed=params.seed)
+    head, baseline = found.trained.similarities(found.inputs)[0], baseline_similarity(found.inputs)
     first = found.trained.embeddings(found.inputs)[0].float().cpu().numpy()
+    queries = sum(len(subset.queries) for subset in subsets.values())
     return {
         "title": found.title,
-        "about": f"{sum(len(part.queries) for part in parts.values()):,} queries of the test split. {_settings(found)}",
+        "about": f"{queries:,} queries of the test split. {_settings(found)}",
         "warning": known_beforehand(params, params.head.features, params.data.name),
         "headline": _headline(table),
         "table": _table(table),
         "charts": _charts(found),
         "confused": _confused(_read(scores / "confused.csv")),
         "groups": _groups(found, _read(scores / "groups.csv")),
-        "galleries": galleries(found, parts, head=head, bare=bare, most=params.scores.gallery),
-        "map": _map(found, parts, first),
+        "galleries": galleries(found, subsets, head=head, baseline=baseline, most=params.scores.gallery),
+        "map": _map(found, subsets, first),
         "distances": _distances(found, first),
         "audit": _audit(found),
         "ledger": _ledger(params.data.name),
@@ -89,25 +90,25 @@ def _headline(table: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     return [
         {
             "name": names[line["score"]],
-            "head": _percent(line["head"]) + (f" ± {_percent(line['half'])}" if line["half"] else ""),
-            "plain": _percent(line["plain"]),
+            "head": _percent(line["head"]) + (f" ± {_percent(line['half_width'])}" if line["half_width"] else ""),
+            "baseline": _percent(line["baseline"]),
             "chance": _percent(line["chance"]),
         }
         for line in table
-        if line["part"] == "test" and line["score"] in names
+        if line["subset"] == "test" and line["score"] in names
     ]
 
 
 def _table(table: Sequence[dict[str, str]]) -> list[dict[str, Any]]:
-    columns = ("head", "half", "half_seeds", "plain", "projection", "chance")
-    names = list(dict.fromkeys(line["part"] for line in table))
+    columns = ("head", "half_width", "half_width_seeds", "baseline", "projection", "chance")
+    names = list(dict.fromkeys(line["subset"] for line in table))
     return [
         {
             "name": {"test": "all of the test split"}.get(name, f"{name} groups"),
             "lines": [
                 {"score": line["score"].replace("_", " "), "cells": [_cell(line, column) for column in columns]}
                 for line in table
-                if line["part"] == name
+                if line["subset"] == name
             ],
         }
         for name in names
@@ -147,8 +148,8 @@ def _groups(found: Loaded, lines: list[dict[str, str]]) -> list[dict[str, Any]]:
     best = order[::-1][: min(GROUPS, len(order) - len(worst))]
     columns = ("recall_at_1", "recall_at_1_baseline", "map_at_r", "map_at_r_baseline")
     return [
-        {"title": title, "lines": [line | {"cells": [_percent(line[name]) for name in columns]} for line in part]}
-        for title, part in (("Best", best), ("Worst", worst))
+        {"title": title, "lines": [line | {"cells": [_percent(line[name]) for name in columns]} for line in chosen]}
+        for title, chosen in (("Best", best), ("Worst", worst))
     ]
 
 
@@ -160,10 +161,10 @@ def _audit(found: Loaded) -> dict[str, Any]:
     return {"lines": audit_lines(audited, found.protocol, found.rows), "near": picture}
 
 
-def _map(found: Loaded, parts: dict[str, Part], embeddings: np.ndarray) -> dict[str, str]:
+def _map(found: Loaded, subsets: dict[str, Subset], embeddings: np.ndarray) -> dict[str, str]:
     """Up to `MAPPED` test images; pairs are shown whole and joined, classes in their colours."""
     rows, rng = found.rows, np.random.default_rng(0)
-    test = np.unique(np.concatenate([np.r_[part.queries, part.gallery] for part in parts.values()]))
+    test = np.unique(np.concatenate([np.r_[subset.queries, subset.gallery] for subset in subsets.values()]))
     if rows.has_roles:
         groups = rng.permutation(np.unique(rows.labels[test]))[: MAPPED // 2]
         shown = test[np.isin(rows.labels[test], groups)]

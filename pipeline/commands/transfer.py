@@ -19,9 +19,10 @@ from data.tables.protocol import Protocol, read_protocol
 from data.tables.rows import Rows, read_families, read_rows
 from features.storage.features_files import load_features, read_sidecar
 from heads.errors import HeadError
-from heads.metrics.baselines import plain
-from heads.metrics.evaluation import Card, Part, merge, score
+from heads.metrics.baselines import baseline_similarity
+from heads.metrics.evaluation import Evaluation, Subset, evaluate_subset
 from heads.metrics.intervals import paired_interval
+from heads.metrics.merging import merge_evaluations
 from heads.similarity import Similarity
 from heads.store import TrainedHead
 from pipeline.devices import device
@@ -29,7 +30,7 @@ from pipeline.errors import ParamError
 from pipeline.params import Params
 from pipeline.paths import ARTIFACTS, dataset_folder
 from pipeline.report.pretraining_overlap import known_beforehand
-from pipeline.report.subsets import clusters, test_parts
+from pipeline.report.subsets import clusters, test_subsets
 
 OUT = Path("build/transfer.csv")
 METRIC = "top2"
@@ -42,7 +43,7 @@ class DataSet:
     rows: Rows
     protocol: Protocol
     inputs: Tensor  # (N, D)
-    parts: dict[str, Part]
+    subsets: dict[str, Subset]
     clusters: NDArray[np.object_]  # (N,)
 
 
@@ -65,7 +66,7 @@ def run(params: Params) -> None:
     """
     names = find_data_sets(params.head.features)
     sets = [load_data_set(name, params) for name in names]
-    bare = {one.name: cards(plain(one.inputs), one) for one in sets}
+    baseline = {one.name: evaluations(baseline_similarity(one.inputs), one) for one in sets}
     lines: list[Line] = []
     for source in sets:
         try:
@@ -75,7 +76,7 @@ def run(params: Params) -> None:
             continue
         for target in sets:
             flag = known_beforehand(params, params.head.features, target.name)
-            lines.append(compare(head, source.name, target, bare=bare[target.name], flag=flag))
+            lines.append(compare(head, source.name, target, baseline=baseline[target.name], flag=flag))
     OUT.parent.mkdir(exist_ok=True)
     with OUT.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [item.name for item in fields(Line)], lineterminator="\n")
@@ -114,9 +115,9 @@ def load_data_set(name: str, params: Params) -> DataSet:
     rows = read_rows(folder / "rows.parquet")
     array = load_features(folder / "features" / params.head.features, images_hash=rows.images_hash)
     protocol = read_protocol(folder / "protocol.json")
-    parts = test_parts(rows, protocol, most=params.scores.queries, seed=params.seed)
+    subsets = test_subsets(rows, protocol, most=params.scores.queries, seed=params.seed)
     inputs = torch.from_numpy(array).to(device()).float()
-    return DataSet(name, rows, protocol, inputs, parts, clusters(rows, read_families(folder / "rows.parquet")))
+    return DataSet(name, rows, protocol, inputs, subsets, clusters(rows, read_families(folder / "rows.parquet")))
 
 
 def train_apart(params: Params, name: str) -> TrainedHead:
@@ -128,17 +129,23 @@ def train_apart(params: Params, name: str) -> TrainedHead:
     return training.head
 
 
-def cards(similarity: Similarity, one: DataSet) -> Card:
+def evaluations(similarity: Similarity, one: DataSet) -> Evaluation:
     size = one.protocol.candidates.candidates.shape[1]
-    parts = one.parts.values()
-    return merge([score(similarity, one.rows.labels, part=part, candidates=size, threshold=0.0) for part in parts])
+    return merge_evaluations(
+        [
+            evaluate_subset(similarity, one.rows.labels, subset=subset, candidates=size, threshold=0.0)
+            for subset in one.subsets.values()
+        ]
+    )
 
 
-def compare(head: TrainedHead, source: str, target: DataSet, *, bare: Card, flag: str) -> Line:
+def compare(head: TrainedHead, source: str, target: DataSet, *, baseline: Evaluation, flag: str) -> Line:
     """A head on a data set, query by query against no head."""
-    hits = np.stack([cards(similarity, target).by_query[METRIC] for similarity in head.similarities(target.inputs)])
-    gain = paired_interval(hits, bare.by_query[METRIC], clusters=target.clusters.astype(str)[bare.queries])
-    values = (hits.mean(), bare.by_query[METRIC].mean(), gain.mean, gain.half)
+    hits = np.stack(
+        [evaluations(similarity, target).by_query[METRIC] for similarity in head.similarities(target.inputs)]
+    )
+    gain = paired_interval(hits, baseline.by_query[METRIC], clusters=target.clusters.astype(str)[baseline.queries])
+    values = (hits.mean(), baseline.by_query[METRIC].mean(), gain.mean, gain.half_width)
     return Line(source, target.name, *(round(float(value), 4) for value in values), flag)
 
 

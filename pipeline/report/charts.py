@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from scipy.special import ndtri
 
 Rows = Sequence[dict[str, str]]  # of a csv file that evaluate wrote
-INK, HEAD, PLAIN, CHANCE, OTHER = "#8b93a1", "#2f7fe0", "#e8833a", "#8b93a1", "#c2569b"
+INK, HEAD, BASELINE, CHANCE = "#8b93a1", "#2f7fe0", "#e8833a", "#8b93a1"
 STYLE = {
     **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
     "svg.fonttype": "none",
@@ -31,7 +31,7 @@ STYLE = {
 def hit_rate(rows: Rows) -> str:
     """Is the match among the best k of a list?"""
     with _chart("k", "hit rate") as (axes, out):
-        for name, colour, line in (("head", HEAD, "-"), ("baseline", PLAIN, "-"), ("chance", CHANCE, "--")):
+        for name, colour, line in (("head", HEAD, "-"), ("baseline", BASELINE, "-"), ("chance", CHANCE, "--")):
             axes.plot(_column(rows, "k"), _column(rows, name), line, color=colour, label=name)
         axes.set_ylim(0, 1.02)
         axes.legend(loc="lower right")
@@ -48,9 +48,9 @@ def training(rows: Rows) -> str:
         for seed in sorted({row["seed"] for row in rows}, key=int):
             mine = [row for row in rows if row["seed"] == seed]
             axes.plot(_column(mine, "epoch"), _column(mine, score), color=HEAD, alpha=0.8)
-            losses.plot(_column(mine, "epoch"), _column(mine, "loss"), color=PLAIN, alpha=0.6)
+            losses.plot(_column(mine, "epoch"), _column(mine, "loss"), color=BASELINE, alpha=0.6)
         axes.plot([], [], color=HEAD, label=score.replace("_", " "))
-        axes.plot([], [], color=PLAIN, label="loss")
+        axes.plot([], [], color=BASELINE, label="loss")
         axes.legend(loc="center right")
     return out[0]
 
@@ -60,7 +60,7 @@ def similarity(rows: Rows, threshold: float) -> str:
     with _chart("similarity, by the first seed's head", "share") as (axes, out):
         at = _column(rows, "similarity")
         width = at[1] - at[0] if len(at) > 1 else 1
-        for name, colour in (("negative", PLAIN), ("positive", HEAD)):
+        for name, colour in (("negative", BASELINE), ("positive", HEAD)):
             axes.bar(at, _column(rows, name), width=width, color=colour, alpha=0.55, label=name)
         axes.axvline(threshold, color=INK, linestyle="--", label="threshold, from val")
         axes.legend()
@@ -70,7 +70,7 @@ def similarity(rows: Rows, threshold: float) -> str:
 def roc(rows: Rows) -> str:
     """True positive rate against false positive rate."""
     with _chart("false positive rate", "true positive rate") as (axes, out):
-        for name, colour, line in (("head", HEAD, "-"), ("baseline", PLAIN, "-"), ("chance", CHANCE, "--")):
+        for name, colour, line in (("head", HEAD, "-"), ("baseline", BASELINE, "-"), ("chance", CHANCE, "--")):
             axes.plot(_column(rows, "false positive rate"), _column(rows, name), line, color=colour, label=name)
         axes.set_aspect("equal")
         axes.legend(loc="lower right")
@@ -83,7 +83,7 @@ def det(rows: Rows) -> str:
     low, high = 5e-4, 0.97
     with _chart("false positive rate", "false negative rate") as (axes, out):
         alarms = _column(rows, "false positive rate")
-        for name, colour, line in (("head", HEAD, "-"), ("baseline", PLAIN, "-"), ("chance", CHANCE, "--")):
+        for name, colour, line in (("head", HEAD, "-"), ("baseline", BASELINE, "-"), ("chance", CHANCE, "--")):
             missed = 1 - _column(rows, name)
             inside = (alarms > low) & (alarms < high)
             axes.plot(ndtri(alarms[inside]), ndtri(np.clip(missed[inside], low, high)), line, color=colour, label=name)

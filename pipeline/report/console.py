@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 
-from heads.metrics.score_table import Line
+from heads.metrics.score_table import ScoreRow
 
 SHOWN = ("top1", "top2", "top5", "recall_at_1", "map_at_r", "auc", "balanced_accuracy", "fewshot_accuracy")
 
 
-def console_table(table: Sequence[Line]) -> str:
-    """Head with its 95 % interval, baseline and chance, in per cent; parts apart."""
+def console_table(table: Sequence[ScoreRow]) -> str:
+    """Head with its 95 % interval, baseline and chance, in per cent; subsets apart."""
     lines = [f"  {'':24}{'head':>16}{'baseline':>10}{'chance':>9}"]
     for line in table:
         if line.score in SHOWN:
-            name = line.score if line.part == "test" else f"{line.part} {line.score}"
-            head = f"{100 * line.head:.1f}" + (f" ±{100 * line.half:4.1f}" if line.half is not None else " " * 6)
+            name = line.score if line.subset == "test" else f"{line.subset} {line.score}"
+            head = f"{100 * line.head:.1f}" + (
+                f" ±{100 * line.half_width:4.1f}" if line.half_width is not None else " " * 6
+            )
             chance = f"{100 * line.chance:.1f}" if line.chance is not None else ""
-            lines.append(f"  {name:24}{head:>16}{100 * line.plain:>10.1f}{chance:>9}")
+            lines.append(f"  {name:24}{head:>16}{100 * line.baseline:>10.1f}{chance:>9}")
     return "\n".join(lines)

@@ -46,9 +46,9 @@ def draw_gallery(sections: Sequence[Section], *, title: str, footer: str) -> byt
         for example in section.examples:
             paste(sheet, draw, example.query, PAD, top)
             draw.text(
-                (PAD, top + CELL + 3), f"rank {example.rank}, was {example.plain_rank}", fill=QUIET, font=fonts[13]
+                (PAD, top + CELL + 3), f"rank {example.rank}, was {example.baseline_rank}", fill=QUIET, font=fonts[13]
             )
-            for left, nearest in zip(COLUMNS, (example.nearest, example.plain_nearest), strict=True):
+            for left, nearest in zip(COLUMNS, (example.nearest, example.baseline_nearest), strict=True):
                 for place, picture in enumerate(nearest):
                     paste(sheet, draw, picture, left + place * (CELL + GAP), top)
             top += CELL + CAPTION + GAP

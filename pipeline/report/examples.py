@@ -8,9 +8,9 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 
 from data.tables.rows import Rows, read_thumbs
-from heads.metrics.evaluation import Part
-from heads.metrics.mcnemar import Exchange, exchange
-from heads.metrics.score_table import Scores
+from heads.metrics.evaluation import Subset
+from heads.metrics.mcnemar import Flips, mcnemar
+from heads.metrics.score_table import RunEvaluations
 from heads.similarity import Similarity
 
 NEAREST = 5
@@ -29,32 +29,32 @@ class Example:
 
     query: Picture
     rank: int  # of its best match, by the head; from 1
-    plain_rank: int  # ... by the baseline
+    baseline_rank: int  # by the baseline
     nearest: tuple[Picture, ...]
-    plain_nearest: tuple[Picture, ...]
+    baseline_nearest: tuple[Picture, ...]
 
 
-def gained_and_lost(scores: Scores, *, k: int) -> dict[str, Exchange]:
-    """For each part, positions in its cards' queries: hits at k (mean over seeds) gained and lost."""
+def gained_and_lost(scores: RunEvaluations, *, k: int) -> dict[str, Flips]:
+    """For each subset, positions in its queries: hits at k (mean over seeds) gained and lost against the baseline."""
     name = f"top{k}"
     return {
-        part: exchange(plain.by_query[name], np.mean([seed[part].by_query[name] for seed in scores.head], axis=0))
-        for part, plain in scores.plain.items()
+        subset: mcnemar(baseline.by_query[name], np.mean([seed[subset].by_query[name] for seed in scores.head], axis=0))
+        for subset, baseline in scores.baseline.items()
     }
 
 
 def examples(
-    queries: ArrayLike, *, part: Part, sides: tuple[Similarity, Similarity], rows: Rows, thumbs: Path
+    queries: ArrayLike, *, subset: Subset, sides: tuple[Similarity, Similarity], rows: Rows, thumbs: Path
 ) -> list[Example]:
-    """Look up each of `queries` (row numbers) in the gallery of its part, by head and without: `sides`.
+    """Look up each of `queries` (row numbers) in the gallery of its subset, by head and by baseline: `sides`.
 
     Pictures come from `thumbs`, rows.parquet, so that no images are needed.
     """
     queries = np.asarray(queries, np.int64)
     if not len(queries):
         return []
-    by_head, by_plain = (_look_up(similarity, queries, part.gallery, rows.labels) for similarity in sides)
-    shown = np.concatenate([queries[:, None], by_head[0], by_plain[0]], axis=1)
+    by_head, by_baseline = (_look_up(similarity, queries, subset.gallery, rows.labels) for similarity in sides)
+    shown = np.concatenate([queries[:, None], by_head[0], by_baseline[0]], axis=1)
     wanted = np.unique(shown)
     thumb = dict(zip(wanted.tolist(), read_thumbs(thumbs, wanted), strict=True))
 
@@ -65,9 +65,9 @@ def examples(
         Example(
             query=Picture(int(query), thumb[int(query)]),
             rank=int(by_head[1][i]),
-            plain_rank=int(by_plain[1][i]),
+            baseline_rank=int(by_baseline[1][i]),
             nearest=tuple(picture(row, query) for row in by_head[0][i]),
-            plain_nearest=tuple(picture(row, query) for row in by_plain[0][i]),
+            baseline_nearest=tuple(picture(row, query) for row in by_baseline[0][i]),
         )
         for i, query in enumerate(queries)
     ]

@@ -1,4 +1,4 @@
-"""The report's galleries: queries gained and lost against the baseline, and the surest and worst ones."""
+"""The report's galleries: queries gained and lost against the baseline, and those with the best and worst margins."""
 
 import base64
 from typing import Any
@@ -8,39 +8,39 @@ import pyarrow.parquet as pq
 import torch
 
 from data.tables.rows import Rows
-from heads.metrics.evaluation import Part
-from heads.metrics.mcnemar import exchange
+from heads.metrics.evaluation import Subset
+from heads.metrics.mcnemar import mcnemar
 from heads.similarity import Similarity
 from pipeline.report.examples import Example, Picture, examples
 from pipeline.report.load_run import Loaded
 
 
 def galleries(
-    found: Loaded, parts: dict[str, Part], *, head: Similarity, bare: Similarity, most: int
+    found: Loaded, subsets: dict[str, Subset], *, head: Similarity, baseline: Similarity, most: int
 ) -> list[dict[str, Any]]:
-    """At most `most` queries of each kind, evenly from the parts, as the page shows them."""
+    """At most `most` queries of each kind, evenly from the subsets, as the page shows them."""
     chosen: dict[str, list[Example]] = {kind: [] for kind in ("gained", "lost", "surest", "worst")}
     totals = {"gained": 0, "lost": 0}
     thumbs = found.folder / "rows.parquet"
     top2 = _hits(found)
-    for part in parts.values():
-        queries = part.queries[np.isin(found.rows.id[part.queries], list(top2["head"]))]
+    for subset in subsets.values():
+        queries = subset.queries[np.isin(found.rows.id[subset.queries], list(top2["head"]))]
         ids = found.rows.id[queries]
-        swap = exchange([top2["baseline"][name] for name in ids], [top2["head"][name] for name in ids])
-        order = np.argsort(-_leads(head, queries, part.gallery, found.rows.labels), kind="stable")
-        places = {"gained": swap.gained, "lost": swap.lost, "surest": order, "worst": order[::-1]}
+        flips = mcnemar([top2["baseline"][name] for name in ids], [top2["head"][name] for name in ids])
+        order = np.argsort(-_leads(head, queries, subset.gallery, found.rows.labels), kind="stable")
+        places = {"gained": flips.gained, "lost": flips.lost, "surest": order, "worst": order[::-1]}
         for kind, found_places in places.items():
             if kind in totals:
                 totals[kind] += len(found_places)
-            picked = queries[found_places[: max(1, most // len(parts))]]
-            chosen[kind] += examples(picked, part=part, sides=(head, bare), rows=found.rows, thumbs=thumbs)
+            picked = queries[found_places[: max(1, most // len(subsets))]]
+            chosen[kind] += examples(picked, subset=subset, sides=(head, baseline), rows=found.rows, thumbs=thumbs)
     captions = {
-        "gained": f"{totals['gained']:,} queries that the head hits at 2 and the baseline misses.",
-        "lost": f"{totals['lost']:,} queries that the baseline hits at 2 and the head misses.",
+        "gained": f"{totals['gained']:,} queries hit at 2 by the head, missed by the baseline; largest change first.",
+        "lost": f"{totals['lost']:,} queries hit at 2 by the baseline, missed by the head.",
         "surest": "Queries whose match leads the best other image by most.",
         "worst": "Queries whose match is furthest behind.",
     }
-    sides = " Query; best five by the head (first seed); best five by the baseline. The match is framed."
+    sides = " Query; best five by the head (first seed); best five by the baseline. Positives are framed."
     return [
         {
             "title": kind.capitalize(),
@@ -79,9 +79,9 @@ def _shown(example: Example, rows: Rows) -> dict[str, Any]:
     return {
         "query": picture(example.query),
         "rank": example.rank,
-        "plain_rank": example.plain_rank,
+        "baseline_rank": example.baseline_rank,
         "nearest": [picture(one) for one in example.nearest],
-        "plain_nearest": [picture(one) for one in example.plain_nearest],
+        "baseline_nearest": [picture(one) for one in example.baseline_nearest],
     }
 
 

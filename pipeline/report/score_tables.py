@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from data.tables.rows import Rows
 from heads.metrics.classification import most_confused
-from heads.metrics.evaluation import Card, merge
-from heads.metrics.score_table import Line, Scores
+from heads.metrics.evaluation import Evaluation
+from heads.metrics.score_table import RunEvaluations, ScoreRow
 from heads.metrics.verification import Roc
 
 BY_QUERY = ("top1", "top2", "top5", "recall_at_1", "recall_at_5", "recall_at_20", "mrr", "map_at_r", "triplet_accuracy")
@@ -25,32 +25,32 @@ FEW_CLASSES = 30
 MOST_CONFUSED = 20
 
 
-def table_csv(table: Sequence[Line]) -> bytes:
-    """All lines of the full table."""
-    names = [item.name for item in fields(Line)]
+def table_csv(table: Sequence[ScoreRow]) -> bytes:
+    """All rows of the score table."""
+    names = [item.name for item in fields(ScoreRow)]
     return _csv(names, ([_cell(getattr(line, name)) for name in names] for line in table))
 
 
-def queries_parquet(scores: Scores, rows: Rows, *, clusters: NDArray[np.object_], protocol: str) -> bytes:
+def queries_parquet(scores: RunEvaluations, rows: Rows, *, clusters: NDArray[np.object_], protocol: str) -> bytes:
     """One row per model (`head`, `baseline`), seed and test query; the protocol's hash is in the schema's metadata.
 
     `clusters` (N,): the cluster of every row.
     """
     tables = []
-    for model, seed, card in [("head", s, parts) for s, parts in enumerate(scores.head)] + [
-        ("baseline", 0, scores.plain)
+    whole = scores.of("test")
+    for model, seed, evaluation in [("head", s, of) for s, of in enumerate(whole.head)] + [
+        ("baseline", 0, whole.baseline)
     ]:
-        card = merge(list(card.values()))
-        names = [name for name in BY_QUERY if name in card.by_query]
-        size = len(card.queries)
+        names = [name for name in BY_QUERY if name in evaluation.by_query]
+        size = len(evaluation.queries)
         columns: dict[str, Any] = {
             "model": pa.array([model] * size).dictionary_encode(),
             "seed": pa.array([seed] * size, pa.int16()),
-            "id": pa.array(rows.id[card.queries].tolist(), pa.string()),
-            "cluster": pa.array(clusters[card.queries].tolist(), pa.string()),
-            "seen": pa.array(rows.seen[card.queries].tolist(), pa.bool_()),
+            "id": pa.array(rows.id[evaluation.queries].tolist(), pa.string()),
+            "cluster": pa.array(clusters[evaluation.queries].tolist(), pa.string()),
+            "seen": pa.array(rows.seen[evaluation.queries].tolist(), pa.bool_()),
         }
-        columns |= {name: pa.array(np.round(card.by_query[name], 6).astype(np.float32)) for name in names}
+        columns |= {name: pa.array(np.round(evaluation.by_query[name], 6).astype(np.float32)) for name in names}
         tables.append(pa.table(columns))
     table = pa.concat_tables(tables).unify_dictionaries().replace_schema_metadata({"protocol": protocol})
     sink = io.BytesIO()
@@ -58,75 +58,79 @@ def queries_parquet(scores: Scores, rows: Rows, *, clusters: NDArray[np.object_]
     return sink.getvalue()
 
 
-def hit_rate_csv(scores: Scores) -> bytes:
+def hit_rate_csv(scores: RunEvaluations) -> bytes:
     """Hit rate at k in candidate lists, k = 1..C."""
-    head = np.mean([merge(list(parts.values())).curve for parts in scores.head], axis=0)
-    plain = merge(list(scores.plain.values())).curve
+    whole = scores.of("test")
+    head, baseline = np.mean([seed.hit_curve for seed in whole.head], axis=0), whole.baseline.hit_curve
     size = len(head)
-    rows = ([k + 1, _cell(head[k]), _cell(plain[k]), _cell((k + 1) / size)] for k in range(size))
+    rows = ([k + 1, _cell(head[k]), _cell(baseline[k]), _cell((k + 1) / size)] for k in range(size))
     return _csv(["k", "head", "baseline", "chance"], rows)
 
 
-def similarity_csv(scores: Scores) -> bytes:
-    """Share of matches and of non-matches by similarity to the first seed's head, in bins of equal width."""
-    card = merge(list(scores.head[0].values()))
-    low, high = _range(card)
+def similarity_csv(scores: RunEvaluations) -> bytes:
+    """Share of positive and of negative pairs by similarity under the first seed's head, in bins of equal width."""
+    evaluation = scores.of("test").head[0]
+    low, high = _range(evaluation)
     edges = np.linspace(low, high, BINS + 1)
-    kinds = (kind.astype(np.float64) for kind in (card.pairs.matches, card.pairs.others))
+    kinds = (kind.astype(np.float64) for kind in (evaluation.pairs.positives, evaluation.pairs.negatives))
     shares = [np.histogram(np.clip(kind, low, high), edges)[0] / len(kind) for kind in kinds]
     middles = (edges[:-1] + edges[1:]) / 2
     rows = ([_cell(m), _cell(a), _cell(b)] for m, a, b in zip(middles, *shares, strict=True))
     return _csv(["similarity", "positive", "negative"], rows)
 
 
-def roc_csv(scores: Scores) -> bytes:
-    """True accepts at false accepts: 0 to 1 in hundredths, and finer towards 0 as far as the pairs allow."""
-    heads = [merge(list(parts.values())).roc for parts in scores.head]
-    plain = merge(list(scores.plain.values())).roc
+def roc_csv(scores: RunEvaluations) -> bytes:
+    """True positive rate at false positive rates 0 to 1 in hundredths, and finer towards 0 as the pairs allow."""
+    whole = scores.of("test")
+    heads, baseline = [seed.roc for seed in whole.head], whole.baseline.roc
     grid = np.unique(np.round(np.concatenate([np.geomspace(1e-4, 1, 41), np.linspace(0, 1, 101)]), 6))
     rows = (
-        [_cell(x), _cell(np.mean([_accepted(curve, x) for curve in heads])), _cell(_accepted(plain, x)), _cell(x)]
+        [_cell(x), _cell(np.mean([_accepted(curve, x) for curve in heads])), _cell(_accepted(baseline, x)), _cell(x)]
         for x in grid
     )
     return _csv(["false positive rate", "head", "baseline", "chance"], rows)
 
 
-def confusion_csv(scores: Scores, rows: Rows) -> bytes:
-    """What was and what the first seed said, answer by answer: classes where there are few, else alike or different."""
-    card = merge(list(scores.head[0].values()))
-    if card.said is not None and len(np.unique(card.truth)) <= FEW_CLASSES:
+def confusion_csv(scores: RunEvaluations, rows: Rows) -> bytes:
+    """Actual and predicted (first seed) per query: classes, or where they are many, positive or negative pairs."""
+    evaluation = scores.of("test").head[0]
+    if evaluation.predicted is not None and len(np.unique(evaluation.truth)) <= FEW_CLASSES:
         names = _names(rows)
         answers = (
-            [names[truth], names[said]] for truth, said in zip(card.truth.tolist(), card.said.tolist(), strict=True)
+            [names[truth], names[predicted]]
+            for truth, predicted in zip(evaluation.truth.tolist(), evaluation.predicted.tolist(), strict=True)
         )
     else:
-        kinds = ("alike", "different")
-        counts = card.decisions
+        kinds = ("positive", "negative")
+        counts = evaluation.decisions
         shares = [counts.true_accepts, counts.misses, counts.false_accepts, counts.true_rejects]
         totals = [counts.true_accepts + counts.misses] * 2 + [counts.false_accepts + counts.true_rejects] * 2
         times = [round(1000 * share / total) for share, total in zip(shares, totals, strict=True)]
-        cells = [(actual, said) for actual in kinds for said in kinds]
+        cells = [(actual, predicted) for actual in kinds for predicted in kinds]
         answers = (cell for cell, count in zip(cells, times, strict=True) for _ in range(count))
     return _csv(["actual", "predicted"], answers)
 
 
-def confused_csv(scores: Scores, rows: Rows) -> bytes:
-    """The most frequent wrong answers of the nearest images where groups are classes: counts are means over seeds."""
-    cards = [merge(list(parts.values())) for parts in scores.head]
+def confused_csv(scores: RunEvaluations, rows: Rows) -> bytes:
+    """The most frequent errors of the nearest neighbours where groups are classes: counts are means over seeds."""
+    evaluations = scores.of("test").head
     lines: list[list[Any]] = []
-    if all(card.said is not None for card in cards):
-        names, asked = _names(rows), Counter(cards[0].truth.tolist())
-        truth, said = (np.concatenate([getattr(card, side) for card in cards]) for side in ("truth", "said"))
-        for error in most_confused(truth, said, most=MOST_CONFUSED):
-            count, total = error.count / len(cards), asked[error.truth]
-            lines.append([names[error.truth], names[error.said], _cell(count), total, _cell(count / total)])
+    if all(evaluation.predicted is not None for evaluation in evaluations):
+        names, queries = _names(rows), Counter(evaluations[0].truth.tolist())
+        truth, predicted = (
+            np.concatenate([getattr(evaluation, side) for evaluation in evaluations]) for side in ("truth", "predicted")
+        )
+        for error in most_confused(truth, predicted, most=MOST_CONFUSED):
+            count, total = error.count / len(evaluations), queries[error.truth]
+            lines.append([names[error.truth], names[error.predicted], _cell(count), total, _cell(count / total)])
     return _csv(["actual", "predicted", "count", "queries", "share"], lines)
 
 
-def groups_csv(scores: Scores, rows: Rows) -> bytes:
-    """Every group that was asked for, by the head (mean over seeds) and without; groups in the order of their names."""
-    heads, bare = [merge(list(parts.values())) for parts in scores.head], merge(list(scores.plain.values()))
-    codes = rows.labels[bare.queries]
+def groups_csv(scores: RunEvaluations, rows: Rows) -> bytes:
+    """Every group with queries, by the head (mean over seeds) and by the baseline, in the order of their names."""
+    whole = scores.of("test")
+    heads, baseline = whole.head, whole.baseline
+    codes = rows.labels[baseline.queries]
     found, place, counts = np.unique(codes, return_inverse=True, return_counts=True)
     names = _names(rows)
 
@@ -134,11 +138,11 @@ def groups_csv(scores: Scores, rows: Rows) -> bytes:
         return np.bincount(place, weights=values) / counts
 
     columns = [
-        means(np.mean([card.by_query[name] for card in cards], axis=0))
+        means(np.mean([evaluation.by_query[name] for evaluation in evaluations], axis=0))
         for name in BY_GROUP
-        for cards in (heads, [bare])
+        for evaluations in (heads, [baseline])
     ]
-    seen = dict(zip(codes.tolist(), rows.seen[bare.queries].tolist(), strict=True))
+    seen = dict(zip(codes.tolist(), rows.seen[baseline.queries].tolist(), strict=True))
     lines = (
         [names[code], str(seen[code]).lower(), int(count), *map(_cell, cells)]
         for code, count, *cells in zip(found.tolist(), counts, *columns, strict=True)
@@ -155,11 +159,11 @@ def _accepted(curve: Roc, at: float) -> float:
     return float(np.interp(at, curve.false_accept, curve.true_accept))
 
 
-def _range(card: Card) -> tuple[float, float]:
+def _range(evaluation: Evaluation) -> tuple[float, float]:
     """Similarities that all but one in a thousand lie between."""
-    both = np.concatenate([card.pairs.matches, card.pairs.others])
+    both = np.concatenate([evaluation.pairs.positives, evaluation.pairs.negatives])
     low, high = np.quantile(both, [0.0005, 0.9995])
-    low, high = min(low, card.threshold), max(high, card.threshold, card.pairs.matches.max())
+    low, high = min(low, evaluation.threshold), max(high, evaluation.threshold, evaluation.pairs.positives.max())
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
 
 

@@ -6,15 +6,15 @@ from numpy.typing import NDArray
 from data.errors import DataError
 from data.tables.protocol import CandidateLists, Protocol
 from data.tables.rows import Rows
-from heads.metrics.evaluation import Part
+from heads.metrics.evaluation import Subset
 from pipeline.splits import queries_and_gallery
 
 
-def test_parts(rows: Rows, protocol: Protocol, *, most: int | None = None, seed: int = 0) -> dict[str, Part]:
+def test_subsets(rows: Rows, protocol: Protocol, *, most: int | None = None, seed: int = 0) -> dict[str, Subset]:
     """`test` where groups are pairs; else `seen` and `unseen`, those that there are.
 
-    At most `most` queries are asked, drawn from `seed` and shared out to the parts by their sizes. Frozen lists are
-    scored whole, and galleries stay whole, so that a score means the same.
+    At most `most` queries are scored, drawn from `seed` and distributed over the subsets by their sizes. Frozen lists
+    and galleries stay whole, so that a score means the same.
 
     Raises:
         DataError: the test split is empty, or the protocol was frozen for other rows.
@@ -23,15 +23,15 @@ def test_parts(rows: Rows, protocol: Protocol, *, most: int | None = None, seed:
         raise DataError("protocol.json was frozen for other rows than rows.parquet holds; run `dvc repro prepare`")
     queries, gallery = queries_and_gallery(rows, "test")
     if rows.has_roles:
-        asked = {"test": (queries, gallery)}
+        sides = {"test": (queries, gallery)}
     else:
         masks = {"seen": rows.seen, "unseen": ~rows.seen}
-        asked = {name: (queries[mask[queries]], gallery[mask[gallery]]) for name, mask in masks.items()}
+        sides = {name: (queries[mask[queries]], gallery[mask[gallery]]) for name, mask in masks.items()}
     share = min(1.0, most / len(queries)) if most else 1.0
     return {
-        name: _part(*sides, protocol, name if rows.has_roles else f"test_{name}", share=share, seed=seed)
-        for name, sides in asked.items()
-        if len(sides[0])
+        name: _subset(*of, protocol, name if rows.has_roles else f"test_{name}", share=share, seed=seed)
+        for name, of in sides.items()
+        if len(of[0])
     }
 
 
@@ -44,12 +44,12 @@ def clusters(rows: Rows, families: NDArray[np.object_]) -> NDArray[np.object_]:
     return np.where(rows.seen, rows.id, families)
 
 
-def _part(
+def _subset(
     queries: NDArray[np.int64], gallery: NDArray[np.int64], protocol: Protocol, name: str, *, share: float, seed: int
-) -> Part:
+) -> Subset:
     drawn = np.random.default_rng(seed).permutation(queries)[: max(1, round(share * len(queries)))]
     pairs, triplets, episodes = (kind.get(name) for kind in (protocol.pairs, protocol.triplets, protocol.episodes))
-    return Part(
+    return Subset(
         queries=np.sort(drawn),
         gallery=gallery,
         lists=_lists_of(protocol.candidates, queries),

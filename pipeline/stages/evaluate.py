@@ -10,10 +10,11 @@ from data.files.atomic import write_bytes
 from data.tables.protocol import Protocol
 from data.tables.rows import Rows
 from heads.errors import HeadError
-from heads.metrics.baselines import blind, plain, random_projection
-from heads.metrics.evaluation import Part, score
+from heads.metrics.baselines import baseline_similarity, constant_similarity, random_projection_similarity
+from heads.metrics.evaluation import Subset, evaluate_subset
 from heads.metrics.pairs import score_pairs
-from heads.metrics.score_table import Scores, full_table, metrics
+from heads.metrics.score_table import RunEvaluations, score_table
+from heads.metrics.summary import summarize
 from heads.similarity import Similarity
 from heads.threshold import calibrate_threshold
 from pipeline.params import Params
@@ -22,22 +23,22 @@ from pipeline.report.console import console_table
 from pipeline.report.contact_sheet import Section, draw_gallery
 from pipeline.report.examples import examples, gained_and_lost
 from pipeline.report.load_run import load_run
-from pipeline.report.subsets import test_parts
+from pipeline.report.subsets import test_subsets
 
 METRICS = Path("metrics.json")
-HIT = "A hit: in a list of candidates, the match is more likely than not among the best 2, mean over seeds."
-CHANCE_QUERIES = 500  # chance hardly depends on which queries: no need to ask all
+HIT = "A hit: in a list of candidates, a positive is more likely than not among the best 2, mean over seeds."
+CHANCE_QUERIES = 500  # chance hardly depends on which queries
 
 
 def run(params: Params) -> None:
-    """Score the head on the test split, beside the baseline, a random projection and chance."""
+    """Score the head on the test split, beside the baseline (the features' cosine), a random projection and chance."""
     found = load_run(params)
     folder, rows, protocol, trained, inputs = found.folder, found.rows, found.protocol, found.trained, found.inputs
-    parts = test_parts(rows, protocol, most=params.scores.queries, seed=params.seed)
-    heads, bare = trained.similarities(inputs), plain(inputs)
-    scores = score_all(heads, trained.thresholds, bare, inputs, rows=rows, protocol=protocol, parts=parts)
+    subsets = test_subsets(rows, protocol, most=params.scores.queries, seed=params.seed)
+    heads, baseline = trained.similarities(inputs), baseline_similarity(inputs)
+    scores = score_all(heads, trained.thresholds, baseline, inputs, rows=rows, protocol=protocol, subsets=subsets)
     together = np.unique(found.clusters.astype(str), return_inverse=True)[1]
-    table = full_table(scores, clusters=together, draws=params.scores.draws, head=trained.settings)
+    table = score_table(scores, clusters=together, n_bootstrap=params.scores.draws, head=trained.settings)
 
     out, name, most = folder / "scores", found.title, params.scores.gallery
     contents = {
@@ -52,7 +53,9 @@ def run(params: Params) -> None:
         "confused.csv": score_tables.confused_csv(scores, rows),
         "groups.csv": score_tables.groups_csv(scores, rows),
         "gallery.png": draw_gallery(
-            gallery_sections(scores, rows, folder / "rows.parquet", parts=parts, sides=(heads[0], bare), most=most),
+            gallery_sections(
+                scores, rows, folder / "rows.parquet", subsets=subsets, sides=(heads[0], baseline), most=most
+            ),
             title=name,
             footer=f"Neighbours in the whole gallery, by the first seed. {HIT} Pictures: {protocol.licence}",
         ),
@@ -61,16 +64,16 @@ def run(params: Params) -> None:
     if plane.shape[1] == 2:
         from pipeline.report.scatter import draw_scatter  # matplotlib: only for those who have a plane
 
-        shown = np.concatenate([part.gallery for part in parts.values()])
+        shown = np.concatenate([subset.gallery for subset in subsets.values()])
         contents["plane.png"] = draw_scatter(plane.cpu().numpy()[shown], rows.group[shown], title=f"{name}: test split")
     for file, content in contents.items():
         write_bytes(out / file, content)
-    answered = sum(len(card.queries) for card in scores.plain.values())
-    numbers = metrics(scores, table, protocol=protocol.sha256[:16])
+    total_queries = sum(len(evaluation.queries) for evaluation in scores.baseline.values())
+    numbers = summarize(table, subsets=scores.subsets, protocol=protocol.sha256[:16])
     if params.scores.queries is not None:
-        numbers["queries"] = answered
+        numbers["queries"] = total_queries
     write_bytes(METRICS, (json.dumps(numbers, indent=2) + "\n").encode())
-    print(f"{name}; {answered:,} queries{capped(params)}, in per cent:")
+    print(f"{name}; {total_queries:,} queries{capped(params)}, in per cent:")
     print(console_table(table))
     print(f"  wrote metrics.json and {out}")
 
@@ -82,28 +85,28 @@ def capped(params: Params) -> str:
 def score_all(
     heads: list[Similarity],
     thresholds: list[float],
-    bare: Similarity,
+    baseline: Similarity,
     inputs: torch.Tensor,
     *,
     rows: Rows,
     protocol: Protocol,
-    parts: dict[str, Part],
-) -> Scores:
-    """Every seed's head and its three trivial neighbours on every part of the test split."""
+    subsets: dict[str, Subset],
+) -> RunEvaluations:
+    """Every seed's head and the three similarities that it is compared with on every subset of the test split."""
     size = protocol.candidates.candidates.shape[1]
-    projection = random_projection(inputs, width=min(inputs.shape[1], 64))
+    projection = random_projection_similarity(inputs, width=min(inputs.shape[1], 64))
 
-    def cards(similarity: Similarity, threshold: float, *, of: dict[str, Part] = parts) -> dict:
+    def evaluations(similarity: Similarity, threshold: float, *, of: dict[str, Subset] = subsets) -> dict:
         return {
-            name: score(similarity, rows.labels, part=part, candidates=size, threshold=threshold)
-            for name, part in of.items()
+            name: evaluate_subset(similarity, rows.labels, subset=subset, candidates=size, threshold=threshold)
+            for name, subset in of.items()
         }
 
-    return Scores(
-        head=[cards(head, threshold) for head, threshold in zip(heads, thresholds, strict=True)],
-        plain=cards(bare, val_threshold(bare, protocol)),
-        projection=cards(projection, val_threshold(projection, protocol)),
-        chance=cards(blind(), 1.0, of={name: fewer(part) for name, part in parts.items()}),
+    return RunEvaluations(
+        head=[evaluations(head, threshold) for head, threshold in zip(heads, thresholds, strict=True)],
+        baseline=evaluations(baseline, val_threshold(baseline, protocol)),
+        projection=evaluations(projection, val_threshold(projection, protocol)),
+        chance=evaluations(constant_similarity(), 1.0, of={name: fewer(subset) for name, subset in subsets.items()}),
     )
 
 
@@ -112,42 +115,42 @@ def val_threshold(similarity: Similarity, protocol: Protocol) -> float:
     if "val" not in protocol.pairs:
         raise HeadError("the protocol has no val pairs to choose a threshold on: enlarge data.splits.val")
     pairs = protocol.pairs["val"]
-    scores = score_pairs(similarity, pairs.a, right=pairs.b, alike=pairs.same)
-    same = np.repeat([True, False], [len(scores.matches), len(scores.others)])
-    return calibrate_threshold(np.concatenate([scores.matches, scores.others]), same)
+    scores = score_pairs(similarity, pairs.a, right=pairs.b, positive=pairs.same)
+    positive = np.repeat([True, False], [len(scores.positives), len(scores.negatives)])
+    return calibrate_threshold(np.concatenate([scores.positives, scores.negatives]), positive)
 
 
-def fewer(part: Part) -> Part:
-    step = max(1, len(part.queries) // CHANCE_QUERIES)
-    return Part(part.queries[::step], part.gallery, part.lists, part.pairs, part.triplets, part.episodes)
+def fewer(subset: Subset) -> Subset:
+    step = max(1, len(subset.queries) // CHANCE_QUERIES)
+    return Subset(subset.queries[::step], subset.gallery, subset.lists, subset.pairs, subset.triplets, subset.episodes)
 
 
 def gallery_sections(
-    scores: Scores,
+    scores: RunEvaluations,
     rows: Rows,
     thumbs: Path,
     *,
-    parts: dict[str, Part],
+    subsets: dict[str, Subset],
     sides: tuple[Similarity, Similarity],
     most: int,
 ) -> list[Section]:
-    """Queries gained and lost against the baseline, largest change first; at most `most` of each."""
-    exchanges = gained_and_lost(scores, k=2)
+    """Queries gained and lost against the baseline, largest change first, at most `most` of each, evenly per subset."""
+    flips = gained_and_lost(scores, k=2)
     sections = []
     for kind in ("gained", "lost"):
-        places = {name: getattr(exchanges[name], kind) for name in parts}
+        places = {name: getattr(flips[name], kind) for name in subsets}
         chosen = [
             example
-            for name, part in parts.items()
+            for name, subset in subsets.items()
             for example in examples(
-                scores.plain[name].queries[places[name][: max(1, most // len(parts))]],
-                part=part,
+                scores.baseline[name].queries[places[name][: max(1, most // len(subsets))]],
+                subset=subset,
                 sides=sides,
                 rows=rows,
                 thumbs=thumbs,
             )
         ]
         total = sum(len(found) for found in places.values())
-        asked = sum(len(card.queries) for card in scores.plain.values())
-        sections.append(Section(f"{kind.capitalize()}: {total:,} of {asked:,} queries", chosen, none="none"))
+        total_queries = sum(len(evaluation.queries) for evaluation in scores.baseline.values())
+        sections.append(Section(f"{kind.capitalize()}: {total:,} of {total_queries:,} queries", chosen, none="none"))
     return sections

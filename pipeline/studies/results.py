@@ -77,7 +77,7 @@ def _paired(planned: Planned, results: Sequence[Result], against: Sequence[Resul
     if found is None:
         return {}
     change, queries = found
-    numbers = {"difference": _round(change.mean), "difference_half": _round(change.half), "queries": queries}
+    numbers = {"difference": _round(change.mean), "difference_half": _round(change.half_width), "queries": queries}
     return {"against": planned.row.against, **numbers}
 
 

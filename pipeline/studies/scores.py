@@ -1,4 +1,4 @@
-"""The numbers of a row out of its experiments' files: with interval, no head, chance and the trivial answer."""
+"""The numbers of a row out of its experiments' files: with interval, baseline, chance and the trivial answer."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from pipeline.commands.diff import Run, compare, parse_run
 from pipeline.errors import ParamError, nearest
 
 DECISIONS = ("accuracy", "pair_accuracy", "balanced_accuracy")  # yes or no: the trivial answer is a constant
-NO_HEAD = "baseline"
+BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def _runs(folders: Sequence[Path], model: str = "head") -> list[Run]:
 
 def _table(folder: Path) -> dict[str, dict[str, str]]:
     text = (folder / "table.csv").read_text(encoding="utf-8")
-    return {f"{line['part']}/{line['score']}": line for line in csv.DictReader(io.StringIO(text))}
+    return {f"{line['subset']}/{line['score']}": line for line in csv.DictReader(io.StringIO(text))}
 
 
 def _of_line(line: dict[str, str]) -> Number:
@@ -87,12 +87,12 @@ def _of_line(line: dict[str, str]) -> Number:
     if score in DECISIONS:
         # Of a yes-or-no score the table's last column is the best constant answer; guessing is right half the time.
         trivial, chance = (0.5 if score == "pair_accuracy" else chance), 0.5
-    return Number(float(line["head"]), _float(line["half"]), _float(line["plain"]), chance, trivial)
+    return Number(float(line["head"]), _float(line["half_width"]), _float(line["baseline"]), chance, trivial)
 
 
 def _pooled(folders: Sequence[Path], lines: Sequence[dict[str, str]], metric: str) -> Number:
     part, _, score = metric.partition("/")
-    run, bare = (together(_runs(folders, model)) for model in ("head", NO_HEAD))
+    run, bare = (together(_runs(folders, model)) for model in ("head", BASELINE))
     if part != "test" or score not in run.scores:
         raise ParamError(
             f"folds can be pooled for scores of single queries, not for '{metric}'; known: {', '.join(run.scores)}"
@@ -102,7 +102,7 @@ def _pooled(folders: Sequence[Path], lines: Sequence[dict[str, str]], metric: st
     sizes = [len(one.ids) for one in _runs(folders)]
     chances = [line["chance"] for line in lines]
     chance = float(np.average([float(each) for each in chances], weights=sizes)) if all(chances) else None
-    return Number(interval.mean, interval.half, float(bare.scores[score].mean()), chance)
+    return Number(interval.mean, interval.half_width, float(bare.scores[score].mean()), chance)
 
 
 def _of_metrics(folders: Sequence[Path], metric: str) -> Number:

@@ -44,10 +44,10 @@ def test_exact_for_large_galleries():
 
 @pytest.mark.parametrize("candidates", [2, 3, 4])
 def test_equals_every_list_and_every_order_of_ties(candidates):
-    foils = [3, 3, 2, 2, 2, 1]  # similarities of six negatives; the match has 2
+    distractors = [3, 3, 2, 2, 2, 1]  # similarities of six negatives; the match has 2
     for k in range(1, candidates + 1):
         outcomes = []
-        for chosen in combinations(foils, candidates - 1):
+        for chosen in combinations(distractors, candidates - 1):
             level = chosen.count(2)
             # every place the match can take among those level with it is equally likely
             outcomes.append(np.mean([chosen.count(3) + place < k for place in range(level + 1)]))
@@ -57,13 +57,13 @@ def test_equals_every_list_and_every_order_of_ties(candidates):
 def test_equals_random_lists():
     rng = np.random.default_rng(0)
     levels = rng.integers(40, size=300) / 8  # many ties
-    match, draws = 3.5, 20_000
-    foils = rng.permuted(np.tile(levels, (draws, 1)), axis=1)[:, :9]
-    jitter = rng.random((draws, 10))
-    above = (foils > match) | ((foils == match) & (jitter[:, 1:] > jitter[:, :1]))
+    match, samples = 3.5, 20_000
+    distractors = rng.permuted(np.tile(levels, (samples, 1)), axis=1)[:, :9]
+    jitter = rng.random((samples, 10))
+    above = (distractors > match) | ((distractors == match) & (jitter[:, 1:] > jitter[:, :1]))
     drawn = (above.sum(1) < 3).mean()
     exact = hits(ranks_of([(levels > match).sum()], [(levels == match).sum()], 300), k=3, candidates=10)[0]
-    assert exact == pytest.approx(drawn, abs=4 * np.sqrt(exact * (1 - exact) / draws))
+    assert exact == pytest.approx(drawn, abs=4 * np.sqrt(exact * (1 - exact) / samples))
 
 
 def test_constant_similarity_is_chance():
@@ -79,15 +79,15 @@ def test_the_whole_list_always_hits_and_the_whole_gallery_is_a_list():
 
 def test_several_matches_and_galleries_of_several_sizes():
     rng = np.random.default_rng(1)
-    codes = np.repeat(np.arange(6), [2, 3, 5, 9, 12, 9])
+    labels = np.repeat(np.arange(6), [2, 3, 5, 9, 12, 9])
     scores = torch.from_numpy(rng.integers(6, size=(40, 40)).astype(np.float32))
     similarity = Similarity(block=lambda q, g: scores[q][:, g], pairs=lambda a, b: scores[a, b])
-    ranks = rank_queries(similarity, codes, queries=np.arange(40), gallery=np.arange(40))
+    ranks = rank_queries(similarity, labels, queries=np.arange(40), gallery=np.arange(40))
     got = hits(ranks, k=2, candidates=8)
     for place, q in enumerate(ranks.queries):
-        others = np.flatnonzero(codes != codes[q])
+        others = np.flatnonzero(labels != labels[q])
         expected = []
-        for match in np.flatnonzero((codes == codes[q]) & (np.arange(40) != q)):
+        for match in np.flatnonzero((labels == labels[q]) & (np.arange(40) != q)):
             higher = int((scores[q, others] > scores[q, match]).sum())
             level = int((scores[q, others] == scores[q, match]).sum())
             expected.append(np.mean([hypergeom.cdf(1, len(others), higher + j, 7) for j in range(level + 1)]))
@@ -100,14 +100,14 @@ def test_several_matches_and_galleries_of_several_sizes():
 def test_k_outside_the_list(k):
     with pytest.raises(HeadError) as error:
         hits(ranks_of([0], [0], 50), k=k, candidates=20)
-    assert str(error.value) == f"the best {k} of a list of 20 cannot be asked for: k goes from 1 to 20"
+    assert str(error.value) == f"k is {k} in lists of 20: set k to 1..20"
 
 
 def test_a_list_longer_than_the_gallery():
     for ask in (lambda ranks: hits(ranks, k=2, candidates=20), lambda ranks: hit_curve(ranks, candidates=20)):
         with pytest.raises(HeadError) as error:
             ask(ranks_of([0], [0], 12))
-        assert str(error.value) == "a list of 20 needs 19 foils, the gallery has only 12: lower data.candidates"
+        assert str(error.value) == "a list of 20 needs 19 distractors, the gallery has only 12: lower data.candidates"
 
 
 def test_frozen_lists_equal_every_order_of_ties():

@@ -32,22 +32,22 @@ def test_equals_the_double_loop(clusters):
     ends = ends % clusters + 1000  # the numbers themselves mean nothing
     got = dyadic_interval(values, ends=ends)
     assert got.mean == pytest.approx(values.mean())
-    assert got.half == pytest.approx(stats.t.ppf(0.975, clusters - 1) * slow_variance(values, ends) ** 0.5)
-    assert (got.queries, got.seeds) == (got.half, 0)
+    assert got.half_width == pytest.approx(stats.t.ppf(0.975, clusters - 1) * slow_variance(values, ends) ** 0.5)
+    assert (got.half_width_queries, got.half_width_seeds) == (got.half_width, 0)
 
 
 def test_holds_the_truth_where_pairs_taken_as_independent_do_not():
     found = [(*drawn(np.random.default_rng(seed)),) for seed in range(400)]
     sure = [dyadic_interval(values, ends=ends) for values, ends in found]
-    naive = [mean_interval(values, draws=100) for values, _ in found]
-    held, held_naive = (np.mean([abs(one.mean - 2) <= one.half for one in several]) for several in (sure, naive))
+    naive = [mean_interval(values, n_bootstrap=100) for values, _ in found]
+    held, held_naive = (np.mean([abs(one.mean - 2) <= one.half_width for one in several]) for several in (sure, naive))
     assert held > 0.9 > held_naive + 0.1
 
 
 def test_pairs_that_share_nothing_are_independent():
     values = np.random.default_rng(0).normal(size=300)
     got = dyadic_interval(values, ends=np.arange(600).reshape(300, 2))
-    assert got.half == pytest.approx(1.96 * values.std() / 300**0.5, rel=0.01)
+    assert got.half_width == pytest.approx(1.96 * values.std() / 300**0.5, rel=0.01)
 
 
 def test_the_seeds_luck_is_added():
@@ -55,10 +55,10 @@ def test_the_seeds_luck_is_added():
     ends = np.arange(600).reshape(300, 2)
     one, three = dyadic_interval(values, ends=ends), dyadic_interval(values + np.arange(3)[:, None], ends=ends)
     assert three.mean == pytest.approx(one.mean + 1)
-    assert three.queries == pytest.approx(one.half) and three.half > 10 * one.half
+    assert three.half_width_queries == pytest.approx(one.half_width) and three.half_width > 10 * one.half_width
 
 
 def test_degenerate_inputs_have_no_width_and_no_nan():
-    assert dyadic_interval([3.0], ends=[[0, 1]]).half == 0
-    assert dyadic_interval([3.0, 3.0], ends=[[0, 0], [0, 0]]).half == 0
-    assert dyadic_interval(np.ones((3, 5)), ends=np.arange(10).reshape(5, 2)).half == 0
+    assert dyadic_interval([3.0], ends=[[0, 1]]).half_width == 0
+    assert dyadic_interval([3.0, 3.0], ends=[[0, 0], [0, 0]]).half_width == 0
+    assert dyadic_interval(np.ones((3, 5)), ends=np.arange(10).reshape(5, 2)).half_width == 0

@@ -9,54 +9,54 @@ from heads.metrics.intervals import mean_interval, paired_interval
 
 def test_one_seed_is_the_t_interval_of_the_mean():
     values = (np.random.default_rng(0).random(300) < 0.8).astype(float)
-    got = mean_interval(values, draws=20_000)
+    got = mean_interval(values, n_bootstrap=20_000)
     expected = stats.t.ppf(0.975, 299) * values.std(ddof=1) / np.sqrt(300)
     assert got.mean == values.mean()
-    assert got.half == pytest.approx(expected, rel=0.03)
-    assert (got.queries, got.seeds) == (got.half, 0)
+    assert got.half_width == pytest.approx(expected, rel=0.03)
+    assert (got.half_width_queries, got.half_width_seeds) == (got.half_width, 0)
 
 
 def test_clusters_of_copies_count_once():
     values = np.random.default_rng(0).random(50)
-    once = mean_interval(values, draws=5000)
-    copies = mean_interval(np.repeat(values, 8), clusters=np.repeat(np.arange(50), 8), draws=5000)
-    assert copies.half == pytest.approx(once.half, rel=1e-9)
-    assert mean_interval(np.repeat(values, 8)).half < copies.half / 2
+    once = mean_interval(values, n_bootstrap=5000)
+    copies = mean_interval(np.repeat(values, 8), clusters=np.repeat(np.arange(50), 8), n_bootstrap=5000)
+    assert copies.half_width == pytest.approx(once.half_width, rel=1e-9)
+    assert mean_interval(np.repeat(values, 8)).half_width < copies.half_width / 2
 
 
 def test_equal_queries_leave_only_the_seeds():
     values = np.repeat([[0.90], [0.92], [0.97]], 40, axis=1)
     got = mean_interval(values)
-    assert got.queries == pytest.approx(0, abs=1e-9)
-    assert got.half == pytest.approx(stats.t.ppf(0.975, 2) * np.std([0.90, 0.92, 0.97], ddof=1) / np.sqrt(3))
-    assert (got.low, got.high) == (got.mean - got.half, got.mean + got.half)
+    assert got.half_width_queries == pytest.approx(0, abs=1e-9)
+    assert got.half_width == pytest.approx(stats.t.ppf(0.975, 2) * np.std([0.90, 0.92, 0.97], ddof=1) / np.sqrt(3))
+    assert (got.low, got.high) == (got.mean - got.half_width, got.mean + got.half_width)
 
 
 def test_seeds_that_agree_add_nothing():
     values = np.random.default_rng(0).random(100)
-    assert mean_interval(np.stack([values] * 3)).half == pytest.approx(mean_interval(values).half)
+    assert mean_interval(np.stack([values] * 3)).half_width == pytest.approx(mean_interval(values).half_width)
 
 
 def test_a_run_against_itself_has_no_difference_and_a_shift_is_certain():
     values = np.random.default_rng(0).random((3, 100)) * 0.5
     same = paired_interval(values[:1], values[:1])
-    assert (same.mean, same.half) == (0, 0)
+    assert (same.mean, same.half_width) == (0, 0)
     shifted = paired_interval(values[:1] + 0.25, values[:1])
     assert shifted.mean == pytest.approx(0.25)
-    assert shifted.half == pytest.approx(0, abs=1e-9)
+    assert shifted.half_width == pytest.approx(0, abs=1e-9)
 
 
 def test_pairing_beats_two_intervals():
     rng = np.random.default_rng(0)
     hard = rng.random(400)
     first, second = (hard + 0.1 * rng.random((3, 400)) for _ in range(2))
-    assert paired_interval(first, second).half < mean_interval(first).half / 3
+    assert paired_interval(first, second).half_width < mean_interval(first).half_width / 3
 
 
 def test_degenerate_inputs_have_no_width_and_no_nan():
-    assert mean_interval([1.0]).half == 0
-    assert mean_interval(np.ones((3, 50))).half == 0
-    assert mean_interval(np.ones((3, 1))).half == 0
+    assert mean_interval([1.0]).half_width == 0
+    assert mean_interval(np.ones((3, 50))).half_width == 0
+    assert mean_interval(np.ones((3, 1))).half_width == 0
 
 
 def test_repeatable():
@@ -83,9 +83,13 @@ def test_coverage_is_95_percent(paired, seeds, seed_sd, noise_sd, per_cluster):
     for _ in range(runs):
         hard = rng.normal(scale=0.3, size=queries) + rng.normal(scale=0.3, size=queries)[clusters]
         if paired:
-            interval, truth = paired_interval(0.05 + hard + side(), hard + side(), clusters=clusters, draws=300), 0.05
+            interval, truth = (
+                paired_interval(0.05 + hard + side(), hard + side(), clusters=clusters, n_bootstrap=300),
+                0.05,
+            )
         else:
-            interval, truth = mean_interval(0.8 + hard + side(), clusters=clusters, draws=300), 0.8
+            truth = 0.8
+            interval = mean_interval(truth + hard + side(), clusters=clusters, n_bootstrap=300)
         held += interval.low <= truth <= interval.high
     # Two sides of three seeds that differ in nothing but noise: their spreads cannot be estimated below zero.
     most = 0.98 if paired and seeds == 3 and not seed_sd else 0.97

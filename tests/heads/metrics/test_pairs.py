@@ -8,52 +8,55 @@ from heads.metrics.pairs import score_all_pairs, score_pairs
 from heads.similarity import Similarity, embedding_similarity
 
 SIMILARITY = embedding_similarity(torch.randn(12, 4, generator=torch.Generator().manual_seed(0)))
-CODES = np.arange(12) % 3
+LABELS = np.arange(12) % 3
 
 
 def test_all_pairs_equal_a_loop():
-    got = score_all_pairs(SIMILARITY, CODES, queries=[0, 3, 4], gallery=np.arange(10))
+    got = score_all_pairs(SIMILARITY, LABELS, queries=[0, 3, 4], gallery=np.arange(10))
     expected = {True: [], False: []}
     for q in (0, 3, 4):
         for g in range(10):
             if g != q:
-                alike = bool(CODES[g] == CODES[q])
-                expected[alike].append((q, float(SIMILARITY.pairs(torch.tensor([q]), torch.tensor([g])))))
-    for scores, rows, alike in ((got.matches, got.match_rows, True), (got.others, got.other_rows, False)):
-        assert rows.tolist() == [q for q, _ in expected[alike]]
-        np.testing.assert_allclose(scores, [score for _, score in expected[alike]], atol=1e-6)
+                positive = bool(LABELS[g] == LABELS[q])
+                expected[positive].append((q, float(SIMILARITY.pairs(torch.tensor([q]), torch.tensor([g])))))
+    for scores, rows, positive in (
+        (got.positives, got.positive_queries, True),
+        (got.negatives, got.negative_queries, False),
+    ):
+        assert rows.tolist() == [q for q, _ in expected[positive]]
+        np.testing.assert_allclose(scores, [score for _, score in expected[positive]], atol=1e-6)
 
 
 @pytest.mark.parametrize("cheaper", [0, 1000], ids=["gathered", "product"])
 def test_listed_pairs(monkeypatch, cheaper):
-    monkeypatch.setattr(pairs, "CHEAPER", cheaper)
-    got = score_pairs(SIMILARITY, [0, 1, 2], right=[3, 5, 8], alike=[True, False, True])
-    assert got.match_rows.tolist() == [0, 2]
-    assert got.other_rows.tolist() == [1]
-    np.testing.assert_allclose(got.others, SIMILARITY.pairs(torch.tensor([1]), torch.tensor([5])), rtol=1e-6)
+    monkeypatch.setattr(pairs, "PRODUCT_RATIO", cheaper)
+    got = score_pairs(SIMILARITY, [0, 1, 2], right=[3, 5, 8], positive=[True, False, True])
+    assert got.positive_queries.tolist() == [0, 2]
+    assert got.negative_queries.tolist() == [1]
+    np.testing.assert_allclose(got.negatives, SIMILARITY.pairs(torch.tensor([1]), torch.tensor([5])), rtol=1e-6)
 
 
 def test_many_listed_pairs_are_gathered_a_part_at_a_time(monkeypatch):
     """Two million of them at once would be gigabytes."""
-    asked = []
+    sizes = []
 
     def counted(a, b):
-        asked.append(len(a))
+        sizes.append(len(a))
         return SIMILARITY.pairs(a, b)
 
     left, right = (np.random.default_rng(seed).integers(12, size=100) for seed in (0, 1))
-    expected = pairs.similarities_of(SIMILARITY, left, right)
-    monkeypatch.setattr(pairs, "CHEAPER", 0)
-    monkeypatch.setattr(pairs, "GATHERED", 30)
-    got = pairs.similarities_of(Similarity(SIMILARITY.block, counted), left, right)
-    assert asked == [30, 30, 30, 10]
+    expected = pairs.pair_similarities(SIMILARITY, left, right)
+    monkeypatch.setattr(pairs, "PRODUCT_RATIO", 0)
+    monkeypatch.setattr(pairs, "MAX_GATHERED", 30)
+    got = pairs.pair_similarities(Similarity(SIMILARITY.block, counted), left, right)
+    assert sizes == [30, 30, 30, 10]
     np.testing.assert_allclose(got, expected, atol=1e-6)
 
 
 def test_a_broken_similarity_is_an_error():
     broken = embedding_similarity(torch.full((3, 2), torch.nan))
     with pytest.raises(HeadError) as error:
-        score_pairs(broken, [0], right=[1], alike=[True])
+        score_pairs(broken, [0], right=[1], positive=[True])
     assert str(error.value) == (
         "a similarity is not finite (NaN or infinite): the head's output or the features are broken"
     )
@@ -61,17 +64,17 @@ def test_a_broken_similarity_is_an_error():
 
 def test_beyond_most_an_equal_part_of_each_kind_is_kept(monkeypatch):
     every = np.arange(12)
-    full = score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every)
-    assert (len(full.matches), len(full.others)) == (12 * 3, 12 * 8)
-    monkeypatch.setattr(pairs, "MOST", 40)
-    got = score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every)
-    assert len(got.matches) > 25
-    assert 25 < len(got.others) < 55
-    assert np.isin(got.others, full.others).all()
-    again = score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every)
-    np.testing.assert_array_equal(got.others, again.others)
-    monkeypatch.setattr(pairs, "MOST", 4)
-    assert len(score_all_pairs(SIMILARITY, CODES, queries=every, gallery=every).matches) < 12
+    full = score_all_pairs(SIMILARITY, LABELS, queries=every, gallery=every)
+    assert (len(full.positives), len(full.negatives)) == (12 * 3, 12 * 8)
+    monkeypatch.setattr(pairs, "MAX_PAIRS", 40)
+    got = score_all_pairs(SIMILARITY, LABELS, queries=every, gallery=every)
+    assert len(got.positives) > 25
+    assert 25 < len(got.negatives) < 55
+    assert np.isin(got.negatives, full.negatives).all()
+    again = score_all_pairs(SIMILARITY, LABELS, queries=every, gallery=every)
+    np.testing.assert_array_equal(got.negatives, again.negatives)
+    monkeypatch.setattr(pairs, "MAX_PAIRS", 4)
+    assert len(score_all_pairs(SIMILARITY, LABELS, queries=every, gallery=every).positives) < 12
 
 
 def test_kept_places_are_a_fair_sample():
@@ -79,7 +82,7 @@ def test_kept_places_are_a_fair_sample():
     rng = np.random.default_rng(1)
     times = np.zeros(kind.size)
     for _ in range(2000):
-        place = pairs._some(kind, 0.2, rng)
+        place = pairs._sample(kind, 0.2, rng)
         assert (np.diff(place) > 0).all()
         times[place] += 1
     assert (times[~kind.ravel()] == 0).all()
@@ -91,5 +94,5 @@ def test_kept_places_are_a_fair_sample():
 
 def test_empty():
     with pytest.raises(HeadError) as error:
-        score_all_pairs(SIMILARITY, CODES, queries=[], gallery=[1])
+        score_all_pairs(SIMILARITY, LABELS, queries=[], gallery=[1])
     assert str(error.value) == "no pairs: 0 queries against 1 gallery rows; is a split empty?"

@@ -6,7 +6,7 @@ import torch
 
 from heads.errors import HeadError
 from heads.metrics import ranking
-from heads.metrics.ranking import answerable, rank_queries
+from heads.metrics.ranking import rank_queries, rankable
 from heads.similarity import Similarity, embedding_similarity
 
 
@@ -16,16 +16,19 @@ def table(scores) -> Similarity:
     return Similarity(block=lambda q, g: scores[q][:, g], pairs=lambda a, b: scores[a, b])
 
 
-def slow_ranks(scores, codes, queries, gallery):
+def slow_ranks(scores, labels, queries, gallery):
     """query row -> {match row: (negatives above, negatives level)}"""
     found = {}
     for q in queries:
-        matches = [g for g in gallery if g != q and codes[g] == codes[q]]
-        others = [g for g in gallery if g != q and codes[g] != codes[q]]
-        if matches and others:
+        positives = [g for g in gallery if g != q and labels[g] == labels[q]]
+        negatives = [g for g in gallery if g != q and labels[g] != labels[q]]
+        if positives and negatives:
             found[q] = {
-                m: (sum(scores[q, n] > scores[q, m] for n in others), sum(scores[q, n] == scores[q, m] for n in others))
-                for m in matches
+                m: (
+                    sum(scores[q, n] > scores[q, m] for n in negatives),
+                    sum(scores[q, n] == scores[q, m] for n in negatives),
+                )
+                for m in positives
             }
     return found
 
@@ -43,16 +46,16 @@ def as_dict(ranks):
 def test_ranks_equal_a_loop(groups, levels, block, tile, monkeypatch):
     monkeypatch.setattr(ranking, "TILE", tile)
     rng = np.random.default_rng(groups * levels)
-    codes = rng.integers(groups, size=40)
+    labels = rng.integers(groups, size=40)
     scores = rng.integers(levels, size=(40, 40)) / 8 - 1
     queries, gallery = rng.permutation(40)[:25], rng.permutation(40)[:30]
 
-    ranks = rank_queries(table(scores), codes, queries=queries, gallery=gallery, block=block)
+    ranks = rank_queries(table(scores), labels, queries=queries, gallery=gallery, block=block)
 
-    expected = slow_ranks(scores, codes, queries, gallery)
+    expected = slow_ranks(scores, labels, queries, gallery)
     assert as_dict(ranks) == expected
     assert ranks.left_out == len(queries) - len(expected)
-    assert [int(n) for n in ranks.negatives] == [sum(codes[g] != codes[q] for g in gallery) for q in ranks.queries]
+    assert [int(n) for n in ranks.negatives] == [sum(labels[g] != labels[q] for g in gallery) for q in ranks.queries]
 
 
 def test_entries_are_ordered_best_first():
@@ -67,11 +70,11 @@ def test_entries_are_ordered_best_first():
 def test_pairs_have_one_match_each_and_a_query_is_not_its_own():
     # rows 0..4 are left, 5..9 right; the embedding of a match is the same
     embeddings = torch.eye(5).repeat(2, 1)
-    codes = np.tile(np.arange(5), 2)
-    ranks = rank_queries(embedding_similarity(embeddings), codes, queries=np.arange(5), gallery=np.arange(5, 10))
+    labels = np.tile(np.arange(5), 2)
+    ranks = rank_queries(embedding_similarity(embeddings), labels, queries=np.arange(5), gallery=np.arange(5, 10))
     assert ranks.positive.tolist() == [5, 6, 7, 8, 9]
     assert ranks.higher.tolist() == [0] * 5
-    both = rank_queries(embedding_similarity(embeddings), codes, queries=np.arange(10), gallery=np.arange(10))
+    both = rank_queries(embedding_similarity(embeddings), labels, queries=np.arange(10), gallery=np.arange(10))
     assert both.positives.tolist() == [1] * 10
     assert both.negatives.tolist() == [8] * 10
 
@@ -94,7 +97,7 @@ def test_no_memory_of_the_callers_scores_is_touched():
 
 
 @pytest.mark.parametrize(
-    ("codes", "queries", "gallery", "message"),
+    ("labels", "queries", "gallery", "message"),
     [
         ([0, 0, 1], [], [0, 1, 2], "nothing to rank: 0 queries against 3 gallery rows; is a split empty?"),
         ([0, 0, 1], [0], [], "nothing to rank: 1 queries against 0 gallery rows; is a split empty?"),
@@ -102,25 +105,25 @@ def test_no_memory_of_the_callers_scores_is_touched():
             [0, 1, 2],
             [0, 1],
             [0, 1, 2],
-            "nothing to rank: none of 2 queries has both a match and a non-match in the gallery",
+            "nothing to rank: none of 2 queries has both a positive and a negative in the gallery",
         ),
         (
             [0, 0, 0],
             [0, 1, 2],
             [0, 1, 2],
-            "nothing to rank: none of 3 queries has both a match and a non-match in the gallery",
+            "nothing to rank: none of 3 queries has both a positive and a negative in the gallery",
         ),
     ],
 )
-def test_nothing_to_rank(codes, queries, gallery, message):
+def test_nothing_to_rank(labels, queries, gallery, message):
     with pytest.raises(HeadError) as error:
-        rank_queries(table(np.zeros((3, 3))), codes, queries=queries, gallery=gallery)
+        rank_queries(table(np.zeros((3, 3))), labels, queries=queries, gallery=gallery)
     assert str(error.value) == message
 
 
 @pytest.mark.parametrize("size", [2, 6], ids=["counted", "sorted"])
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("place", [(1, 0), (1, -1)], ids=["match", "non-match"])
+@pytest.mark.parametrize("place", [(1, 0), (1, -1)], ids=["positive", "negative"])
 def test_a_broken_similarity_is_an_error(broken, size, place):
     scores = np.zeros((2 * size, 2 * size))
     scores[place] = broken
@@ -134,15 +137,15 @@ def test_a_broken_similarity_is_an_error(broken, size, place):
 def test_answerable_queries_are_those_that_are_ranked():
     rng = np.random.default_rng(0)
     for _ in range(30):
-        codes = rng.integers(4, size=12)
+        labels = rng.integers(4, size=12)
         queries, gallery = (rng.permutation(12)[: rng.integers(2, 8)] for _ in range(2))
-        found = answerable(codes, queries=queries, gallery=gallery)
+        found = rankable(labels, queries=queries, gallery=gallery)
         expected = []
         for query in queries:
-            others = codes[gallery[gallery != query]]
-            expected.append((others == codes[query]).any() and (others != codes[query]).any())
+            negatives = labels[gallery[gallery != query]]
+            expected.append((negatives == labels[query]).any() and (negatives != labels[query]).any())
         np.testing.assert_array_equal(found, expected)
         if found.any():
             similarity = embedding_similarity(torch.from_numpy(rng.normal(size=(12, 3))))
-            ranks = rank_queries(similarity, codes, queries=queries, gallery=gallery)
+            ranks = rank_queries(similarity, labels, queries=queries, gallery=gallery)
             np.testing.assert_array_equal(ranks.queries, queries[found])

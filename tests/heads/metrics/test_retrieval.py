@@ -39,20 +39,20 @@ NAMES = ("reciprocal_rank", "average_precision", "map_at_r", "r_precision")
 @pytest.mark.parametrize("places", [1, 2**21], ids=["level-by-level", "together"])
 @pytest.mark.parametrize("seed", range(12))
 def test_ties_are_the_mean_over_every_order(seed, places, monkeypatch):
-    monkeypatch.setattr(retrieval_module, "PLACES", places)
+    monkeypatch.setattr(retrieval_module, "MAX_PLACES", places)
     rng = np.random.default_rng(seed)
-    codes = np.array([0, *rng.permutation([0, 0, 0, 1, 1, 1])])[: 7 - seed % 2]
+    labels = np.array([0, *rng.permutation([0, 0, 0, 1, 1, 1])])[: 7 - seed % 2]
     row = rng.integers(1 + seed % 4, size=7) / 2
     scores = np.zeros((7, 7))
     scores[0] = row
-    gallery = np.arange(1, len(codes))
+    gallery = np.arange(1, len(labels))
 
-    got = retrieval(rank_queries(table(scores), codes, queries=[0], gallery=gallery), ks=(1, 3))
+    got = retrieval(rank_queries(table(scores), labels, queries=[0], gallery=gallery), ks=(1, 3))
 
     # every order of the gallery, sorted stably by similarity: all orders within a level are equally likely
     orders = [sorted(order, key=lambda g: -row[g]) for order in permutations(gallery)]
-    r = int((codes[1:] == 0).sum())
-    each = [slow((codes[order] == 0).astype(int), r) for order in orders]
+    r = int((labels[1:] == 0).sum())
+    each = [slow((labels[order] == 0).astype(int), r) for order in orders]
     for name in NAMES:
         assert getattr(got, name)[0] == pytest.approx(np.mean([one[name] for one in each]), abs=1e-9), name
     for k in (1, 3):
@@ -61,7 +61,7 @@ def test_ties_are_the_mean_over_every_order(seed, places, monkeypatch):
 
 def test_equals_pytorch_metric_learning_and_sklearn():
     rng = np.random.default_rng(0)
-    codes = rng.integers(9, size=120)
+    labels = rng.integers(9, size=120)
     scores = rng.permutation(120 * 120).reshape(120, 120)  # no ties: those libraries break them by order
 
     def knn(query, k, reference=None, ref_includes_query=False):
@@ -75,20 +75,20 @@ def test_equals_pytorch_metric_learning_and_sklearn():
         knn_func=knn,
         device=torch.device("cpu"),
     )
-    theirs = calculator.get_accuracy(torch.arange(120.0)[:, None], torch.from_numpy(codes))
-    ranks = rank_queries(table(scores), codes, queries=np.arange(120), gallery=np.arange(120))
+    theirs = calculator.get_accuracy(torch.arange(120.0)[:, None], torch.from_numpy(labels))
+    ranks = rank_queries(table(scores), labels, queries=np.arange(120), gallery=np.arange(120))
     ours = retrieval(ranks, ks=(1, 20))
     assert ours.recall[1].mean() == pytest.approx(theirs["precision_at_1"], abs=1e-6)
     assert ours.r_precision.mean() == pytest.approx(theirs["r_precision"], abs=1e-6)
     assert ours.map_at_r.mean() == pytest.approx(theirs["mean_average_precision_at_r"], abs=1e-6)
     assert theirs["mean_reciprocal_rank"] == pytest.approx(
         # theirs looks no further than the largest group
-        np.where(1 / ours.reciprocal_rank <= np.bincount(codes).max() - 1, ours.reciprocal_rank, 0).mean(),
+        np.where(1 / ours.reciprocal_rank <= np.bincount(labels).max() - 1, ours.reciprocal_rank, 0).mean(),
         abs=1e-6,
     )
     for q in range(120):
         others = np.arange(120) != q
-        expected = average_precision_score(codes[others] == codes[q], scores[q, others])
+        expected = average_precision_score(labels[others] == labels[q], scores[q, others])
         assert ours.average_precision[q] == pytest.approx(expected, abs=1e-9)
 
 
@@ -106,4 +106,4 @@ def test_k_larger_than_the_gallery():
     ranks = rank_queries(table(np.ones((6, 6))), np.arange(6) % 3, queries=range(3), gallery=range(3, 6))
     with pytest.raises(HeadError) as error:
         retrieval(ranks, ks=(1, 5))
-    assert str(error.value) == "recall at 5 cannot be asked for: the gallery has 3 rows"
+    assert str(error.value) == "recall at 5, but the gallery has 3 rows: set k to 1..3"

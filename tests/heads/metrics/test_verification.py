@@ -7,7 +7,7 @@ from scipy.optimize import brentq
 from sklearn.metrics import balanced_accuracy_score, confusion_matrix, roc_auc_score, roc_curve
 
 from heads.errors import HeadError
-from heads.metrics.verification import decide, roc
+from heads.metrics.verification import confusion_at, roc
 
 
 def drawn(seed, levels):
@@ -20,12 +20,12 @@ def drawn(seed, levels):
 @pytest.mark.parametrize("levels", [1, 3, 1e6])
 @pytest.mark.parametrize("seed", range(3))
 def test_roc_auc_and_eer_equal_sklearn(seed, levels):
-    matches, others = drawn(seed, levels)
-    truth = np.repeat([1, 0], [len(matches), len(others)])
-    scores = np.concatenate([matches, others])
+    positives, negatives = drawn(seed, levels)
+    truth = np.repeat([1, 0], [len(positives), len(negatives)])
+    scores = np.concatenate([positives, negatives])
     false_accept, true_accept, thresholds = roc_curve(truth, scores, drop_intermediate=False)
 
-    curve = roc(matches, others)
+    curve = roc(positives, negatives)
 
     np.testing.assert_allclose(curve.thresholds, thresholds)
     np.testing.assert_allclose(curve.false_accept, false_accept)
@@ -37,10 +37,10 @@ def test_roc_auc_and_eer_equal_sklearn(seed, levels):
 
 @pytest.mark.parametrize("levels", [1, 1e6])
 def test_decisions_equal_sklearn(levels):
-    matches, others = drawn(7, levels)
-    truth = np.repeat([1, 0], [len(matches), len(others)])
-    said = np.concatenate([matches, others]) >= 0.4
-    counts = decide(matches, others, threshold=0.4)
+    positives, negatives = drawn(7, levels)
+    truth = np.repeat([1, 0], [len(positives), len(negatives)])
+    said = np.concatenate([positives, negatives]) >= 0.4
+    counts = confusion_at(positives, negatives, threshold=0.4)
     ((rejects, alarms), (misses, accepts)) = confusion_matrix(truth, said)
     assert (counts.true_rejects, counts.false_accepts, counts.misses, counts.true_accepts) == (
         rejects,
@@ -50,34 +50,34 @@ def test_decisions_equal_sklearn(levels):
     )
     assert counts.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, said))
     assert counts.accuracy == pytest.approx((said == truth).mean())
-    assert counts.always_different == pytest.approx((truth == 0).mean())
+    assert counts.always_negative == pytest.approx((truth == 0).mean())
 
 
 def test_a_useless_similarity_is_chance():
     same = np.zeros(10)
     assert roc(same, same).auc == 0.5
     assert roc(same, same).eer == 0.5
-    assert decide(same, same, threshold=0).balanced_accuracy == 0.5
-    assert decide(same, same, threshold=1).balanced_accuracy == 0.5
+    assert confusion_at(same, same, threshold=0).balanced_accuracy == 0.5
+    assert confusion_at(same, same, threshold=1).balanced_accuracy == 0.5
 
 
 def test_a_perfect_and_an_inverted_similarity():
     high, low = np.array([0.8, 0.9]), np.array([0.1, 0.2, 0.3])
     assert (roc(high, low).auc, roc(high, low).eer) == (1, 0)
     assert (roc(low, high).auc, roc(low, high).eer) == (0, 1)
-    assert decide(high, low, threshold=0.5).balanced_accuracy == 1
+    assert confusion_at(high, low, threshold=0.5).balanced_accuracy == 1
 
 
 @pytest.mark.parametrize(
-    ("matches", "others", "message"),
+    ("positives", "negatives", "message"),
     [
-        ([], [0.1], "verification needs matches and non-matches, there are 0 and 1"),
-        ([0.1], [], "verification needs matches and non-matches, there are 1 and 0"),
+        ([], [0.1], "verification needs positive and negative pairs, there are 0 and 1"),
+        ([0.1], [], "verification needs positive and negative pairs, there are 1 and 0"),
         ([np.nan], [0.1], "a similarity is not finite (NaN or infinite): the head's output or the features are broken"),
     ],
 )
-def test_bad_input(matches, others, message):
-    for ask in (roc, lambda m, o: decide(m, o, threshold=0)):
+def test_bad_input(positives, negatives, message):
+    for ask in (roc, lambda m, o: confusion_at(m, o, threshold=0)):
         with pytest.raises(HeadError) as error:
-            ask(matches, others)
+            ask(positives, negatives)
         assert str(error.value) == message

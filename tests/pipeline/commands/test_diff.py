@@ -32,7 +32,7 @@ def test_compare_and_say():
     found = compare(made_up("old", before), made_up("new", after))
     expected = paired_interval(after, before)
     assert found.change["top2"].mean == pytest.approx(expected.mean)
-    assert found.change["top2"].half == pytest.approx(expected.half, rel=0.15)  # other draws of the bootstrap
+    assert found.change["top2"].half_width == pytest.approx(expected.half_width, rel=0.15)
     said = say("emoji", found).splitlines()
     assert said[0] == f"emoji: old -> new; 200 queries, protocol {'a' * 16}"
     change = after.mean() - before.mean()

@@ -40,7 +40,7 @@ def test_folds_are_pooled_query_by_query(tmp_path):
     every = np.concatenate(hits, axis=1)
     clusters = np.repeat(np.arange(30), 2)  # none is in two folds
     assert found.ours == pytest.approx(every.mean())
-    assert found.half == pytest.approx(mean_interval(every, clusters=clusters).half, rel=0.1)  # other draws
+    assert found.half == pytest.approx(mean_interval(every, clusters=clusters).half_width, rel=0.1)  # other draws
     assert found.no_head == pytest.approx(np.concatenate(bare).mean())
     assert found.chance == pytest.approx((0.1 * 20 + 0.2 * 40) / 60)
 
@@ -58,7 +58,7 @@ def test_a_difference_is_paired(tmp_path):
     oracle = paired_interval(after, before, clusters=np.repeat(np.arange(40), 2))
     assert queries == 80
     assert change.mean == pytest.approx(after.mean() - before.mean())
-    assert change.half == pytest.approx(oracle.half, rel=0.15)
+    assert change.half_width == pytest.approx(oracle.half_width, rel=0.15)
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path):
