@@ -6,7 +6,6 @@ checksums are the ones that torchvision publishes.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -20,7 +19,7 @@ from data.datasets.parquet import parquet
 from data.datasets.source import Source
 from data.datasets.tiny_imagenet import tiny_imagenet
 from data.datasets.tll import tll
-from data.errors import DataError
+from data.errors import DataError, did_you_mean
 from data.files.download import Archive
 from data.settings import CATALOGUE_PATH
 
@@ -235,7 +234,5 @@ def find_dataset(name: str) -> Dataset:
         DataError: no such data set; names the nearest one.
     """
     if name not in CATALOGUE:
-        near = get_close_matches(name, CATALOGUE, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(CATALOGUE)}"
-        raise DataError(f"data.name: no '{name}'; {hint}")
+        raise DataError(f"data.name: no '{name}'{did_you_mean(name, CATALOGUE)}")
     return CATALOGUE[name]

@@ -1,2 +1,17 @@
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+LISTED = 40  # names, at most, in a message
+
+
 class DataError(ValueError):
     """Bad input to `data`: one line for a person, saying what, where and what to do."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: `; did you mean 'triplet'?`, or `; known: ...`, if these are few."""
+    known = list(known)
+    close = get_close_matches(word, known, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known: {', '.join(known)}" if known and len(known) <= LISTED else ""

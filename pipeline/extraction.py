@@ -9,6 +9,7 @@ from typing import Any, get_args
 import torch
 
 from data.cores import cores
+from data.errors import did_you_mean
 from data.files.cache import cache_root
 from data.tables.rows import read_rows
 from features.backbones.registry import Network, load_network, versions
@@ -17,7 +18,7 @@ from features.extraction.shards import digests, feature_shape, fill, missing_row
 from features.settings import Backbone, FeatureSettings
 from features.storage.features_files import new_features
 from pipeline.devices import devices
-from pipeline.errors import ParamError, nearest
+from pipeline.errors import ParamError
 from pipeline.fingerprint import TOP, fingerprint, import_closure
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder
@@ -56,7 +57,7 @@ def make_ready(params: Params, name: str) -> Ready:
         ParamError: no such name. FeatureError: weights that cannot be had.
     """
     if name not in params.backbones:
-        raise ParamError(f"params.yaml: no backbone '{name}' in backbones; {nearest(name, params.backbones)}")
+        raise ParamError(f"params.yaml: no backbone '{name}' in backbones{did_you_mean(name, params.backbones)}")
     entry = params.backbones[name]
     network, compute = load_network(name, entry), compute_here(params.features)
     return Ready(network, compute, {"backbone": entry.model_dump(mode="json")} | made_by(network, entry, compute.dtype))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from data.errors import did_you_mean
 from data.files.cache import cache_root
 from data.tables.rows import Rows
 from features.backbones.projection import assemble
@@ -22,7 +23,7 @@ from heads.settings import HeadSettings
 from heads.training.loop import Validate
 from heads.training.selection import epoch_score
 from pipeline.devices import device
-from pipeline.errors import ParamError, nearest
+from pipeline.errors import ParamError
 from pipeline.extraction import compute_here
 from pipeline.fingerprint import fingerprint
 from pipeline.params import Params
@@ -44,7 +45,7 @@ class ReadyToTrain:
 
 def find_entry(params: Params, name: str) -> Finetune:
     if name not in params.finetunes:
-        raise ParamError(f"params.yaml: no finetune '{name}' in finetunes; {nearest(name, params.finetunes)}")
+        raise ParamError(f"params.yaml: no finetune '{name}' in finetunes{did_you_mean(name, params.finetunes)}")
     return params.finetunes[name]
 
 

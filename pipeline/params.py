@@ -7,11 +7,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML, YAMLError
 
+from data.errors import did_you_mean
 from data.settings import DataSettings
 from features.finetuning.settings import Finetune
 from features.settings import Backbone, FeatureSettings, Fusion
 from heads.settings import HeadSettings, ScoreSettings
-from pipeline.errors import ParamError, nearest
+from pipeline.errors import ParamError
 
 
 class Params(BaseModel):
@@ -59,7 +60,7 @@ def _check_names(params: Params, where: str) -> None:
     for name in params.features.backbones:
         if name not in params.backbones:
             raise ParamError(
-                f"{where}: features.backbones: no backbone '{name}' in backbones; {nearest(name, params.backbones)}"
+                f"{where}: features.backbones: no backbone '{name}' in backbones{did_you_mean(name, params.backbones)}"
             )
     for section, named in (("fusions", params.fusions), ("finetunes", params.finetunes)):
         for name in named:
@@ -75,13 +76,13 @@ def _check_names(params: Params, where: str) -> None:
             if part not in known:
                 listed = "; add it to features.backbones" if part in params.backbones else ""
                 raise ParamError(
-                    f"{where}: fusions.{name}.features: no feature set '{part}'{listed}; {nearest(part, known)}"
+                    f"{where}: fusions.{name}.features: no feature set '{part}'{listed}{did_you_mean(part, known)}"
                 )
     if params.head.features not in params.feature_sets:
         listed = "; add it to features.backbones" if params.head.features in params.backbones else ""
         raise ParamError(
-            f"{where}: head.features: no feature set '{params.head.features}'{listed}; "
-            f"{nearest(params.head.features, params.feature_sets)}"
+            f"{where}: head.features: no feature set '{params.head.features}'{listed}"
+            f"{did_you_mean(params.head.features, params.feature_sets)}"
         )
 
 
@@ -94,9 +95,9 @@ def _first(error: ValidationError) -> str:
     value = problem["input"]
     match problem["type"]:
         case "extra_forbidden":
-            return f"{key}: no such key; {nearest(location[-1], _fields_at(location[:-1]))}"
+            return f"{key}: no such key{did_you_mean(location[-1], _fields_at(location[:-1]))}"
         case "literal_error":
-            return f"{key}: no '{value}'; {nearest(str(value), _choices_at(location))}"
+            return f"{key}: no '{value}'{did_you_mean(str(value), _choices_at(location))}"
         case "missing":
             return f"{key}: missing"
         case "value_error":

@@ -3,10 +3,9 @@
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from difflib import get_close_matches
 
-from data.datasets.source import Item, first_five
-from data.errors import DataError
+from data.datasets.source import Item
+from data.errors import DataError, did_you_mean
 from data.preparation.rng import generator
 
 
@@ -30,9 +29,8 @@ def seen_groups(items: Sequence[Item], seen: float | int | tuple[str, ...] | Non
     if isinstance(seen, tuple):
         for name in seen:
             if name not in able:
-                near = get_close_matches(name, able, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"there are {first_five(natural_sort(able))}"
-                raise DataError(f"data.seen: no group '{name}' to train on; {hint}")
+                hint = did_you_mean(name, natural_sort(able))
+                raise DataError(f"data.seen: no group '{name}' to train on{hint}")
         return set(seen)
     count = seen if isinstance(seen, int) else max(1, round(seen * len(every)))
     if count > len(able) and isinstance(seen, int):

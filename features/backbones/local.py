@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from torch import nn
 
+from data.errors import did_you_mean
 from data.files.atomic import sha256_file
 from features.backbones.preprocess import Preprocess
 from features.backbones.projection import assemble
@@ -30,7 +31,7 @@ from features.backbones.weights import (
     read_checkpoint,
     state_sha256,
 )
-from features.errors import FeatureError, nearest
+from features.errors import FeatureError
 from features.settings import Backbone
 
 TRAINED = "trained"  # the model whose weights are a network.safetensors of `finetune`, with network.json beside it
@@ -70,7 +71,7 @@ def load(entry: Backbone, where: str) -> Network:
         return _trained(entry, where)
     if entry.model not in MODELS:
         known = [*MODELS, TRAINED]
-        raise FeatureError(f"{where}.model: no '{entry.model}'{nearest(entry.model, known)}; known: {', '.join(known)}")
+        raise FeatureError(f"{where}.model: no '{entry.model}'{did_you_mean(entry.model, known)}")
     build, own = MODELS[entry.model]
     network, mean, std = random_network(build), HALF, HALF
     if entry.model.startswith("convnet_10d") and entry.pixels not in (None, own):

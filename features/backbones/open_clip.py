@@ -10,6 +10,7 @@ from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
 from open_clip.pretrained import download_pretrained, get_pretrained_cfg, list_pretrained_tags_by_model
 from torch import Tensor, nn
 
+from data.errors import did_you_mean
 from data.files.atomic import sha256_file
 from features.backbones.hub import hub_file, quiet
 from features.backbones.preprocess import Preprocess
@@ -22,7 +23,7 @@ from features.backbones.weights import (
     read_checkpoint,
     state_sha256,
 )
-from features.errors import FeatureError, nearest, one_line
+from features.errors import FeatureError, one_line
 from features.settings import Backbone
 
 RESNET_STAGES = 5  # the stem and four layers
@@ -90,7 +91,7 @@ def load(entry: Backbone, where: str) -> Network:
     """
     if entry.model not in open_clip.list_models():
         known = open_clip.list_models()
-        raise FeatureError(f"{where}.model: open_clip has no '{entry.model}'{nearest(entry.model, known)}")
+        raise FeatureError(f"{where}.model: open_clip has no '{entry.model}'{did_you_mean(entry.model, known)}")
     tag = get_pretrained_cfg(entry.model, entry.weights)
     if tag:
         _check_gelu(entry, tag, where)

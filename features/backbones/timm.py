@@ -6,6 +6,7 @@ from pathlib import Path
 import timm
 from torch import Tensor, nn
 
+from data.errors import did_you_mean
 from data.files.atomic import sha256_file
 from features.backbones.hub import hub_file
 from features.backbones.preprocess import Preprocess
@@ -21,7 +22,7 @@ from features.backbones.weights import (
     read_checkpoint,
     state_sha256,
 )
-from features.errors import FeatureError, nearest
+from features.errors import FeatureError
 from features.settings import Backbone
 
 HUB_FILE = "model.safetensors"
@@ -75,7 +76,7 @@ def load(entry: Backbone, where: str) -> Network:
         FeatureError: unknown model or tag, weights that cannot be had or are of another network.
     """
     if not timm.is_model(entry.model):
-        raise FeatureError(f"{where}.model: timm has no '{entry.model}'{nearest(entry.model, timm.list_models())}")
+        raise FeatureError(f"{where}.model: timm has no '{entry.model}'{did_you_mean(entry.model, timm.list_models())}")
     network = random_network(lambda: timm.create_model(entry.model, pretrained=False, num_classes=0)).eval()
     config = dict(network.pretrained_cfg)
     if entry.weights == "random":

@@ -11,6 +11,7 @@ from torchvision import models
 from torchvision.models import WeightsEnum
 from torchvision.models.resnet import ResNet
 
+from data.errors import did_you_mean
 from data.files.atomic import sha256_file
 from features.backbones.preprocess import Preprocess
 from features.backbones.registry import Grid, Grids, Network, check_stages
@@ -22,7 +23,7 @@ from features.backbones.weights import (
     read_checkpoint,
     state_sha256,
 )
-from features.errors import FeatureError, nearest
+from features.errors import FeatureError
 from features.settings import Backbone
 
 MODELS = [name for name in models.list_models(module=models) if "resne" in name]
@@ -50,7 +51,7 @@ def load(entry: Backbone, where: str) -> Network:
         FeatureError: unknown model or tag, weights that cannot be had or are of another network.
     """
     if entry.model not in MODELS:
-        raise FeatureError(f"{where}.model: no torchvision ResNet '{entry.model}'{nearest(entry.model, MODELS)}")
+        raise FeatureError(f"{where}.model: no torchvision ResNet '{entry.model}'{did_you_mean(entry.model, MODELS)}")
     network: ResNet = random_network(lambda: models.get_model(entry.model, weights=None)).eval()
     network.fc = nn.Identity()
     tags = {tag.name: tag for tag in models.get_model_weights(entry.model)}

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 from torch import nn
 
-from features.errors import FeatureError, nearest
+from data.errors import did_you_mean
+from features.errors import FeatureError
 
 
 def blocks(network: nn.Module, prefix: str = "") -> Iterator[str]:
@@ -49,7 +50,7 @@ def _hint(name: str, known: list[str]) -> str:
         return "; set dim for a linear layer on top"
     parts = sorted({".".join(parameter.split(".")[:depth]) for parameter in known for depth in (1, 2, 3, 4)})
     inside = [part for part in parts if part.endswith(f".{name}")]
-    return f", did you mean '{inside[0]}'?" if inside else nearest(name, parts)
+    return f"; did you mean '{inside[0]}'?" if inside else did_you_mean(name, parts)
 
 
 def _below(parameter: str, name: str) -> bool:

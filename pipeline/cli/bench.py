@@ -20,12 +20,13 @@ def bench_extract(
     from pipeline.params import load_params
 
     params = load_params()
+    from data.errors import did_you_mean
     from pipeline.commands.bench_extract import NETWORKS, run
-    from pipeline.errors import ParamError, nearest
+    from pipeline.errors import ParamError
 
     for name in names or ():
         if name not in NETWORKS:
-            raise ParamError(f"no network '{name}' to measure; {nearest(name, NETWORKS)}")
+            raise ParamError(f"no network '{name}' to measure{did_you_mean(name, NETWORKS)}")
     run(params, names=names or list(NETWORKS), seconds=seconds, repeats=repeats)
 
 

@@ -4,13 +4,14 @@ from pathlib import Path
 
 from data.catalogue import Dataset, SourceConfig, find_dataset
 from data.datasets.source import first_five
+from data.errors import did_you_mean
 from data.files.download import download
 from data.preparation.build import build
 from data.preparation.draw_protocol import Attribution
 from data.preparation.evaluation_lists import USUAL_SIZE
 from data.settings import CATALOGUE_PATH, DataSettings
 from data.tables.protocol import Protocol
-from pipeline.errors import ParamError, nearest
+from pipeline.errors import ParamError
 from pipeline.params import Params
 from pipeline.paths import dataset_folder
 from pipeline.progress import progress
@@ -80,7 +81,8 @@ def _label_level(name: str, entry: Dataset, settings: DataSettings) -> str:
         return settings.group or "".join(entry.levels[:1])
     if settings.group not in entry.levels:
         raise ParamError(
-            f"params.yaml: data.group: {name} has no level '{settings.group}'; {nearest(settings.group, entry.levels)}"
+            f"params.yaml: data.group: {name} has no level '{settings.group}'"
+            f"{did_you_mean(settings.group, entry.levels)}"
         )
     return settings.group
 

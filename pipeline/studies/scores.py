@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from data.errors import did_you_mean
 from heads.metrics.intervals import Interval, mean_interval
 from pipeline.commands.diff import Run, compare, parse_run
-from pipeline.errors import ParamError, nearest
+from pipeline.errors import ParamError
 
 DECISIONS = ("accuracy", "pair_accuracy", "balanced_accuracy")  # yes or no: the trivial answer is a constant
 BASELINE = "baseline"
@@ -37,7 +38,7 @@ def number(folders: Sequence[Path], metric: str) -> Number:
     tables = [_table(folder) for folder in folders]
     for table in tables:
         if metric not in table:
-            raise ParamError(f"no score '{metric}' in scores/table.csv; {nearest(metric, table)}")
+            raise ParamError(f"no score '{metric}' in scores/table.csv{did_you_mean(metric, table)}")
     if len(folders) == 1:
         return _of_line(tables[0][metric])
     return _pooled(folders, [table[metric] for table in tables], metric)

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from ruamel.yaml import YAML, YAMLError
 
-from pipeline.errors import ParamError, nearest
+from data.errors import did_you_mean
+from pipeline.errors import ParamError
 
 FOLDER = Path("studies")
 Settings = dict[str, Any]  # dotted keys of params.yaml -> values: `head.loss: triplet`
@@ -80,7 +81,7 @@ class Study(Strict):
         for row in self.rows:
             if row.against is not None and row.against not in names:
                 raise ValueError(
-                    f"row '{row.name}' is against '{row.against}', which is no row; {nearest(row.against, names)}"
+                    f"row '{row.name}' is against '{row.against}', which is no row{did_you_mean(row.against, names)}"
                 )
         return self
 
@@ -96,7 +97,7 @@ def load_study(name: str, *, folder: Path = FOLDER) -> Study:
     """
     path = folder / f"{name}.yaml"
     if name not in known_studies(folder):
-        raise ParamError(f"no study '{name}'; {nearest(name, known_studies(folder))}")
+        raise ParamError(f"no study '{name}'{did_you_mean(name, known_studies(folder))}")
     try:
         raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
@@ -119,7 +120,7 @@ def pick_rows(study: Study, names: Iterable[str] | None) -> list[Row]:
     wanted = []
     for name in names:
         if name not in by_name:
-            raise ParamError(f"no row '{name}'; {nearest(name, [row.slug for row in study.rows])}")
+            raise ParamError(f"no row '{name}'{did_you_mean(name, [row.slug for row in study.rows])}")
         wanted.append(by_name[name])
     return [row for row in study.rows if row in wanted]
 
@@ -143,7 +144,7 @@ def _first(error: ValidationError, raw: Any) -> str:
     key = ": ".join([words[0], ".".join(words[1:])]) if words and words[0].startswith("row ") else ".".join(words)
     match problem["type"]:
         case "extra_forbidden":
-            return f"{key}: no such key; {nearest(str(location[-1]), kind.model_fields)}"
+            return f"{key}: no such key{did_you_mean(str(location[-1]), kind.model_fields)}"
         case "value_error":
             return f"{problem['ctx']['error']}"
         case "missing":

@@ -54,7 +54,7 @@ def test_an_unknown_group_gets_the_nearest():
     items = make({("cat", ""): 3, ("dog", ""): 3})
     with pytest.raises(DataError, match=r"data\.seen: no group 'catt' to train on; did you mean 'cat'\?"):
         seen_groups(items, ("catt",))
-    with pytest.raises(DataError, match="no group 'zebra' to train on; there are cat, dog"):
+    with pytest.raises(DataError, match="no group 'zebra' to train on; known: cat, dog"):
         seen_groups(items, ("zebra",))
 
 

@@ -133,7 +133,7 @@ def test_weights_of_another_network(tmp_path):
 
 
 def test_no_such_model_tag_or_file(tmp_path):
-    assert "open_clip has no 'RN50x44', did you mean 'RN50x" in refused("RN50x44", "openai")
+    assert "open_clip has no 'RN50x44'; did you mean 'RN50x" in refused("RN50x44", "openai")
     message = refused("RN50x4", str(tmp_path / "absent.pt"))
     assert "no file and no published tag" in message and "published tags: openai; or a path, or random" in message
 

@@ -163,7 +163,7 @@ def test_the_wrong_depth_is_one_line(tmp_path):
         (
             "cifar_resnet21",
             {},
-            "backbones.mine.model: no 'cifar_resnet21', did you mean 'cifar_resnet32'?; known: conv4,",
+            "backbones.mine.model: no 'cifar_resnet21'; did you mean 'cifar_resnet32'?",
         ),
         ("convnet_10d", {"pixels": 64}, "backbones.mine.pixels: convnet_10d is made for 105 pixels; set it to 105"),
         ("conv4", {"output": "grid"}, "backbones.mine.output: networks of this library give one vector"),

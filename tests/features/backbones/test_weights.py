@@ -99,10 +99,10 @@ def test_missing_weights_are_never_a_random_network(tmp_path):
 
 
 def test_unknown_models():
-    assert "no torchvision ResNet 'resnet19', did you mean 'resnet1" in refused(
+    assert "no torchvision ResNet 'resnet19'; did you mean 'resnet1" in refused(
         library="torchvision", model="resnet19", weights="random"
     )
-    assert "timm has no 'tf_efficientnet_lite9', did you mean 'tf_efficientnet_lite" in refused(
+    assert "timm has no 'tf_efficientnet_lite9'; did you mean 'tf_efficientnet_lite" in refused(
         library="timm", model="tf_efficientnet_lite9", weights="random"
     )
 

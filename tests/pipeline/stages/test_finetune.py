@@ -216,5 +216,5 @@ def test_names_are_checked():
 def test_a_layer_or_a_network_that_is_not_there(project):
     with pytest.raises(FeatureError, match=r"^finetunes.mine.layers: this network has no layer 'layer4'"):
         finetune.run(entry(layers=["layer4"]), "mine")
-    with pytest.raises(FeatureError, match=r"^finetunes.mine.network.model: no 'conv5', did you mean 'conv4'"):
+    with pytest.raises(FeatureError, match=r"^finetunes.mine.network.model: no 'conv5'; did you mean 'conv4'"):
         finetune.run(entry(network=ENTRY["network"] | {"model": "conv5"}), "mine")
