@@ -1,7 +1,7 @@
-"""A trained head as it is used: features in, one code a row; the similarity of two codes is the mean over seeds.
+"""A trained head in use: features in, one embedding per row out; similarities of embeddings are the mean over seeds.
 
-Scores look at each seed alone, to say how far seeds lie apart. A person with two pictures wants one answer, and that is
-the mean of the seeds; `head.json` has the threshold and the probability that belong to it.
+Scores look at every seed alone, to measure how much seeds differ. In use the seeds are averaged, and the threshold and
+the calibration in `head.json` are those of the mean.
 """
 
 import torch
@@ -9,46 +9,51 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from heads.models.embedding_heads import Head
+from heads.similarity import euclidean_matrix
 from heads.store import TrainedHead
 
 
 def is_cosine(trained: TrainedHead) -> bool:
-    """Whether the inner product of two codes is their similarity."""
+    """Whether the inner product of two embeddings is their similarity."""
     return trained.head.embeds and trained.head.distance == "cosine"
 
 
 @torch.no_grad()
-def encode(trained: TrainedHead, features: Tensor) -> Tensor:
-    """Features (N, D) -> codes (N, S * E) float32, the seeds side by side.
+def embed(trained: TrainedHead, features: Tensor) -> Tensor:
+    """Features (N, D) -> embeddings (N, S * E) float32, the seeds side by side.
 
     Of a cosine head they have length 1 and each seed's part has 1 / sqrt(S): their inner product is the mean cosine.
+    A classifier of pairs has them too: the input of its classifier, which only `similarity_matrix` can compare.
 
     Raises:
         HeadError: features of another width than those of training.
     """
-    return joined(trained.head, trained.embeddings(features))
+    return concat_seeds(trained.head, trained.embeddings(features))
 
 
-def joined(head: Head, encoded: Tensor) -> Tensor:
-    """What a head makes of rows, (S, N, E) -> their codes (N, S * E)."""
-    encoded = encoded[: different_seeds(head, len(encoded))]
+def concat_seeds(head: Head, encoded: Tensor) -> Tensor:
+    """A head's outputs (S, N, E) -> embeddings (N, S * E)."""
+    encoded = encoded[: distinct_seeds(head, len(encoded))]
     if head.embeds and head.distance == "cosine":
         encoded = normalize(encoded, dim=-1) / len(encoded) ** 0.5
     return encoded.transpose(0, 1).flatten(1)
 
 
 @torch.no_grad()
-def compare(trained: TrainedHead, a: Tensor, b: Tensor) -> Tensor:
-    """Codes (A, W) and (B, W) -> similarities (A, B) float32. Of a classifier of pairs `a` asks and `b` answers."""
+def similarity_matrix(trained: TrainedHead, left: Tensor, right: Tensor) -> Tensor:
+    """Embeddings (A, S * E) and (B, S * E) -> similarities (A, B) float32.
+
+    Of a classifier of pairs `left` are queries and `right` the gallery.
+    """
     if is_cosine(trained):
-        return a @ b.T
-    shape = (different_seeds(trained.head, trained.settings.seeds), -1)
-    left, right = (codes.unflatten(1, shape).transpose(0, 1).contiguous() for codes in (a, b))
-    if trained.head.embeds:  # a distance and its square rank alike; thresholds speak of the distance itself
-        return -torch.cdist(left, right).mean(0)
+        return left @ right.T
+    shape = (distinct_seeds(trained.head, trained.settings.seeds), -1)
+    left, right = (side.unflatten(1, shape).transpose(0, 1).contiguous() for side in (left, right))
+    if trained.head.embeds:  # a distance and its square rank alike; thresholds are of the distance itself
+        return -euclidean_matrix(left, right).mean(0)
     return trained.head.block(left, right).mean(0)
 
 
-def different_seeds(head: Head, seeds: int) -> int:
-    """How many parts a code has: S; 1 where there is nothing that seeds could have learned differently."""
+def distinct_seeds(head: Head, seeds: int) -> int:
+    """How many parts an embedding has: S, or 1 where the head has no parameters and all seeds are equal."""
     return seeds if any(True for _ in head.parameters()) else 1

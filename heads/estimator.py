@@ -11,7 +11,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from heads.embeddings import joined
+from heads.embeddings import concat_seeds
 from heads.errors import HeadError
 from heads.metrics.ranking import rank_queries
 from heads.metrics.retrieval import retrieval
@@ -125,7 +125,7 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         X = validate_data(self, X, dtype=np.float32, reset=False)
         with torch.no_grad():
             encoded = encode_rows(self._head, self._transform(torch.from_numpy(np.array(X))), seeds=self._seeds)
-            return joined(self._head, encoded).numpy()
+            return concat_seeds(self._head, encoded).numpy()
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """recall@1: how often the row nearest to a row of X, among all others of X, has its label.

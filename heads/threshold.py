@@ -1,4 +1,4 @@
-"""The similarity from which a pair counts as alike. Chosen on val, never on the pairs that are reported."""
+"""The similarity from which a pair is predicted positive. Chosen on val, never on the pairs that are reported."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,23 +6,26 @@ from numpy.typing import NDArray
 from heads.errors import HeadError
 
 
-def calibrate_threshold(scores: NDArray[np.floating], same: NDArray[np.bool_]) -> float:
-    """The threshold t for which "alike where score >= t" has the best balanced accuracy; scores and same are (P,).
+def calibrate_threshold(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
+    """The threshold t for which "positive where score >= t" has the best balanced accuracy.
 
-    It lies midway between two neighbouring scores; of several equally good gaps the middle one is taken, so that a
-    lucky edge is not.
+    It lies midway between two neighbouring scores. Of several equally good gaps the middle one is chosen, because the
+    outer ones depend most on single pairs.
+
+    Args:
+        scores: (P,) similarities. positive: (P,) whether each pair is positive.
 
     Raises:
-        HeadError: only one kind of pair, so nothing to tell apart.
+        HeadError: the pairs are all positive or all negative.
     """
-    if same.all() or not same.any():
+    if positive.all() or not positive.any():
         raise HeadError(
-            "val pairs are all alike or all different, so no threshold tells them apart: enlarge data.splits.val"
+            "val pairs are all positive or all negative, so no threshold separates them: enlarge data.splits.val"
         )
     order = np.argsort(-scores, kind="stable")
-    ordered, alike = scores[order].astype(np.float64), same[order]
-    true_positive_rate = np.r_[0, np.cumsum(alike)] / alike.sum()
-    false_positive_rate = np.r_[0, np.cumsum(~alike)] / (~alike).sum()
+    ordered, labels = scores[order].astype(np.float64), positive[order]
+    true_positive_rate = np.r_[0, np.cumsum(labels)] / labels.sum()
+    false_positive_rate = np.r_[0, np.cumsum(~labels)] / (~labels).sum()
     # Accepting the first i pairs is possible only where the next score is lower: ties are accepted together.
     gap = np.r_[True, ordered[1:] < ordered[:-1], True]
     gain = np.where(gap, true_positive_rate - false_positive_rate, -np.inf)

@@ -18,7 +18,7 @@ import torch
 from data.tables.rows import read_images
 from features.settings import Backbone
 from heads.embeddings import is_cosine
-from heads.knn import nearest
+from heads.knn import knn
 from pipeline.errors import ParamError
 from pipeline.inference import faiss_index
 from pipeline.inference.predictor import ImageHead, load_head
@@ -88,7 +88,7 @@ def _search(params: Params, head: ImageHead, count: int, k: int) -> list[dict[st
         codes = torch.nn.functional.normalize(codes)
     queries = codes[:QUERIES] + 0.1 * codes[-QUERIES:]
     what = f"nearest {k} of {count:,} codes of width {codes.shape[1]}"
-    exact = _median(lambda query: nearest(head.trained, query, gallery=codes, k=k), queries)
+    exact = _median(lambda query: knn(head.trained, query, gallery=codes, k=k), queries)
     product = _median(lambda query: query @ codes.T, queries)
     rows = [_row(f"{what}, exact", exact, "matrix product alone", product, "")]
     if faiss_index.available() and head.trained.head.embeds:

@@ -20,7 +20,7 @@ from data.files.atomic import atomic_file
 from data.images.decode import decode
 from data.tables.protocol import read_protocol
 from data.tables.rows import read_images, read_rows
-from heads.embeddings import different_seeds, is_cosine
+from heads.embeddings import distinct_seeds, is_cosine
 from heads.errors import HeadError
 from heads.store import TrainedHead
 from heads.store import load_head as load_trained
@@ -70,7 +70,7 @@ def gives(trained: TrainedHead) -> str:
 def describe(dataset: Path, trained: TrainedHead, networks: FeatureSet) -> dict[str, str]:
     """What whoever has only the file must know; values that are no strings are JSON."""
     calibration, protocol = trained.calibration, read_protocol(dataset / "protocol.json")
-    parts = different_seeds(trained.head, trained.settings.seeds)
+    parts = distinct_seeds(trained.head, trained.settings.seeds)
     meaning = "similarity is a logit; left asks, right answers"
     if is_cosine(trained):
         meaning = "embeddings have length 1; similarity is their inner product"

@@ -11,7 +11,7 @@ from torch import Tensor
 from data.datasets.source import shown
 from data.files.atomic import sha256_bytes, write_bytes
 from data.images.open_images import OpenedImage
-from heads.knn import nearest
+from heads.knn import knn
 from pipeline.inference import faiss_index
 from pipeline.inference.predictor import ImageHead, load_head
 from pipeline.inference.search_index import Gallery, codes_path, folder_gallery, named, prepared_gallery
@@ -106,7 +106,7 @@ def _look_up(head: ImageHead, gallery: Gallery, queries: Tensor, k: int, how: Ho
         scores, rows = faiss_index.search(head, index, queries, gallery=gallery.codes, k=k)
         said = f"FAISS, {index.looked_into} of {index.cells} cells; recall@{k} {index.recall:.3f} against exact search"
         return scores, rows, said
-    scores, rows = nearest(head.trained, queries, gallery=gallery.codes, k=k)
+    scores, rows = knn(head.trained, queries, gallery=gallery.codes, k=k)
     return scores, rows, "exact; pip install faiss-cpu makes it faster" if how == "auto" and large else "exact"
 
 

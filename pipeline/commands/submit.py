@@ -19,7 +19,7 @@ from data.files.archives import open_tree, unicode_name
 from data.files.atomic import write_bytes
 from data.tables.protocol import SubmitLists
 from data.tables.rows import Rows
-from heads.embeddings import compare, encode
+from heads.embeddings import embed, similarity_matrix
 from pipeline.params import Params
 from pipeline.report.load_run import Loaded, load_run
 
@@ -60,11 +60,11 @@ def run(params: Params, out: Path = OUT) -> None:
 def confidences(found: Loaded, lists: SubmitLists) -> NDArray[np.float64]:
     """(Q, C), each row summing to 1."""
     rows = np.unique(np.concatenate([lists.query, lists.candidates.ravel()]))
-    codes = encode(found.trained, found.inputs[torch.from_numpy(rows).to(found.inputs.device)])
+    codes = embed(found.trained, found.inputs[torch.from_numpy(rows).to(found.inputs.device)])
     query, candidates = np.searchsorted(rows, lists.query), np.searchsorted(rows, lists.candidates)
     scores = np.stack(
         [
-            compare(found.trained, codes[one : one + 1], codes[torch.from_numpy(those)])[0].cpu().numpy()
+            similarity_matrix(found.trained, codes[one : one + 1], codes[torch.from_numpy(those)])[0].cpu().numpy()
             for one, those in zip(query, candidates, strict=True)
         ]
     )

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from data.errors import DataError
-from heads.knn import nearest
+from heads.knn import knn
 from pipeline.demo.available_heads import Held, Shelf
 from pipeline.demo.html import Card, cards, sentence
 from pipeline.demo.tab import Tab
@@ -104,7 +104,7 @@ def found_html(shelf: Shelf, name: str, upload: Upload | None, row: int | None) 
         head, gallery = held.head, held.gallery
         codes = gallery.codes[row : row + 1] if picture is None else head.codes_of(head.features_of([picture]))
         k = min(FOUND + (picture is None), len(gallery))
-        scores, rows = (array[0].cpu().numpy() for array in nearest(head.trained, codes, gallery=gallery.codes, k=k))
+        scores, rows = (array[0].cpu().numpy() for array in knn(head.trained, codes, gallery=gallery.codes, k=k))
         own = rows == row if picture is None else np.zeros(k, bool)
         answer, rows = head.answer(scores[~own][:FOUND]), rows[~own][:FOUND]
         shown = [

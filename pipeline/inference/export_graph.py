@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 
 from features.export_graph import FeatureGraph, FusedGraph
-from heads.export_graph import CodeGraph, PairGraph
+from heads.export_graph import HeadGraph, PairGraph
 from heads.store import TrainedHead
 from pipeline.inference.feature_sources import FeatureSet
 
@@ -13,7 +13,7 @@ class EmbeddingGraph(nn.Module):
 
     def __init__(self, feature_set: FeatureSet, trained: TrainedHead) -> None:
         super().__init__()
-        self.features, self.head = feature_graph(feature_set), CodeGraph(trained)
+        self.features, self.head = feature_graph(feature_set), HeadGraph(trained)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.head(self.features(images))

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from data.files.atomic import write_bytes
 from heads.embeddings import is_cosine
-from heads.knn import nearest
+from heads.knn import knn
 from pipeline.errors import ParamError
 from pipeline.inference.predictor import ImageHead
 
@@ -67,10 +67,10 @@ def open_index(head: ImageHead, gallery: Tensor, *, k: int, path: Path) -> Index
 
 
 def search(head: ImageHead, index: Index, queries: Tensor, *, gallery: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """As `heads.nearest.nearest`, among the rows that the index proposes."""
+    """As `heads.knn.knn`, among the rows that the index proposes."""
     proposed = _propose(index.faiss, queries.cpu().numpy(), k)
     found = [
-        nearest(head.trained, query[None], gallery=gallery[rows], k=min(k, len(rows)))
+        knn(head.trained, query[None], gallery=gallery[rows], k=min(k, len(rows)))
         for query, rows in zip(queries, proposed, strict=True)
     ]
     scores = [part for part, _ in found]
@@ -96,7 +96,7 @@ def _tune(head: ImageHead, index: "faiss.Index", gallery: Tensor, k: int, *, sta
     """Look into twice as many cells until recall is `ENOUGH`; sets index.nprobe and returns the recall."""
     sample = np.sort(np.random.default_rng(1).permutation(len(gallery))[:SAMPLE])
     queries, most = gallery[torch.from_numpy(sample)], min(k + 1, len(gallery))
-    exact = nearest(head.trained, queries, gallery=gallery, k=most)[1].cpu().numpy()
+    exact = knn(head.trained, queries, gallery=gallery, k=most)[1].cpu().numpy()
     index.nprobe = start
     while True:
         found = search(head, Index(index, index.nlist, index.nprobe, 0.0), queries, gallery=gallery, k=most)[1]

@@ -16,7 +16,7 @@ from data.images.open_images import ImageLike, open_images
 from features.extraction.encode import Encoder
 from features.extraction.replicas import forward_dtype
 from features.storage.concat import fuse
-from heads.embeddings import compare, encode
+from heads.embeddings import embed, similarity_matrix
 from heads.errors import HeadError
 from heads.store import TrainedHead, dump_head
 from heads.store import load_head as load_trained
@@ -109,11 +109,11 @@ class ImageHead:
 
     def codes_of(self, features: np.ndarray) -> Tensor:
         """Features (n, D) of any age, as features.npy has them -> codes (n, W)."""
-        return encode(self.trained, torch.from_numpy(features).to(self.device).float())
+        return embed(self.trained, torch.from_numpy(features).to(self.device).float())
 
     def between(self, a: Tensor, b: Tensor) -> FloatArray:
         """Codes (A, W), (B, W) -> similarities (A, B)."""
-        return compare(self.trained, a, b).cpu().numpy()
+        return similarity_matrix(self.trained, a, b).cpu().numpy()
 
     def features(self, images: Sequence[ImageLike]) -> np.ndarray:
         """n images through the networks -> (n, D) float16, as features.npy has them."""

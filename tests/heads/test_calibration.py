@@ -21,8 +21,8 @@ def pairs(seed: int, count: int = 400) -> tuple[np.ndarray, np.ndarray]:
 def test_is_logistic_regression_on_platts_targets(seed, scale, shift):
     scores, same = pairs(seed)
     scores = scale * scores.astype(np.float64) + shift
-    alike = same.sum()
-    target = np.where(same, (alike + 1) / (alike + 2), 1 / (len(same) - alike + 2))
+    positive = same.sum()
+    target = np.where(same, (positive + 1) / (positive + 2), 1 / (len(same) - positive + 2))
     unit = (scores - scores.mean()) / scores.std()
     oracle = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(
         np.r_[unit, unit][:, None], np.repeat([1, 0], len(same)), sample_weight=np.r_[target, 1 - target]
@@ -61,7 +61,7 @@ def test_keeps_shapes_and_does_not_overflow():
 
 
 def test_one_kind_of_pair_fails():
-    with pytest.raises(HeadError, match="all alike or all different"):
+    with pytest.raises(HeadError, match="all positive or all negative"):
         calibrate(np.arange(4.0), np.zeros(4, bool))
 
 

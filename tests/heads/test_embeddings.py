@@ -1,13 +1,13 @@
-"""Heads in use: codes, their similarities, and the nearest of a gallery, against what scores compute."""
+"""Heads in use: embeddings, their similarities and neighbours, against what scores compute."""
 
 import numpy as np
 import pytest
 import torch
 
 from heads.calibration import Calibration
-from heads.embeddings import compare, encode, is_cosine
+from heads.embeddings import embed, is_cosine, similarity_matrix
 from heads.errors import HeadError
-from heads.knn import nearest
+from heads.knn import knn
 from heads.models.layers import generators
 from heads.models.registry import build_head
 from heads.models.transforms import fit_transform
@@ -20,12 +20,12 @@ HEADS = {
     "squared": {"model": "linear", "dim": 5, "distance": "squared_euclidean"},
     "kept": {"model": "mlp", "hidden": (4,), "keep": 0.5},
     "pseudo": {"model": "pseudo_class", "dim": 6, "loss": "bce"},
-    "no head": {"model": "identity"},
+    "identity": {"model": "identity"},
     "pairs": {"model": "pair_bc", "classifier": (7,), "loss": "bce"},
     "membership": {"model": "membership", "keep": 0.5},
     "logit": {"model": "distance_logit", "dim": 4, "loss": "bce"},
 }
-COSINES = ["linear", "kept", "pseudo", "no head", "membership"]
+COSINES = ["linear", "kept", "pseudo", "identity", "membership"]
 
 
 def trained(**changes) -> TrainedHead:
@@ -60,30 +60,32 @@ def test_is_the_mean_of_what_scores_see_of_each_seed(settings, features):
     head = trained(**settings)
     rows = torch.arange(40)
     oracle = torch.stack([one.block(rows, rows) for one in head.similarities(features)]).mean(0)
-    codes = encode(head, features)
-    torch.testing.assert_close(compare(head, codes[:3], codes), oracle[:3], atol=2e-3, rtol=1e-3)
-    torch.testing.assert_close(compare(head, codes[:3], codes[5:7]), oracle[:3, 5:7], atol=1e-3, rtol=1e-4)
+    embeddings = embed(head, features)
+    torch.testing.assert_close(similarity_matrix(head, embeddings[:3], embeddings), oracle[:3], atol=2e-3, rtol=1e-3)
+    torch.testing.assert_close(
+        similarity_matrix(head, embeddings[:3], embeddings[5:7]), oracle[:3, 5:7], atol=1e-3, rtol=1e-4
+    )
 
 
-def test_codes_of_cosine_heads_have_length_one(features):
+def test_embeddings_of_cosine_heads_have_length_one(features):
     assert [name for name, one in HEADS.items() if is_cosine(trained(**one))] == COSINES
     for name in COSINES:
-        torch.testing.assert_close(encode(trained(**HEADS[name]), features).norm(dim=1), torch.ones(40))
+        torch.testing.assert_close(embed(trained(**HEADS[name]), features).norm(dim=1), torch.ones(40))
 
 
 def test_without_parameters_seeds_are_one():
-    assert encode(trained(model="identity"), torch.randn(2, 8)).shape == (2, 8)
-    assert encode(trained(model="linear"), torch.randn(2, 8)).shape == (2, 24)
-    assert encode(trained(model="linear"), torch.empty(0, 8)).shape == (0, 24)
+    assert embed(trained(model="identity"), torch.randn(2, 8)).shape == (2, 8)
+    assert embed(trained(model="linear"), torch.randn(2, 8)).shape == (2, 24)
+    assert embed(trained(model="linear"), torch.empty(0, 8)).shape == (0, 24)
 
 
 @pytest.mark.parametrize("settings", HEADS.values(), ids=HEADS.keys())
 @pytest.mark.parametrize("block", [6, 15, 2**24])
 def test_nearest_is_a_full_sort(settings, block, features):
     head = trained(**settings)
-    codes = encode(head, features)
-    scores, rows = nearest(head, codes[:3], gallery=codes, k=7, block=block)
-    everything = compare(head, codes[:3], codes)
+    embeddings = embed(head, features)
+    scores, rows = knn(head, embeddings[:3], gallery=embeddings, k=7, block=block)
+    everything = similarity_matrix(head, embeddings[:3], embeddings)
     torch.testing.assert_close(scores, everything.sort(1, descending=True).values[:, :7], atol=2e-3, rtol=1e-3)
     torch.testing.assert_close(everything.gather(1, rows), scores, atol=2e-3, rtol=1e-3)
     assert all(len(set(row)) == 7 for row in rows.tolist())
@@ -91,17 +93,17 @@ def test_nearest_is_a_full_sort(settings, block, features):
 
 def test_k_up_to_the_whole_gallery(features):
     head = trained()
-    codes = encode(head, features)
-    _, rows = nearest(head, codes[:1], gallery=codes, k=40, block=7)
+    embeddings = embed(head, features)
+    _, rows = knn(head, embeddings[:1], gallery=embeddings, k=40, block=7)
     assert sorted(rows[0].tolist()) == list(range(40))
     for k in (0, 41):
-        with pytest.raises(HeadError, match=f"the {k} nearest of a gallery of 40: ask for 1 to 40"):
-            nearest(head, codes[:1], gallery=codes, k=k)
+        with pytest.raises(HeadError, match=f"k is {k}, but the gallery has 40 rows"):
+            knn(head, embeddings[:1], gallery=embeddings, k=k)
 
 
 def test_not_a_number_is_no_neighbour(features):
     head = trained()
-    codes = encode(head, features).clone()
-    codes[5, 0] = np.nan
+    embeddings = embed(head, features).clone()
+    embeddings[5, 0] = np.nan
     with pytest.raises(HeadError, match="a similarity is not finite"):
-        nearest(head, codes[:1], gallery=codes, k=3)
+        knn(head, embeddings[:1], gallery=embeddings, k=3)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from heads.calibration import Calibration
-from heads.embeddings import compare, encode
-from heads.export_graph import CodeGraph, PairGraph
+from heads.embeddings import embed, similarity_matrix
+from heads.export_graph import HeadGraph, PairGraph
 from heads.models.layers import generators
 from heads.models.registry import build_head
 from heads.models.transforms import fit_transform
@@ -54,8 +54,8 @@ def make_trained(seeds: int, kind: dict) -> tuple[TrainedHead, torch.Tensor]:
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: "-".join(map(str, kind.values())))
 def test_graphs_say_what_the_pipeline_says(seeds, kind):
     trained, features = make_trained(seeds, kind)
-    codes = encode(trained, features)
-    wanted = compare(trained, codes[:4], codes[3:]).diagonal()
+    embeddings = embed(trained, features)
+    wanted = similarity_matrix(trained, embeddings[:4], embeddings[3:]).diagonal()
     with torch.no_grad():
-        torch.testing.assert_close(CodeGraph(trained)(features), codes)
+        torch.testing.assert_close(HeadGraph(trained)(features), embeddings)
         torch.testing.assert_close(PairGraph(trained)(features[:4], features[3:]), wanted, atol=1e-5, rtol=1e-4)

@@ -27,5 +27,5 @@ def test_lies_between_the_classes():
 
 
 def test_one_kind_of_pair_fails():
-    with pytest.raises(HeadError, match=r"all alike or all different.*enlarge data\.splits\.val"):
+    with pytest.raises(HeadError, match=r"all positive or all negative.*enlarge data\.splits\.val"):
         calibrate_threshold(np.arange(3.0), np.ones(3, dtype=bool))

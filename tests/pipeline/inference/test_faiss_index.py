@@ -5,7 +5,7 @@ import pytest
 import torch
 from usable import make_features, make_head, make_images, make_params
 
-from heads.knn import nearest
+from heads.knn import knn
 from pipeline import load_head
 from pipeline.errors import ParamError
 from pipeline.inference import faiss_index
@@ -41,7 +41,7 @@ def test_recall_is_measured_against_exact_search(head, tmp_path):
     assert faiss_index.ENOUGH <= index.recall <= 1 and 1 <= index.looked_into <= index.cells == 62
     queries = gallery[:200] + 0.01
     scores, rows = faiss_index.search(head, index, queries, gallery=gallery, k=5)
-    exact_scores, exact = nearest(head.trained, queries, gallery=gallery, k=5)
+    exact_scores, exact = knn(head.trained, queries, gallery=gallery, k=5)
     found = np.mean([len(set(a) & set(b)) / 5 for a, b in zip(rows.tolist(), exact.tolist(), strict=True)])
     assert abs(found - index.recall) < 0.05
     right = rows == exact
