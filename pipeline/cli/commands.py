@@ -135,27 +135,29 @@ def transfer() -> None:
 def study(
     name: str = typer.Argument("", help="tiny_imagenet, mnist, tll, cifar100 or omniglot: a file of studies/"),
     every: bool = typer.Option(False, "--all", help="all studies"),
-    rows: str | None = typer.Option(None, help="only these rows, with commas between; the others stay as they are"),
-    dry_run: bool = typer.Option(False, "--dry-run", help="say what would run, and about how long"),
+    rows: Annotated[
+        list[str] | None, typer.Option(help="only this row (again for more); the others stay as they are")
+    ] = None,
+    dry_run: bool = typer.Option(False, "--dry-run", help="list what would run, and about how long"),
+    check: bool = typer.Option(False, "--check", help="list rows whose number is of older code, settings or data"),
     mirror: str | None = typer.Option(None, help="a folder or address with <dataset>/<archive> and SHA256SUMS"),
-    path: str | None = typer.Option(None, help="where your copy of the data lies, for a set without an address (tll)"),
-    anyway: bool = typer.Option(False, "--anyway", help="also rows that want a GPU, on a machine without one"),
+    path: str | None = typer.Option(None, help="the place of your copy of a data set without an address (tll)"),
+    anyway: bool = typer.Option(False, "--anyway", help="also rows that need a GPU, on a machine without one"),
 ) -> None:
     """Run a report's rows again, and write our figures beside its own.
 
-    They go to studies/NAME.md and .csv. Rows are DVC experiments beside your workspace, which stays as it is.
-    What has run is not run again, so it can be stopped at any time. Rows that lack data, weights or a GPU are said
-    with the remedy.
+    They go to studies/NAME.md and .csv. Rows are DVC experiments beside your workspace, which stays as it is. A row
+    that has run is not run again, so `study` can be stopped at any time. Rows that lack data, weights or a GPU are
+    listed with the remedy. Exit code 1: a row failed, or --check found one.
     """
-    from pipeline.commands.study import Ask, run_studies
+    from pipeline.commands.study import Options, run_studies
     from pipeline.errors import ParamError
     from pipeline.studies.settings import known_studies
 
     if every == bool(name) or (every and rows):
         raise ParamError(f"give the name of one study, or --all (without --rows); known: {', '.join(known_studies())}")
-    wanted = tuple(part.strip() for part in rows.split(",")) if rows else None
-    ask = Ask(rows=wanted, dry_run=dry_run, mirror=mirror, path=path, anyway=anyway)
-    if run_studies(known_studies() if every else [name], ask):
+    options = Options(rows=tuple(rows or ()), dry_run=dry_run, check=check, mirror=mirror, path=path, anyway=anyway)
+    if run_studies(known_studies() if every else [name], options):
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""What a row needs and this machine may lack: data, weights, a GPU. Found out by looking, said in one line."""
+"""What a row needs and this machine may lack: data, weights, a GPU."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,70 +13,72 @@ from features.errors import FeatureError
 from features.settings import Backbone
 from pipeline.params import Params
 from pipeline.progress import progress
-from pipeline.studies.plan import Planned
+from pipeline.studies.plan import PlannedRow
 
 
 @dataclass(frozen=True)
-class Need:
-    """`here`; `to fetch`, with what and how large; or `missing`, with the remedy."""
+class Requirement:
+    """Its state is `here`; `to fetch`, with what and how large; or `missing`, with the remedy."""
 
     state: str
     what: str = ""
-    get: Callable[[], object] | None = field(default=None, compare=False)  # raises DataError or FeatureError
+    fetch: Callable[[], object] | None = field(default=None, compare=False)  # raises DataError or FeatureError
 
 
-HERE = Need("here")
+HERE = Requirement("here")
 
 
-def look(planned: Planned, *, gpu: Callable[[], bool]) -> list[Need]:
-    """What is not here, without fetching anything."""
-    found = [of_data(planned.experiments[0].params)]
+def unmet(planned: PlannedRow, *, gpu: Callable[[], bool]) -> list[Requirement]:
+    """Requirements that are not here; nothing is fetched."""
     params, backbones = planned.experiments[0].params, planned.experiments[0].backbones
-    found += [of_weights(place_of(params, name), entry) for name, entry in backbones.items()]
+    found = [of_data(params)]
+    found += [of_weights(params_key(params, name), entry) for name, entry in backbones.items()]
     found += [of_gpu(planned.row.gpu, gpu=gpu)]
-    return [need for need in found if need.state != "here"]
+    return [each for each in found if each.state != "here"]
 
 
-def place_of(params: Params, name: str) -> str:
-    """The place in params.yaml that says which network makes the feature set `name`."""
+def params_key(params: Params, name: str) -> str:
+    """The key of params.yaml that names the network of the feature set `name`."""
     return f"finetunes.{name}.network" if name in params.finetunes else f"backbones.{name}"
 
 
-def fetch(needs: list[Need], *, tried: dict[str, Need], mirror: str | None = None) -> list[Need]:
-    """Those of `needs` that stay, after fetching what can be. `tried` remembers: an absent network is asked once."""
-    for need in needs:
-        if need.get is not None and need.what not in tried:
+def fetch(
+    requirements: list[Requirement], *, tried: dict[str, Requirement], mirror: str | None = None
+) -> list[Requirement]:
+    """Those that are still unmet after fetching what can be; a failed fetch is kept in `tried` and not repeated."""
+    for each in requirements:
+        if each.fetch is not None and each.what not in tried:
             try:
-                need.get()
-                tried[need.what] = HERE
+                each.fetch()
+                tried[each.what] = HERE
             except DataError as error:
-                tried[need.what] = Need("missing", f"data: {anywhere(error, mirror)}")
+                tried[each.what] = Requirement("missing", f"data: {without_places(error, mirror)}")
             except FeatureError as error:
-                tried[need.what] = Need("missing", f"weights: {anywhere(error, mirror)}")
-    return [got for need in needs if (got := tried.get(need.what, need)).state != "here"]
+                tried[each.what] = Requirement("missing", f"weights: {without_places(error, mirror)}")
+    return [now for each in requirements if (now := tried.get(each.what, each)).state != "here"]
 
 
-def anywhere(error: Exception, mirror: str | None) -> str:
-    """The message without this machine's folders: it goes into a table that others read."""
+def without_places(error: Exception, mirror: str | None) -> str:
+    """The message without this machine's folders, for a table that others read."""
     text = str(error).replace(mirror, "MIRROR") if mirror else str(error)
     return text.replace(str(Path.home()), "~")
 
 
-def of_data(params: Params) -> Need:
+def of_data(params: Params) -> Requirement:
     """The data set's archives in the cache or the mirror, or the user's own place."""
     name, entry, data = params.data.name, find_dataset(params.data.name), params.data
-    remedy = "say where it lies: --mirror FOLDER, or --path YOUR_COPY"
+    remedy = "give its place: --mirror FOLDER, or --path YOUR_COPY"
     if entry.user_supplied and data.path != CATALOGUE_PATH:
-        return HERE if data.path.exists() else Need("missing", f"data: no {data.path.name} there; {remedy}")
+        return HERE if data.path.exists() else Requirement("missing", f"data: no {data.path.name} there; {remedy}")
     absent = [archive for archive in entry.archives if not is_cached(name, archive)]
     if entry.user_supplied and data.mirror is None:
-        return Need("missing", f"data: {name} has no stable address to fetch it from; {remedy}")
+        return Requirement("missing", f"data: {name} has no stable address to fetch it from; {remedy}")
     if not absent:
         return HERE
     megabytes = sum(archive.size for archive in absent) / 1e6
     size = f" ({megabytes:,.1f} MB)" if megabytes else ""
     what = f"data: {', '.join(archive.name for archive in absent)}{size}"
-    return Need("to fetch", what, partial(_download_all, name, absent, data.mirror))
+    return Requirement("to fetch", what, partial(_download_all, name, absent, data.mirror))
 
 
 def _download_all(name: str, archives: list[Archive], mirror: str | None) -> None:
@@ -85,13 +87,13 @@ def _download_all(name: str, archives: list[Archive], mirror: str | None) -> Non
             download(name, archive, mirror=mirror, progress=advance)
 
 
-def of_gpu(cost: str | None, *, gpu: Callable[[], bool]) -> Need:
+def of_gpu(cost: str | None, *, gpu: Callable[[], bool]) -> Requirement:
     if cost is None or gpu():
         return HERE
-    return Need("missing", f"a GPU: without one it takes {cost}; run it all the same with --anyway")
+    return Requirement("missing", f"a GPU: without one it takes {cost}; run it all the same with --anyway")
 
 
-def of_weights(where: str, entry: Backbone) -> Need:
+def of_weights(where: str, entry: Backbone) -> Requirement:
     """Whether a network's weights are on this disk, by the places where its library keeps them."""
     source = entry.weights
     if source == "random" or source.startswith("package:"):
@@ -101,10 +103,10 @@ def of_weights(where: str, entry: Backbone) -> Need:
         return HERE
     found = {"torchvision": _torchvision, "timm": _timm, "open_clip": _open_clip}.get(entry.library, _none)(entry)
     if found is None:
-        return Need("missing", f"weights: no file and no published tag '{source}' for {where}; give a path")
+        return Requirement("missing", f"weights: no file and no published tag '{source}' for {where}; give a path")
     if found.here:
         return HERE
-    return Need("to fetch", f"weights: {source} of {entry.model} ({where})", partial(_load, where, entry))
+    return Requirement("to fetch", f"weights: {source} of {entry.model} ({where})", partial(_load, where, entry))
 
 
 def _load(where: str, entry: Backbone) -> None:
@@ -161,11 +163,11 @@ def _on_hub(repository: str | None, names: list[str]) -> bool:
     return bool(repository) and any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
 
 
-def _package(where: str, package: str) -> Need:
+def _package(where: str, package: str) -> Requirement:
     from features.backbones.weights import from_package
 
     try:
         from_package(package, where)
     except FeatureError as error:
-        return Need("missing", f"weights: {error}")
+        return Requirement("missing", f"weights: {error}")
     return HERE

@@ -1,46 +1,48 @@
-"""`studies/<name>.csv`: one line a row and score, results of this machine and those that others left there."""
+"""`studies/<name>.csv`: per row and score the result of this machine, or the one that another machine left there."""
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from data.files.atomic import write_bytes
+from pipeline.csv_text import csv_bytes, read_csv_dicts
 from pipeline.errors import ParamError
-from pipeline.studies.plan import Planned
+from pipeline.studies.plan import PlannedRow
 from pipeline.studies.running import Result
-from pipeline.studies.scores import difference, number
+from pipeline.studies.scores import difference, measured_on, score_of
 from pipeline.studies.settings import Compare
 
 DIGITS = 4
+Results = Mapping[tuple[str, str], "ResultRow"]  # by (row, metric)
 
 
 @dataclass(frozen=True)
-class Line:
-    """None where there is nothing to say. Scores are shares (0.828), losses what they are."""
+class ResultRow:
+    """None where there is no value. Scores are shares (0.828), losses what they are."""
 
     row: str
     metric: str
     published: float | None = None
     ours: float | None = None
-    half: float | None = None  # of the 95 % interval of ours
-    no_head: float | None = None
+    half_width: float | None = None  # of the 95 % interval of ours
+    baseline: float | None = None
     chance: float | None = None
     trivial: float | None = None
     against: str | None = None
-    difference: float | None = None  # this row minus the one it is against, on the same queries
-    difference_half: float | None = None
-    queries: int | None = None  # of the difference
+    difference: float | None = None  # this row minus `against`, on the same queries
+    difference_half_width: float | None = None
+    queries: int | None = None  # of the test split, all folds together
+    protocol: str | None = None  # hash of what it was measured on
     seconds: float | None = None  # of the row's own stages; data and frozen features are shared
-    settings: str | None = None  # what the row asked for when this came out
+    settings: str | None = None  # hash of the params of the row when this came out
+    code: str | None = None  # hash of the code, 12 hex digits
     machine: str | None = None
     versions: str | None = None
     missing: str | None = None  # why there is no number
 
 
-def lines_of(planned: Planned, results: Sequence[Result], *, against: Sequence[Result] | None) -> list[Line]:
-    """The lines of a row that has run.
+def result_rows(planned: PlannedRow, results: Sequence[Result], *, against: Sequence[Result] | None) -> list[ResultRow]:
+    """One per score of a row that has run.
 
     Raises:
         ParamError: a score that the run does not have, or a comparison that cannot be made.
@@ -48,27 +50,31 @@ def lines_of(planned: Planned, results: Sequence[Result], *, against: Sequence[R
     folders = [result.folder for result in results]
     seconds = [result.seconds for result in results]
     total = None if None in seconds else round(sum(seconds), 1)
-    lines = []
+    on = measured_on(folders)
+    rows = []
     for compare in planned.row.compare:
-        found = number(folders, compare.metric)
-        line = Line(
+        score = score_of(folders, compare.metric)
+        row = ResultRow(
             row=planned.row.name,
             metric=compare.metric,
             published=compare.published,
-            **{name: _round(value) for name, value in asdict(found).items()},
+            **{name: _round(value) for name, value in asdict(score).items()},
+            queries=on.queries,
+            protocol=on.protocol,
             seconds=total,
             settings=planned.settings,
+            code=results[0].code[:12],
             machine=results[0].machine,
             versions=results[0].versions,
         )
         if against is not None:
-            line = replace(line, **_paired(planned, results, against, compare))
-        lines.append(line)
-    return lines
+            row = replace(row, **_paired(planned, results, against, compare))
+        rows.append(row)
+    return rows
 
 
-def _paired(planned: Planned, results: Sequence[Result], against: Sequence[Result], compare: Compare) -> dict:
-    """The fields of a difference; none where there is none, or the other row was scored under an older protocol."""
+def _paired(planned: PlannedRow, results: Sequence[Result], against: Sequence[Result], compare: Compare) -> dict:
+    """The fields of a difference; none if there is none, or if the other row was scored under another protocol."""
     sides = [[result.folder for result in side] for side in (results, against)]
     try:
         found = difference(*sides, compare.metric)
@@ -76,29 +82,25 @@ def _paired(planned: Planned, results: Sequence[Result], against: Sequence[Resul
         return {}
     if found is None:
         return {}
-    change, queries = found
-    numbers = {"difference": _round(change.mean), "difference_half": _round(change.half_width), "queries": queries}
+    change, _ = found
+    numbers = {"difference": _round(change.mean), "difference_half_width": _round(change.half_width)}
     return {"against": planned.row.against, **numbers}
 
 
-def absent(planned: Planned, why: str) -> list[Line]:
-    """The lines of a row that has not run."""
+def rows_without_result(planned: PlannedRow, why: str) -> list[ResultRow]:
     return [
-        Line(planned.row.name, compare.metric, compare.published, settings=planned.settings, missing=why)
+        ResultRow(planned.row.name, compare.metric, compare.published, settings=planned.settings, missing=why)
         for compare in planned.row.compare
     ]
 
 
-def write_lines(path: Path, lines: Iterable[Line]) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, [item.name for item in fields(Line)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(asdict(line) for line in lines)
-    write_bytes(path, text.getvalue().encode())
+def write_results(path: Path, rows: Iterable[ResultRow]) -> None:
+    names = [item.name for item in fields(ResultRow)]
+    write_bytes(path, csv_bytes(names, ([getattr(row, name) for name in names] for row in rows)))
 
 
-def read_lines(path: Path) -> dict[tuple[str, str], Line]:
-    """(row, metric) -> line; empty where there is no file yet.
+def read_results(path: Path) -> dict[tuple[str, str], ResultRow]:
+    """By (row, metric); empty if there is no file yet.
 
     Raises:
         ParamError: a file of another version, or one that was edited by hand.
@@ -106,41 +108,36 @@ def read_lines(path: Path) -> dict[tuple[str, str], Line]:
     if not path.exists():
         return {}
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
-        lines = [Line(**{name: _parse(name, row[name]) for name in row}) for row in rows]
+        rows = [ResultRow(**{name: _parse(name, text) for name, text in row.items()}) for row in read_csv_dicts(path)]
     except (TypeError, ValueError, KeyError):
-        raise ParamError(f"{path}: not a table of this version's `study`; remove it, and it is written anew") from None
-    return {(line.row, line.metric): line for line in lines}
+        raise ParamError(f"{path}: not a table of this version's `study`; remove it and run `study` again") from None
+    return {(row.row, row.metric): row for row in rows}
 
 
-def still_true(line: Line | None, planned: Planned, compare: Compare) -> Line | None:
-    """An older line with a number, if the row has not changed since; with the published figure of today."""
-    if line is None or line.ours is None or line.settings != planned.settings:
-        return None
-    return replace(line, published=compare.published)
+def earlier_rows(planned: PlannedRow, earlier: Results) -> list[ResultRow] | None:
+    """A row's results from the file, with today's published figures; None if the row has changed or one is missing."""
+    rows = []
+    for compare in planned.row.compare:
+        row = earlier.get((planned.row.name, compare.metric))
+        if row is None or row.ours is None or row.settings != planned.settings:
+            return None
+        rows.append(replace(row, published=compare.published))
+    return rows
 
 
-def kept_lines(planned: Planned, older: Mapping[tuple[str, str], Line]) -> list[Line] | None:
-    """A row's lines from the file, if all are still true."""
-    found = [still_true(older.get((planned.row.name, each.metric)), planned, each) for each in planned.row.compare]
-    return None if None in found else found
+def earlier_reason(planned: PlannedRow, earlier: Results) -> str:
+    """Why an earlier attempt at the same row had no number."""
+    row = earlier.get((planned.row.name, planned.row.compare[0].metric))
+    return (row.missing if row and row.settings == planned.settings else None) or "not run yet"
 
 
-def why_not(planned: Planned, older: Mapping[tuple[str, str], Line]) -> str:
-    """Why an older attempt at the same row had no number."""
-    line = older.get((planned.row.name, planned.row.compare[0].metric))
-    return (line.missing if line and line.settings == planned.settings else None) or "not asked for yet"
-
-
-_NUMBERS = {item.name: item.type for item in fields(Line)}
+_TYPES = {item.name: str(item.type) for item in fields(ResultRow)}
 
 
 def _parse(name: str, text: str) -> object:
-    if name not in _NUMBERS:
-        raise KeyError(name)
+    kind = _TYPES[name]
     if text == "":
         return None
-    kind = str(_NUMBERS[name])
     return float(text) if kind.startswith("float") else int(text) if kind.startswith("int") else text
 
 

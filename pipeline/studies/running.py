@@ -1,8 +1,8 @@
-"""One experiment at a time, by `dvc exp run` in a copy of the project: nothing of the user's workspace is touched.
+"""One experiment at a time, by `dvc exp run` in a copy of the project, so that the person's workspace stays as it is.
 
-DVC writes params.yaml and, for an experiment aside, puts uncommitted work away and back: a kill would leave it there.
-What came out is kept in build/studies/<experiment>/, with the identity of what was asked: a row whose result lies there
-for the same params and code is not run again. Features and heads that rows share come out of DVC's cache.
+DVC writes to the workspace while an experiment runs, and an interrupted run would leave that there. What came out is
+kept in build/studies/<experiment>/ with the params and the code that made it; a row with such a result is not run
+again. Features and heads that rows share come out of DVC's cache.
 """
 
 import csv
@@ -10,7 +10,6 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -22,115 +21,123 @@ from filelock import FileLock, Timeout
 from data.files.atomic import write_bytes
 from pipeline.errors import ParamError
 from pipeline.machine import machine
-from pipeline.studies.plan import Experiment, identity
-from pipeline.studies.settings import FOLDER
+from pipeline.repository import git, head_commit
+from pipeline.studies.identity import result_identity
+from pipeline.studies.plan import Experiment
+from pipeline.studies.processes import processes_in, run_to_end
+from pipeline.studies.project_copy import BUILD, copy_project, write_params
 
-KEPT = Path("build/studies")
-RESULT, LOG = "result.json", "log"
+RESULT, LOG, TIMINGS = "result.json", "log", "timings.csv"
 FILES = ("metrics.json", "scores/table.csv", "scores/queries.parquet")
 OF_THE_ROW = ("finetune", "train", "evaluate")  # stages whose time is a row's own; data and frozen features are shared
 
 
 class RunFailed(RuntimeError):
-    """An experiment ended with an error; the message is its last words."""
+    """An experiment ended with an error; the message is its own."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What is known of a finished experiment beside its files."""
+    """A finished experiment; its FILES lie in `folder`."""
 
-    key: str
-    seconds: float | None  # of the row's own stages; None where they came out of DVC's cache
+    key: str  # hash of its params and code
+    code: str  # hash of the code alone
+    seconds: float | None  # of the row's own stages; None if they came out of DVC's cache
     machine: str
     versions: str
     folder: Path
 
 
-def key_of(experiment: Experiment, code: str) -> str:
-    text = json.dumps([identity(experiment.params), code], sort_keys=True)
+def result_key(experiment: Experiment, code: str) -> str:
+    text = json.dumps([result_identity(experiment.params), code], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def kept(experiment: Experiment, code: str, *, any_code: bool = False) -> Result | None:
-    """The result that lies here, if it answers this experiment. `any_code`: even if the program has changed since."""
-    folder = KEPT / experiment.name
+def find_result(experiment: Experiment, code: str, *, any_code: bool = False) -> Result | None:
+    """The result of this experiment on this disk; `any_code`: also one of older code."""
+    folder = BUILD / experiment.name
     try:
         found = json.loads((folder / RESULT).read_text(encoding="utf-8"))
-        asked = found.pop("asked")
+        params = found.pop("params")
         result = Result(folder=folder, **found)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    same = asked == identity(experiment.params) if any_code else result.key == key_of(experiment, code)
+    same = params == result_identity(experiment.params) if any_code else result.key == result_key(experiment, code)
     return result if same and all((folder / Path(file).name).is_file() for file in FILES) else None
 
 
-def run(experiment: Experiment, code: str) -> Result:
+def write_result(result: Result, experiment: Experiment) -> None:
+    values = {name: value for name, value in asdict(result).items() if name != "folder"}
+    text = json.dumps(values | {"params": result_identity(experiment.params)}, indent=2)
+    write_bytes(result.folder / RESULT, (text + "\n").encode())
+
+
+def run_experiment(experiment: Experiment, code: str) -> Result:
     """
     Raises:
-        RunFailed: the experiment's own last words.
+        RunFailed: the experiment ended with an error.
         ParamError: this is no git repository with a commit, which DVC's experiments need; or another study is running,
-            which would write its params into the same copy.
+            whose params would be overwritten.
     """
-    KEPT.mkdir(parents=True, exist_ok=True)
+    BUILD.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(KEPT / "lock", timeout=0):
+        with FileLock(BUILD / "lock", timeout=0):
+            left = processes_in(BUILD / "project")
+            if left:
+                raise ParamError(
+                    f"study: an experiment of a study that was killed still runs (process {left[0]}); "
+                    f"wait for it, or end it: kill {' '.join(map(str, left))}"
+                )
             return _run(experiment, code)
     except Timeout:
         raise ParamError("study: another one is running in this project; wait for it, or stop it first") from None
 
 
 def _run(experiment: Experiment, code: str) -> Result:
-    folder, copy = KEPT / experiment.name, copy_project()
-    before = kept(experiment, code, any_code=True)
+    folder, copy = BUILD / experiment.name, copy_project()
+    before = find_result(experiment, code, any_code=True)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / RESULT).unlink(missing_ok=True)
-    ledger = folder / "ledger.csv"
-    ledger.unlink(missing_ok=True)
+    timings = folder / TIMINGS
+    for stale in (folder / RESULT, timings):
+        stale.unlink(missing_ok=True)
+    write_params(copy, experiment.raw)
     # An experiment of that name on this commit would stop the new one.
-    reference = f"refs/exps/{commit()[:2]}/{commit()[2:]}/{experiment.name}"
-    _git("update-ref", "-d", reference, at=copy)
-    words = [sys.executable, "-m", "dvc", "exp", "run", "--name", experiment.name]
-    for override in experiment.overrides:
-        words += ["--set-param", override]
+    sha = head_commit()
+    reference = f"refs/exps/{sha[:2]}/{sha[2:]}/{experiment.name}"
+    git("update-ref", "-d", reference, at=copy)
+    words = [sys.executable, "-m", "dvc", "exp", "run", "--name", experiment.name, "evaluate"]
     environment = os.environ | {
-        "LOOKALIKE_LEDGER": str(ledger.resolve()),
+        "LOOKALIKE_LEDGER": str(timings.resolve()),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
     }
-    with (folder / LOG).open("w", encoding="utf-8") as log:
-        done = subprocess.run(
-            [*words, "evaluate"], cwd=copy, stdout=log, stderr=subprocess.STDOUT, env=environment, check=False
-        )
-    if done.returncode:
-        raise RunFailed(last_words((folder / LOG).read_text(encoding="utf-8", errors="replace")))
+    if run_to_end(words, at=copy, log=folder / LOG, environment=environment):
+        raise RunFailed(error_line((folder / LOG).read_text(encoding="utf-8", errors="replace")))
     for file in FILES:
         source = f"artifacts/{experiment.params.data.name}/{file}" if "/" in file else file
         shutil.copy2(copy / source, folder / Path(file).name)
-    _git("fetch", "--quiet", str(copy), f"+{reference}:{reference}")  # `dvc exp show` lists it
-    seconds = seconds_of(ledger, finetunes=bool(experiment.params.finetunes))
+    git("fetch", "--quiet", str(copy), f"+{reference}:{reference}")  # `dvc exp show` lists it
+    seconds = seconds_of(timings, finetunes=bool(experiment.params.finetunes))
     if seconds is None and before is not None:
         seconds = before.seconds
-    result = Result(key_of(experiment, code), seconds, machine(), versions(), folder)
-    text = {key: value for key, value in asdict(result).items() if key != "folder"} | {
-        "asked": identity(experiment.params)
-    }
-    write_bytes(folder / RESULT, (json.dumps(text, indent=2) + "\n").encode())
+    result = Result(result_key(experiment, code), code, seconds, machine(), versions(), folder)
+    write_result(result, experiment)
     return result
 
 
-def last_words(log: str) -> str:
+def error_line(log: str) -> str:
     """The pipeline's own error line, or DVC's, or the last line."""
     lines = [line.strip() for line in log.splitlines() if line.strip()]
     for start in ("error: ", "ERROR: "):
         own = [line.removeprefix(start) for line in lines if line.startswith(start)]
         if own:
             return own[-1] if start == "error: " else own[0]
-    return lines[-1] if lines else "it ended without a word"
+    return lines[-1] if lines else "it printed nothing"
 
 
-def seconds_of(ledger: Path, *, finetunes: bool) -> float | None:
-    """Of the stages that are the row's own; None where the head, or one of the row's networks, was not trained now."""
+def seconds_of(timings: Path, *, finetunes: bool) -> float | None:
+    """Of the row's own stages; None if the head, or one of the row's networks, was not trained now."""
     try:
-        rows = list(csv.DictReader(ledger.read_text(encoding="utf-8").splitlines()))
+        rows = list(csv.DictReader(timings.read_text(encoding="utf-8").splitlines()))
     except OSError:
         return None
     own = [float(row["seconds"]) for row in rows if row["stage"].partition("@")[0] in OF_THE_ROW]
@@ -142,60 +149,3 @@ def seconds_of(ledger: Path, *, finetunes: bool) -> float | None:
 def versions(names: Iterable[str] = ("torch", "timm", "dvc")) -> str:
     own = f"Python {sys.version.split()[0]}"
     return ", ".join([own, *(f"{name} {version(name)}" for name in names)])
-
-
-def commit() -> str:
-    """
-    Raises:
-        ParamError: no repository, or no commit in it.
-    """
-    try:
-        return _git("rev-parse", "--verify", "HEAD")
-    except (OSError, subprocess.CalledProcessError):
-        raise ParamError(
-            "study runs experiments of DVC, which need a git repository with a commit: "
-            "clone the project, or run `git init && git add -A && git commit -m start`"
-        ) from None
-
-
-def copy_project() -> Path:
-    """A clone in build/studies/ on the same commit, with the working tree's files and DVC's cache."""
-    from dvc.repo import Repo
-
-    copy, top = KEPT / "project", Path.cwd()
-    if not (copy / ".git").is_dir():
-        shutil.rmtree(copy, ignore_errors=True)
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        _git("clone", "--quiet", "--no-checkout", str(top), str(copy))
-        for key, value in (("user.name", "study"), ("user.email", "study@localhost")):
-            _git("config", key, value, at=copy)
-    if _git("rev-parse", "HEAD", at=copy) != commit() or not (copy / "dvc.yaml").exists():
-        _git("fetch", "--quiet", str(top), "HEAD", at=copy)
-        _git("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD", at=copy)
-    _git("reset", "--quiet", at=copy)
-    wanted = _listed(top)
-    for name in wanted:
-        _renew(top / name, copy / name)
-    for name in _listed(copy) - wanted:
-        (copy / name).unlink(missing_ok=True)
-    with Repo(top) as repo:
-        cache = repo.cache.local.path
-    (copy / ".dvc/config.local").write_text(f"[cache]\n    dir = {cache}\n", encoding="utf-8")
-    return copy
-
-
-def _listed(top: Path) -> set[str]:
-    """Files that git sees and that are there; the tables that studies write are none of an experiment's."""
-    names = _git("ls-files", "-co", "--exclude-standard", "-z", at=top).split("\0")
-    return {name for name in names if name and not name.startswith(f"{FOLDER}/") and (top / name).is_file()}
-
-
-def _renew(source: Path, target: Path) -> None:
-    """Copy what differs; what does not keeps its time, by which DVC knows that it need not look."""
-    if not target.is_file() or target.read_bytes() != source.read_bytes():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
-
-
-def _git(*words: str, at: Path = Path()) -> str:
-    return subprocess.run(["git", *words], cwd=at, capture_output=True, text=True, check=True).stdout.strip()

@@ -1,7 +1,5 @@
-"""The numbers of a row out of its experiments' files: with interval, baseline, chance and the trivial answer."""
+"""A score of a row out of its experiments' files: with interval, baseline, chance and the trivial answer."""
 
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,28 +8,46 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import did_you_mean
+from data.files.atomic import sha256_bytes
 from heads.metrics.intervals import Interval, mean_interval
-from pipeline.commands.diff import Run, compare, parse_run
+from pipeline.csv_text import read_csv_dicts
 from pipeline.errors import ParamError
+from pipeline.report.query_scores import BASELINE, QueryScores, compare, parse_queries
 
 DECISIONS = ("accuracy", "pair_accuracy", "balanced_accuracy")  # yes or no: the trivial answer is a constant
-BASELINE = "baseline"
 
 
 @dataclass(frozen=True)
-class Number:
+class Score:
     ours: float
-    half: float | None = None  # of the 95 % interval, over queries and seeds
-    no_head: float | None = None
+    half_width: float | None = None  # of the 95 % interval, over queries and seeds
+    baseline: float | None = None
     chance: float | None = None
     trivial: float | None = None
 
 
-def number(folders: Sequence[Path], metric: str) -> Number:
+@dataclass(frozen=True)
+class MeasuredOn:
+    """What a row was scored on; rows with other values answer another question."""
+
+    queries: int
+    protocol: str  # hash, 16 hex digits; of several folds, the hash of their hashes
+
+
+def measured_on(folders: Sequence[Path]) -> MeasuredOn:
+    runs = _runs(folders)
+    return MeasuredOn(sum(len(run.ids) for run in runs), joined_protocol([run.protocol for run in runs]))
+
+
+def joined_protocol(hashes: Sequence[str]) -> str:
+    return (hashes[0] if len(hashes) == 1 else sha256_bytes("+".join(hashes).encode()))[:16]
+
+
+def score_of(folders: Sequence[Path], metric: str) -> Score:
     """`metric` of one experiment, or of the folds of one row together.
 
     Raises:
-        ParamError: there is no such score; says the nearest.
+        ParamError: there is no such score; names the nearest.
     """
     if "/" not in metric:
         return _of_metrics(folders, metric)
@@ -40,29 +56,29 @@ def number(folders: Sequence[Path], metric: str) -> Number:
         if metric not in table:
             raise ParamError(f"no score '{metric}' in scores/table.csv{did_you_mean(metric, table)}")
     if len(folders) == 1:
-        return _of_line(tables[0][metric])
+        return _of_table_row(tables[0][metric])
     return _pooled(folders, [table[metric] for table in tables], metric)
 
 
 def difference(after: Sequence[Path], before: Sequence[Path], metric: str) -> tuple[Interval, int] | None:
-    """A row minus another on the same queries, with its paired interval, and how many queries. Folds together.
+    """A row minus another on the same queries, with its paired interval, and the number of queries. Folds together.
 
-    None where `metric` is no score of single queries of the whole test split.
+    None if `metric` is no score of single queries of the whole test split.
 
     Raises:
-        ParamError: they answer other questions.
+        ParamError: the rows were scored on different things.
     """
     part, _, score = metric.rpartition("/")
     if part not in ("", "test"):
         return None
-    first, second = (together(_runs(folders)) for folders in (before, after))
+    first, second = (side_by_side(_runs(folders)) for folders in (before, after))
     if score not in first.scores or score not in second.scores:
         return None
     return compare(first, second).change[score], len(first.ids)
 
 
-def together(runs: Sequence[Run]) -> Run:
-    """The folds of one row as one run: their queries side by side. Seed `s` of every fold is seed `s`."""
+def side_by_side(runs: Sequence[QueryScores]) -> QueryScores:
+    """The folds of one row as one run, their queries side by side. Seed `s` of every fold is seed `s`."""
     names = [name for name in runs[0].scores if all(name in run.scores for run in runs)]
     return replace(
         runs[0],
@@ -73,27 +89,28 @@ def together(runs: Sequence[Run]) -> Run:
     )
 
 
-def _runs(folders: Sequence[Path], model: str = "head") -> list[Run]:
-    return [parse_run((folder / "queries.parquet").read_bytes(), name=folder.name, model=model) for folder in folders]
+def _runs(folders: Sequence[Path], model: str = "head") -> list[QueryScores]:
+    return [
+        parse_queries((folder / "queries.parquet").read_bytes(), name=folder.name, model=model) for folder in folders
+    ]
 
 
 def _table(folder: Path) -> dict[str, dict[str, str]]:
-    text = (folder / "table.csv").read_text(encoding="utf-8")
-    return {f"{line['subset']}/{line['score']}": line for line in csv.DictReader(io.StringIO(text))}
+    return {f"{row['subset']}/{row['score']}": row for row in read_csv_dicts(folder / "table.csv")}
 
 
-def _of_line(line: dict[str, str]) -> Number:
-    score = line["score"].removeprefix("frozen ")
-    chance, trivial = _float(line["chance"]), None
+def _of_table_row(row: dict[str, str]) -> Score:
+    score = row["score"].removeprefix("frozen ")
+    chance, trivial = _float(row["chance"]), None
     if score in DECISIONS:
         # Of a yes-or-no score the table's last column is the best constant answer; guessing is right half the time.
         trivial, chance = (0.5 if score == "pair_accuracy" else chance), 0.5
-    return Number(float(line["head"]), _float(line["half_width"]), _float(line["baseline"]), chance, trivial)
+    return Score(float(row["head"]), _float(row["half_width"]), _float(row["baseline"]), chance, trivial)
 
 
-def _pooled(folders: Sequence[Path], lines: Sequence[dict[str, str]], metric: str) -> Number:
+def _pooled(folders: Sequence[Path], rows: Sequence[dict[str, str]], metric: str) -> Score:
     part, _, score = metric.partition("/")
-    run, bare = (together(_runs(folders, model)) for model in ("head", BASELINE))
+    run, baseline = (side_by_side(_runs(folders, model)) for model in ("head", BASELINE))
     if part != "test" or score not in run.scores:
         raise ParamError(
             f"folds can be pooled for scores of single queries, not for '{metric}'; known: {', '.join(run.scores)}"
@@ -101,12 +118,12 @@ def _pooled(folders: Sequence[Path], lines: Sequence[dict[str, str]], metric: st
     clusters = np.unique(run.clusters.astype(str), return_inverse=True)[1]
     interval = mean_interval(run.scores[score], clusters=clusters)
     sizes = [len(one.ids) for one in _runs(folders)]
-    chances = [line["chance"] for line in lines]
+    chances = [row["chance"] for row in rows]
     chance = float(np.average([float(each) for each in chances], weights=sizes)) if all(chances) else None
-    return Number(interval.mean, interval.half_width, float(bare.scores[score].mean()), chance)
+    return Score(interval.mean, interval.half_width, float(baseline.scores[score].mean()), chance)
 
 
-def _of_metrics(folders: Sequence[Path], metric: str) -> Number:
+def _of_metrics(folders: Sequence[Path], metric: str) -> Score:
     """A number of metrics.json, with those beside it where its section has them (`ci`, `baseline`, `chance`)."""
     found = []
     for folder in folders:
@@ -117,10 +134,10 @@ def _of_metrics(folders: Sequence[Path], metric: str) -> Number:
         if not isinstance(section, dict) or not isinstance(section.get(last), int | float):
             raise ParamError(f"no number '{metric}' in metrics.json")
         beside = section if parents else {}
-        found.append(Number(float(section[last]), *(beside.get(name) for name in ("ci", "baseline", "chance"))))
+        found.append(Score(float(section[last]), *(beside.get(name) for name in ("ci", "baseline", "chance"))))
     if len(found) == 1:
         return found[0]
-    return Number(float(np.mean([one.ours for one in found])))
+    return Score(float(np.mean([one.ours for one in found])))
 
 
 def _float(text: str) -> float | None:

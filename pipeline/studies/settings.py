@@ -1,4 +1,4 @@
-"""`studies/<name>.yaml`, checked as a whole. No heavy import: a misspelt row is told at once."""
+"""`studies/<name>.yaml`, checked as a whole before any heavy import."""
 
 import re
 from collections.abc import Iterable
@@ -22,9 +22,8 @@ class Strict(BaseModel):
 class Compare(Strict):
     """One of a row's figures, beside the published one."""
 
-    metric: (
-        str  # `<part>/<score>` of scores/table.csv (test/top2, seen/balanced_accuracy), or a dotted key of metrics.json
-    )
+    # `<subset>/<score>` of scores/table.csv (test/top2, seen/balanced_accuracy), or a dotted key of metrics.json
+    metric: str
     published: float | None = None  # as a share (0.828), or a loss
     published_as: str = ""  # what a reader must know of the published figure
     same_protocol: bool = True  # false: the figure stands beside ours for orientation, and no verdict is given
@@ -34,6 +33,21 @@ class Compare(Strict):
         return self.metric.endswith(("loss", "eer"))
 
 
+class Point(Strict):
+    """Where a row lies on the study's curve."""
+
+    series: str  # rows of one series are joined by a line
+    x: float
+
+
+class Curve(Strict):
+    """Scores of several rows against one number, as a chart."""
+
+    title: str
+    x: str  # label
+    metrics: tuple[str, ...] = Field(min_length=1)
+
+
 class Row(Strict):
     name: str = Field(min_length=1)
     about: str = ""
@@ -41,7 +55,8 @@ class Row(Strict):
     compare: tuple[Compare, ...] = Field(min_length=1)
     against: str | None = None  # a row on the same queries: the paired difference is given as well
     folds: int | None = Field(None, ge=2, le=20)  # run every fold, and score all their test queries together
-    gpu: str | None = None  # needs one, and what it would take without: `about 9 hours on 2 cores`
+    gpu: str | None = None  # needs one; the time that it would take without: `about 9 hours on 2 cores`
+    point: Point | None = None  # on the study's curve
 
     @property
     def slug(self) -> str:
@@ -58,8 +73,9 @@ class Section(Strict):
 class Study(Strict):
     title: str
     link: str | None = None
-    protocol: tuple[str, ...] = ()  # what is ambiguous, what was mended and why
+    protocol: tuple[str, ...] = ()  # what is ambiguous in the report, what is done here instead, and why
     set: Settings = {}
+    curve: Curve | None = None
     sections: tuple[Section, ...] = Field(min_length=1)
 
     @property
@@ -108,21 +124,22 @@ def load_study(name: str, *, folder: Path = FOLDER) -> Study:
         raise ParamError(f"{path}: {_first(error, raw)}") from None
 
 
-def pick_rows(study: Study, names: Iterable[str] | None) -> list[Row]:
-    """The named rows in the study's order, by name or slug; none: all.
+def pick_rows(study: Study, names: Iterable[str]) -> list[Row]:
+    """The named rows in the study's order; none: all. A name is a row's name or slug, or several with commas between.
 
     Raises:
         ParamError: a name that is no row.
     """
-    if names is None:
-        return study.rows
     by_name = {row.slug: row for row in study.rows} | {row.name: row for row in study.rows}
     wanted = []
     for name in names:
-        if name not in by_name:
-            raise ParamError(f"no row '{name}'{did_you_mean(name, [row.slug for row in study.rows])}")
-        wanted.append(by_name[name])
-    return [row for row in study.rows if row in wanted]
+        for part in [name] if name in by_name else name.split(","):
+            if part.strip() not in by_name:
+                raise ParamError(
+                    f"no row '{part.strip()}'{did_you_mean(part.strip(), [row.slug for row in study.rows])}"
+                )
+            wanted.append(by_name[part.strip()])
+    return [row for row in study.rows if row in wanted] if wanted else study.rows
 
 
 def _first(error: ValidationError, raw: Any) -> str:
@@ -136,7 +153,9 @@ def _first(error: ValidationError, raw: Any) -> str:
             where = where[part]
         except (KeyError, IndexError, TypeError):
             where = None
-        kind = {"sections": Section, "rows": Row, "compare": Compare}.get(str(part), kind)
+        kind = {"sections": Section, "rows": Row, "compare": Compare, "point": Point, "curve": Curve}.get(
+            str(part), kind
+        )
         if isinstance(part, int) and isinstance(where, dict) and "name" in where:
             words = [f"row '{where['name']}'"]
         else:

@@ -18,7 +18,8 @@ import numpy as np
 import pytest
 from project import call, copy_project
 
-from pipeline.studies.running import KEPT, RESULT
+from pipeline.studies.project_copy import BUILD
+from pipeline.studies.running import RESULT
 
 REAL = """
 title: A report
@@ -76,13 +77,13 @@ def test_a_real_study(tmp_path, monkeypatch):
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "LOOKALIKE_CACHE": str(tmp_path / "cache")}
     with subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, start_new_session=True) as run:
-        log = folder / KEPT / "made-infonce/log"
+        log = folder / BUILD / "made-infonce/log"
         for _ in range(5000):  # at most 500 s
             if log.exists() and "Running stage 'train'" in log.read_text():
                 break
             time.sleep(0.1)
         os.killpg(run.pid, signal.SIGKILL)
-    assert (folder / KEPT / "made-triplet" / RESULT).exists() and not (log.parent / RESULT).exists()
+    assert (folder / BUILD / "made-triplet" / RESULT).exists() and not (log.parent / RESULT).exists()
     assert state(folder) == before
 
     said = call(folder, *command)
@@ -108,14 +109,14 @@ def test_a_real_study(tmp_path, monkeypatch):
     # They are DVC's experiments: listed, and to be taken over.
     assert {"made-triplet", "made-infonce"} <= set(call(folder, "dvc", "exp", "list", "--name-only").split())
     # Without what was kept, DVC's cache has it; what is edited and not committed is part of what runs.
-    shutil.rmtree(folder / KEPT / "made-infonce")
+    shutil.rmtree(folder / BUILD / "made-infonce")
     call(folder, *command, "--rows", "infonce")
-    assert "Running stage" not in (folder / KEPT / "made-infonce/log").read_text()
+    assert "Running stage" not in (folder / BUILD / "made-infonce/log").read_text()
     with (folder / "heads/losses/registry.py").open("a") as file:
         file.write("raise RuntimeError('an edit')\n")
     said = call(folder, *command, "--rows", "infonce", code=1)
     assert "  infonce: failed: failed to reproduce 'train'" in said
-    assert "RuntimeError: an edit" in (folder / KEPT / "made-infonce/log").read_text()
+    assert "RuntimeError: an edit" in (folder / BUILD / "made-infonce/log").read_text()
 
 
 CIFAR = """

@@ -11,9 +11,9 @@ import pytest
 from evaluated import FOLDER, class_rows, make_params, make_run, pair_rows
 
 from features.settings import Backbone
-from pipeline.commands.diff import compare, parse_run
 from pipeline.commands.report import run
 from pipeline.errors import ParamError
+from pipeline.report.query_scores import compare, parse_queries
 from pipeline.stages.evaluate import run as evaluate
 
 PAGE, TEXT = Path("build/report/index.html"), Path("build/report/report.md")
@@ -104,8 +104,8 @@ def test_heads_whose_similarity_is_no_distance_of_embeddings(rows, head):
     assert 0 <= float(auc["head"]) <= 1
     assert float(auc["half_width"]) > 0
     if head.get("ensemble"):  # one similarity: nothing is known of other seeds
-        assert {line["half_width_seeds"] for line in lines} <= {"0", ""}
-    found = parse_run((FOLDER / "scores/queries.parquet").read_bytes(), name="here")
+        assert {line["half_seeds"] for line in lines} <= {"0", ""}
+    found = parse_queries((FOLDER / "scores/queries.parquet").read_bytes(), name="here")
     assert len(found.scores["top2"]) == (1 if head.get("ensemble") else 2)
     assert compare(found, found).change["top2"].half_width == pytest.approx(0, abs=1e-9) or not head.get("ensemble")
 

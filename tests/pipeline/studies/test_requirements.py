@@ -9,9 +9,9 @@ from ruamel.yaml import YAML
 from data.files.cache import cache_root
 from features.errors import FeatureError
 from features.settings import Backbone
-from pipeline.studies import requirements as needs
-from pipeline.studies.plan import Planned, plan
-from pipeline.studies.requirements import Need, fetch, look, of_data, of_gpu, of_weights
+from pipeline.studies import requirements
+from pipeline.studies.plan import PlannedRow, plan_row
+from pipeline.studies.requirements import Requirement, fetch, of_data, of_gpu, of_weights, unmet
 from pipeline.studies.settings import Row, Section, Study
 
 RAW = YAML(typ="safe").load((Path(__file__).parents[3] / "params.yaml").read_text())
@@ -24,7 +24,7 @@ def nothing_here(tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
-def planned(gpu: str | None = None, where=None, **settings) -> Planned:
+def planned(gpu: str | None = None, where=None, **settings) -> PlannedRow:
     row = Row(
         name="a",
         set={key.replace("__", "."): value for key, value in settings.items()},
@@ -32,20 +32,20 @@ def planned(gpu: str | None = None, where=None, **settings) -> Planned:
         compare=[{"metric": "test/top2"}],
     )
     study = Study(title="t", sections=[Section(title="s", rows=[row])])
-    return plan("made", study, row, RAW, where=where or {})
+    return plan_row("made", study, row, RAW, places=where or {})
 
 
-def data_need(name: str, **where: str | None) -> Need:
+def data_need(name: str, **where: str | None) -> Requirement:
     return of_data(planned(where=where, data__name=name, head__features="efficientnet_lite0").experiments[0].params)
 
 
 def test_the_default_data_and_random_networks_need_nothing():
-    assert look(planned(head__features="resnet18_random"), gpu=lambda: False) == []
+    assert unmet(planned(head__features="resnet18_random"), gpu=lambda: False) == []
 
 
 def test_data(tmp_path):
     wanted = "data: train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-idx3-ubyte.gz, "
-    assert data_need("mnist") == Need("to fetch", f"{wanted}t10k-labels-idx1-ubyte.gz (11.6 MB)")
+    assert data_need("mnist") == Requirement("to fetch", f"{wanted}t10k-labels-idx1-ubyte.gz (11.6 MB)")
     folder = cache_root() / "omniglot"
     folder.mkdir(parents=True)
     for name in ("images_background.zip", "images_evaluation.zip"):
@@ -54,10 +54,10 @@ def test_data(tmp_path):
 
 
 def test_data_that_only_the_user_can_place(tmp_path):
-    remedy = "say where it lies: --mirror FOLDER, or --path YOUR_COPY"
-    assert data_need("tll") == Need("missing", f"data: tll has no stable address to fetch it from; {remedy}")
+    remedy = "give its place: --mirror FOLDER, or --path YOUR_COPY"
+    assert data_need("tll") == Requirement("missing", f"data: tll has no stable address to fetch it from; {remedy}")
     assert data_need("tll", path=str(tmp_path)).state == "here"
-    assert data_need("tll", path="/some/nowhere") == Need("missing", f"data: no nowhere there; {remedy}")
+    assert data_need("tll", path="/some/nowhere") == Requirement("missing", f"data: no nowhere there; {remedy}")
     assert data_need("tll", mirror="/nowhere").what == "data: COMP90086_2023_TLLdataset.zip"
 
 
@@ -83,10 +83,12 @@ def test_weights_that_are_here(tmp_path):
         head__features="mine",
         finetunes={"mine": {"network": {"library": "timm", "model": "resnet18", "weights": "/none.pt"}}},
     )
-    (missing,) = look(trained, gpu=lambda: True)
+    (missing,) = unmet(trained, gpu=lambda: True)
     assert missing.what.endswith("no published tag '/none.pt' for finetunes.mine.network; give a path")
     nothing = of_weights("backbones.a", Backbone(library="timm", model="resnet18", weights="/none.pt"))
-    assert nothing == Need("missing", "weights: no file and no published tag '/none.pt' for backbones.a; give a path")
+    assert nothing == Requirement(
+        "missing", "weights: no file and no published tag '/none.pt' for backbones.a; give a path"
+    )
     package = of_weights("backbones.a", Backbone(library="timm", model="resnet18", weights="package:nope"))
     assert package.what.startswith("weights: backbones.a.weights: no package 'nope' with weights; known: ")
 
@@ -107,8 +109,8 @@ def test_what_a_network_refuses_is_said_once(monkeypatch):
     monkeypatch.setattr("features.backbones.registry.load_network", refused)
     row, tried = planned(head__features="clip_rn50x4"), {}
     for _ in range(2):
-        lacking = fetch(look(row, gpu=lambda: True), tried=tried)
-        assert [need.what for need in lacking] == [
+        lacking = fetch(unmet(row, gpu=lambda: True), tried=tried)
+        assert [each.what for each in lacking] == [
             "weights: backbones.clip_rn50x4: cannot download it; fetch it elsewhere"
         ]
     assert asked == ["clip_rn50x4"]
@@ -117,15 +119,15 @@ def test_what_a_network_refuses_is_said_once(monkeypatch):
 def test_a_mirror_is_used_and_one_that_lacks_the_data_is_named(tmp_path):
     mirror = tmp_path / "mirror/mnist"
     mirror.mkdir(parents=True)
-    names = [archive.name for archive in needs.find_dataset("mnist").archives]
+    names = [archive.name for archive in requirements.find_dataset("mnist").archives]
     for name in names:
         (mirror / name).write_bytes(name.encode())
     sums = "".join(f"{hashlib.sha256(name.encode()).hexdigest()}  mnist/{name}\n" for name in names)
     (mirror.parent / "SHA256SUMS").write_text(sums)
     where = {"mirror": str(mirror.parent)}
     row = planned(where=where, data__name="mnist", head__features="resnet18_random")
-    assert fetch(look(row, gpu=lambda: True), tried={}) == []
-    assert look(row, gpu=lambda: True) == []  # now it is in the cache
+    assert fetch(unmet(row, gpu=lambda: True), tried={}) == []
+    assert unmet(row, gpu=lambda: True) == []  # now it is in the cache
     other = planned(where=where, data__name="cifar100", head__features="resnet18_random")
-    (lacking,) = fetch(look(other, gpu=lambda: True), tried={}, mirror=str(mirror.parent))
+    (lacking,) = fetch(unmet(other, gpu=lambda: True), tried={}, mirror=str(mirror.parent))
     assert lacking.what == "data: data.mirror: MIRROR/SHA256SUMS does not list cifar100/cifar-100-python.tar.gz"

@@ -1,10 +1,8 @@
 """What an experiment leaves. The real thing: tests/pipeline/test_real_study.py."""
 
 import pytest
-from filelock import FileLock
 
-from pipeline.errors import ParamError
-from pipeline.studies.running import KEPT, last_words, run, seconds_of
+from pipeline.studies.running import error_line, seconds_of
 
 
 @pytest.mark.parametrize(
@@ -16,11 +14,11 @@ from pipeline.studies.running import KEPT, last_words, run, seconds_of
         ),
         ("Reproducing\nERROR: bad thing\nERROR: see above\n\n", "bad thing"),
         ("Traceback\nValueError: a bug\n", "ValueError: a bug"),
-        ("", "it ended without a word"),
+        ("", "it printed nothing"),
     ],
 )
-def test_last_words(log, words):
-    assert last_words(log) == words
+def test_error_line(log, words):
+    assert error_line(log) == words
 
 
 def test_seconds_are_those_of_the_rows_own_stages(tmp_path):
@@ -35,11 +33,3 @@ def test_seconds_are_those_of_the_rows_own_stages(tmp_path):
     with ledger.open("a") as file:
         file.write("a,finetune@f,10.0\n")
     assert seconds_of(ledger, finetunes=True) == 14.0
-
-
-def test_one_study_at_a_time(tmp_path, monkeypatch):
-    """A second one would write its params into the copy in which the first one's experiment runs."""
-    monkeypatch.chdir(tmp_path)
-    KEPT.mkdir(parents=True)
-    with FileLock(KEPT / "lock"), pytest.raises(ParamError, match="another one is running in this project; wait"):
-        run(None, "code")

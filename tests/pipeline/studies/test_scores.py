@@ -8,7 +8,7 @@ from made_experiments import experiment
 
 from heads.metrics.intervals import mean_interval, paired_interval
 from pipeline.errors import ParamError
-from pipeline.studies.scores import Number, difference, number
+from pipeline.studies.scores import Score, difference, score_of
 
 
 def made(folder: Path, seed: int, size: int, **settings) -> Path:
@@ -18,13 +18,13 @@ def made(folder: Path, seed: int, size: int, **settings) -> Path:
 
 def test_one_experiment_is_as_its_table(tmp_path):
     folders = [made(tmp_path / "a", 0, 10)]
-    assert number(folders, "test/top2") == Number(0.5, 0.04, 0.4, 0.1, None)
+    assert score_of(folders, "test/top2") == Score(0.5, 0.04, 0.4, 0.1, None)
     # Yes or no: the best constant answer is the trivial one, and guessing is right half the time.
-    assert number(folders, "test/balanced_accuracy") == Number(0.8, 0.02, 0.7, 0.5, 0.5)
-    assert number(folders, "test/accuracy") == Number(0.9, 0.02, 0.8, 0.5, 0.95)
-    assert number(folders, "test/frozen pair_accuracy") == Number(0.81, None, 0.71, 0.5, 0.5)
-    assert number(folders, "pair_loss") == Number(0.02)
-    assert number(folders, "fewshot.accuracy") == Number(0.3, 0.01, 0.2, 0.05)
+    assert score_of(folders, "test/balanced_accuracy") == Score(0.8, 0.02, 0.7, 0.5, 0.5)
+    assert score_of(folders, "test/accuracy") == Score(0.9, 0.02, 0.8, 0.5, 0.95)
+    assert score_of(folders, "test/frozen pair_accuracy") == Score(0.81, None, 0.71, 0.5, 0.5)
+    assert score_of(folders, "pair_loss") == Score(0.02)
+    assert score_of(folders, "fewshot.accuracy") == Score(0.3, 0.01, 0.2, 0.05)
 
 
 def test_folds_are_pooled_query_by_query(tmp_path):
@@ -36,12 +36,12 @@ def test_folds_are_pooled_query_by_query(tmp_path):
         experiment(tmp_path / f"fold{i}", *both, chance=chance)
         for i, (both, chance) in enumerate(zip(zip(hits, bare, strict=True), chances, strict=True))
     ]
-    found = number(folders, "test/top2")
+    found = score_of(folders, "test/top2")
     every = np.concatenate(hits, axis=1)
     clusters = np.repeat(np.arange(30), 2)  # none is in two folds
     assert found.ours == pytest.approx(every.mean())
-    assert found.half == pytest.approx(mean_interval(every, clusters=clusters).half_width, rel=0.1)  # other draws
-    assert found.no_head == pytest.approx(np.concatenate(bare).mean())
+    assert found.half_width == pytest.approx(mean_interval(every, clusters=clusters).half_width, rel=0.1)  # other draws
+    assert found.baseline == pytest.approx(np.concatenate(bare).mean())
     assert found.chance == pytest.approx((0.1 * 20 + 0.2 * 40) / 60)
 
 
@@ -79,8 +79,8 @@ def test_scores_that_are_not_there(tmp_path):
         ("fewshot.nope", "no number 'fewshot.nope' in metrics.json"),
     ):
         with pytest.raises(ParamError) as error:
-            number([folder], metric)
+            score_of([folder], metric)
         assert str(error.value) == message
     with pytest.raises(ParamError) as error:
-        number([folder, made(tmp_path / "b", 0, 10)], "test/accuracy")
+        score_of([folder, made(tmp_path / "b", 0, 10)], "test/accuracy")
     assert str(error.value) == "folds can be pooled for scores of single queries, not for 'test/accuracy'; known: top2"

@@ -30,9 +30,18 @@ def written(folder: Path, text: str) -> Path:
 def test_a_study_and_its_rows(tmp_path):
     study = load_study("made", folder=written(tmp_path, GOOD))
     assert [(row.name, row.slug) for row in study.rows] == [("First row!", "first-row"), ("second", "second")]
-    assert pick_rows(study, None) == study.rows
+    assert pick_rows(study, ()) == study.rows
     assert [row.name for row in pick_rows(study, ("second", "First row!"))] == ["First row!", "second"]
     assert [row.name for row in pick_rows(study, ("first-row",))] == ["First row!"]
+    assert [row.name for row in pick_rows(study, ("second,first-row",))] == ["First row!", "second"]
+
+
+def test_a_row_whose_name_has_a_comma(tmp_path):
+    study = load_study("made", folder=written(tmp_path, GOOD.replace("name: second", "name: second, on stages")))
+    assert [row.name for row in pick_rows(study, ("second, on stages",))] == ["second, on stages"]
+    assert len(pick_rows(study, ("second, on stages", "First row!"))) == 2
+    with pytest.raises(ParamError, match="no row 'secnd'"):
+        pick_rows(study, ("secnd, on stages",))
 
 
 @pytest.mark.parametrize(

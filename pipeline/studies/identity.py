@@ -1,0 +1,112 @@
+"""What tells one result from another: the params that decide it, files of the person's own, and the code.
+
+Params are compared as they differ from their defaults, so that a key that is added later with a default leaves older
+results valid. Keys carry today's names (`CANONICAL`), so that a renamed key does too.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from data.catalogue import find_dataset
+from data.files.atomic import sha256_bytes
+from data.settings import CATALOGUE_PATH
+from pipeline.fingerprint import TOP, fingerprint
+from pipeline.params import Params
+
+PLACES = ("mirror", "path")  # where data lie, not what they are
+CANONICAL = {
+    "fusions": "concatenations",
+    "keep": "cosine_weight",
+    "draws": "n_bootstrap",
+    "spread": "std_pool",
+    "turns": "rotations",
+}
+
+
+def settings_hash(experiments: list[Params]) -> str:
+    """What a row of a study asks for, in 12 hex digits, wherever a person keeps data and weights."""
+    parts = [row_identity(params) for params in experiments]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def row_identity(params: Params) -> dict[str, Any]:
+    """The params that decide a result, without places: the same on every machine."""
+    kept = _identity(params)
+    kept["data"] = {key: value for key, value in kept["data"].items() if key not in PLACES}
+    for entry in kept["backbones"].values():
+        entry.pop("weights", None)
+    return kept
+
+
+def result_identity(params: Params) -> dict[str, Any]:
+    """The params that decide a result, and the sizes and times of a person's own weights and images."""
+    kept = _identity(params)
+    if not find_dataset(params.data.name).user_supplied:  # a published data set is the same everywhere
+        kept["data"] = {key: value for key, value in kept["data"].items() if key not in PLACES}
+    states = local_states(params)
+    return kept | ({"files": states} if states else {})
+
+
+def networks(params: Params) -> dict[str, Any]:
+    """name -> Backbone of the networks behind the head's features; a trained one goes by the name of its finetune."""
+    both = params.fusions.get(params.head.features)
+    parts = both.features if both else (params.head.features,)
+    trained = params.finetunes
+    return {part: trained[part].network if part in trained else params.backbones[part] for part in parts}
+
+
+def local_states(params: Params) -> dict[str, str]:
+    """place -> hash of the sizes and times of the files there: own weights and images may change under one path."""
+    places = [place for entry in networks(params).values() if (place := Path(entry.weights).expanduser()).is_file()]
+    if (
+        find_dataset(params.data.name).user_supplied
+        and params.data.path != CATALOGUE_PATH
+        and params.data.path.exists()
+    ):
+        places.append(params.data.path)
+    return {str(place): _state(place) for place in places}
+
+
+def code_sha256(top: Path = TOP) -> str:
+    """sha256 over dvc.yaml's stages and all code that they run."""
+    text = (top / "dvc.yaml").read_text(encoding="utf-8").partition("\nplots:")[0]
+    stages = [path.relative_to(top).as_posix() for path in sorted((top / "pipeline/stages").glob("*.py"))]
+    return sha256_bytes((text + fingerprint(*stages, top=top)).encode())
+
+
+def _identity(params: Params) -> dict[str, Any]:
+    made = {name: _dumped(entry) for name, entry in params.fusions.items()}
+    kept = {
+        "seed": params.seed,
+        "data": {"name": params.data.name, **_dumped(params.data)},
+        "backbones": {name: _dumped(entry) for name, entry in networks(params).items()},
+        "dtype": params.features.dtype,
+        "concatenations": made,
+        "finetunes": {name: _dumped(entry) for name, entry in params.finetunes.items()},
+        "head": _dumped(params.head),
+        "scores": _dumped(params.scores),
+    }
+    return _canonical(kept)
+
+
+def _dumped(settings: BaseModel) -> dict[str, Any]:
+    return settings.model_dump(mode="json", exclude_defaults=True)
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {CANONICAL.get(key, key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_canonical(item) for item in value]
+    return "local" if value == "lookalike" else value
+
+
+def _state(place: Path) -> str:
+    files = sorted(place.rglob("*")) if place.is_dir() else [place]
+    stats = [(str(file.relative_to(place)), file.stat()) for file in files if file.is_file()]
+    return sha256_bytes(json.dumps([(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]).encode())
