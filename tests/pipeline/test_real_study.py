@@ -102,7 +102,7 @@ def test_a_real_study(tmp_path, monkeypatch):
     }
     line = found["infonce", "test/top2"]
     assert float(line["ours"]) == float(found["infonce", "top2"]["ours"])
-    assert float(line["chance"]) == 0.2 and float(line["half"]) > 0 and float(line["seconds"]) > 0
+    assert float(line["chance"]) == 0.2 and float(line["half_width"]) > 0 and float(line["seconds"]) > 0
     assert float(line["difference"]) == pytest.approx(
         float(line["ours"]) - float(found["triplet", "test/top2"]["ours"]), abs=2e-4
     )
