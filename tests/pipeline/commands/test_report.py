@@ -104,7 +104,7 @@ def test_heads_whose_similarity_is_no_distance_of_embeddings(rows, head):
     assert 0 <= float(auc["head"]) <= 1
     assert float(auc["half_width"]) > 0
     if head.get("ensemble"):  # one similarity: nothing is known of other seeds
-        assert {line["half_seeds"] for line in lines} <= {"0", ""}
+        assert {line["half_width_seeds"] for line in lines} <= {"0", ""}
     found = parse_queries((FOLDER / "scores/queries.parquet").read_bytes(), name="here")
     assert len(found.scores["top2"]) == (1 if head.get("ensemble") else 2)
     assert compare(found, found).change["top2"].half_width == pytest.approx(0, abs=1e-9) or not head.get("ensemble")
