@@ -53,7 +53,7 @@ def load_network(name: str, entry: Backbone, *, section: str = "backbones") -> N
 
 
 class Grid(nn.Module):
-    """(B, C, H, W) -> (B, C * cells * cells): the mean of each cell: the local features of report 3."""
+    """(B, C, H, W) -> (B, C * cells * cells): the mean of each cell: as in the Totally Looks Like report."""
 
     def __init__(self, cells: int) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ from torchvision.models import resnet18
 
 
 class ConvNet2d(nn.Module):
-    """Report 2's: three convolutions, batch norms, pooling between them, and a plane. Grey; 28 pixels as printed."""
+    """MNIST plane report: three convolutions, batch norms, pooling between them, and a plane. Grey; 28 pixels as printed."""
 
     width = 2
 
@@ -27,7 +27,7 @@ class ConvNet2d(nn.Module):
 
 
 class ConvNet2dRelu(nn.Module):
-    """Report 2's layers as they are usually built: ReLU after every batch norm, pooling after the third convolution,
+    """The layers of the MNIST plane report as they are usually built: ReLU after every batch norm, pooling after the third convolution,
     and its 3 x 3 cells kept apart. The report's has no activation but pooling. Grey, 28 pixels.
     """
 
@@ -47,7 +47,7 @@ class ConvNet2dRelu(nn.Module):
 
 
 class ConvNet10d(nn.Module):
-    """Report 5's two convolutions and ten numbers. Its text says 16 and 32 filters of 3 x 3; the summary that it prints
+    """Omniglot alphabets report: two convolutions and ten numbers. Its text says 16 and 32 filters of 3 x 3; the summary that it prints
     has 120,438 parameters, which are those of 4 and 16 filters of 5 x 5 with a batch norm at both ends.
     """
 
@@ -156,7 +156,7 @@ class CifarResNet(nn.Module):
 
 
 def resnet18_64() -> nn.Module:
-    """ResNet18 for 64 pixels (report 1): a first convolution of 3 x 3 with stride 1, and no pooling after it."""
+    """ResNet18 for 64 pixels (Tiny ImageNet siamese): a first convolution of 3 x 3 with stride 1, and no pooling after it."""
     network = resnet18(weights=None)
     network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")

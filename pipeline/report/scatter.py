@@ -1,4 +1,4 @@
-"""Embeddings of two numbers as they lie: report 2's plane. A head's own distances, so both axes have one scale."""
+"""Embeddings of two numbers as they lie: as in the MNIST plane report. A head's own distances, so both axes have one scale."""
 
 import io
 

@@ -28,7 +28,7 @@ def settings(**changes) -> HeadSettings:
 
 
 def by_loop(*, margin: float, squared: bool = False, cosine: bool = False) -> float:
-    """Report 2's function, a pair at a time: (1 - y) d^2 + y max(margin - d, 0)^2."""
+    """The function of the MNIST plane report, pair by pair: (1 - y) d^2 + y max(margin - d, 0)^2."""
     total = 0.0
     for a, b in zip(A, B, strict=True):
         x, y = PLANE[a].numpy().astype(float), PLANE[b].numpy().astype(float)
