@@ -6,7 +6,7 @@ from torchvision.models import resnet18
 
 
 class ConvNet2d(nn.Module):
-    """MNIST plane report: three convolutions, batch norms, pooling between them, and a plane. Grey; 28 pixels as printed."""
+    """Of the MNIST plane: three convolutions, batch norms, pooling between them, two outputs. Grey, 28 pixels."""
 
     width = 2
 
@@ -27,8 +27,8 @@ class ConvNet2d(nn.Module):
 
 
 class ConvNet2dRelu(nn.Module):
-    """The layers of the MNIST plane report as they are usually built: ReLU after every batch norm, pooling after the third convolution,
-    and its 3 x 3 cells kept apart. The report's has no activation but pooling. Grey, 28 pixels.
+    """The layers of the MNIST plane as they are usually built: ReLU after every batch norm, pooling after the third
+    convolution, and its 3 x 3 cells kept apart. The report's network has no activation but pooling. Grey, 28 pixels.
     """
 
     def __init__(self) -> None:
@@ -47,8 +47,8 @@ class ConvNet2dRelu(nn.Module):
 
 
 class ConvNet10d(nn.Module):
-    """Omniglot alphabets report: two convolutions and ten numbers. Its text says 16 and 32 filters of 3 x 3; the summary that it prints
-    has 120,438 parameters, which are those of 4 and 16 filters of 5 x 5 with a batch norm at both ends.
+    """Of the Omniglot alphabets: two convolutions and ten outputs. The report's text has 16 and 32 filters of 3 x 3; the
+    summary that it prints has 120,438 parameters: those of 4 and 16 filters of 5 x 5 with a batch norm at both ends.
     """
 
     def __init__(self, filters: tuple[int, int], kernel: int) -> None:
@@ -156,7 +156,7 @@ class CifarResNet(nn.Module):
 
 
 def resnet18_64() -> nn.Module:
-    """ResNet18 for 64 pixels (Tiny ImageNet siamese): a first convolution of 3 x 3 with stride 1, and no pooling after it."""
+    """ResNet18 for 64 pixels (Tiny ImageNet siamese): first convolution 3 x 3 with stride 1, no pooling after it."""
     network = resnet18(weights=None)
     network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")

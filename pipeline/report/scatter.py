@@ -1,4 +1,4 @@
-"""Embeddings of two numbers as they lie: as in the MNIST plane report. A head's own distances, so both axes have one scale."""
+"""Two-dimensional embeddings as a scatter plot with equal scales, as in the MNIST plane report."""
 
 import io
 
