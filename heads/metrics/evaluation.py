@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from heads.metrics.candidate_lists import hit_curve, hits, list_hits, rank_lists
 from heads.metrics.classification import knn_predict
 from heads.metrics.fewshot import episode_accuracy
-from heads.metrics.pairs import PairScores, score_all_pairs, score_pairs
+from heads.metrics.pairs import AllPairs, PairScores, score_all_pairs, score_pairs
 from heads.metrics.ranking import rank_queries, rankable
 from heads.metrics.retrieval import retrieval
 from heads.metrics.triplets import triplet_hits
@@ -46,7 +46,7 @@ class Evaluation:
     truth: Ints  # (Q,) the group of each query
     by_query: dict[str, np.ndarray]  # name -> (Q,); a score is the mean
     hit_curve: np.ndarray  # (C,) hit rate at 1..C in lists of C
-    pairs: PairScores
+    pairs: AllPairs
     threshold: float
     left_out: int  # queries with no positive or no negative
     predicted: Ints | None = None  # (Q,) the group by k nearest neighbours; None where no query has two positives

@@ -5,7 +5,8 @@ from dataclasses import fields
 import numpy as np
 
 from heads.metrics.evaluation import Evaluation, Ints
-from heads.metrics.pairs import PairScores
+from heads.metrics.pairs import AllPairs, PairScores
+from heads.metrics.score_counts import pool_counts
 
 
 def merge_evaluations(evaluations: list[Evaluation]) -> Evaluation:
@@ -23,7 +24,7 @@ def merge_evaluations(evaluations: list[Evaluation]) -> Evaluation:
         hit_curve=np.average(
             [one.hit_curve for one in evaluations], axis=0, weights=[len(one.queries) for one in evaluations]
         ),
-        pairs=_pooled_pairs([one.pairs for one in evaluations]),
+        pairs=_pooled_all_pairs([one.pairs for one in evaluations]),
         threshold=first.threshold,
         left_out=sum(one.left_out for one in evaluations),
         predicted=_pooled_predictions(evaluations),
@@ -50,6 +51,14 @@ def _common(evaluations: list[Evaluation], name: str) -> dict[str, np.ndarray]:
 def _pooled_predictions(evaluations: list[Evaluation]) -> Ints | None:
     missing = any(one.predicted is None for one in evaluations)
     return None if missing else _concatenated(evaluations, "predicted")
+
+
+def _pooled_all_pairs(pairs: list[AllPairs]) -> AllPairs:
+    return AllPairs(
+        pool_counts([one.positives for one in pairs]),
+        pool_counts([one.negatives for one in pairs]),
+        _pooled_pairs([one.sample for one in pairs]),
+    )
 
 
 def _pooled_pairs(pairs: list[PairScores]) -> PairScores:

@@ -8,9 +8,10 @@ from numpy.typing import ArrayLike
 
 from heads.errors import HeadError
 from heads.metrics.ranking import BLOCK, NOT_FINITE
+from heads.metrics.score_counts import PairHistogram, ScoreCounts
 from heads.similarity import Similarity
 
-MAX_PAIRS = 1_000_000  # positives, and negatives, that are kept
+MAX_PAIRS = 1_000_000  # positives, and negatives, that are kept one by one
 MAX_GATHERED = 16_384  # pairs gathered at once: 2 million of an episode test, of 1,024 numbers each, are 25 GB
 PRODUCT_RATIO = 64  # a product of all rows is faster than gathering pairs up to this many times as many similarities
 
@@ -23,6 +24,18 @@ class PairScores:
     negatives: np.ndarray  # (F,) float32
     positive_queries: np.ndarray  # (P,) rows
     negative_queries: np.ndarray  # (F,) rows
+
+
+@dataclass(frozen=True)
+class AllPairs:
+    """Every pair of a query and a gallery row: counts of all, and the pairs themselves where they are few.
+
+    `sample` holds all pairs of a kind up to `MAX_PAIRS`, beyond that an equal random share per query.
+    """
+
+    positives: ScoreCounts
+    negatives: ScoreCounts
+    sample: PairScores
 
 
 @torch.no_grad()
@@ -56,30 +69,46 @@ def score_pairs(similarity: Similarity, left: ArrayLike, *, right: ArrayLike, po
 @torch.no_grad()
 def score_all_pairs(
     similarity: Similarity, labels: ArrayLike, *, queries: ArrayLike, gallery: ArrayLike, seed: int = 0
-) -> PairScores:
-    """Every query with every gallery row but itself; beyond `MAX_PAIRS` of a kind, an equal random share per query.
+) -> AllPairs:
+    """Every query with every gallery row but itself, in blocks of bounded memory.
+
+    Args:
+        labels: (N,) int, the group of every row. queries: (Q,) rows. gallery: (G,) rows.
 
     Raises:
-        HeadError: no queries or no gallery.
+        HeadError: no queries or no gallery, or a similarity that is not finite.
     """
     labels, queries, gallery = (np.asarray(array, np.int64) for array in (labels, queries, gallery))
     if not len(queries) or not len(gallery):
         raise HeadError(f"no pairs: {len(queries)} queries against {len(gallery)} gallery rows; is a split empty?")
     rng = np.random.default_rng(seed)
-    groups, sizes = np.unique(labels[gallery], return_counts=True)
-    positives = int(
-        (np.isin(labels[queries], groups) * sizes[np.searchsorted(groups, labels[queries]) % len(groups)]).sum()
-    )
-    shares = [MAX_PAIRS / max(1, positives), MAX_PAIRS / max(1, len(queries) * len(gallery) - positives)]
+    shares = _shares(labels, queries, gallery)
+    histogram = PairHistogram()
     size = max(1, BLOCK // len(gallery))
     parts = []
     for rows in (queries[i : i + size] for i in range(0, len(queries), size)):
         scores = similarity.block(torch.from_numpy(rows), torch.from_numpy(gallery)).float().cpu().numpy()
-        same = labels[rows][:, None] == labels[gallery]
-        positive = same & (rows[:, None] != gallery)
-        places = [_sample(kind, share, rng) for kind, share in zip((positive, ~same), shares, strict=True)]
+        if not np.isfinite(scores.sum()):
+            raise HeadError(NOT_FINITE)
+        same, own = labels[rows][:, None] == labels[gallery], rows[:, None] == gallery
+        kinds = (same & ~own, ~same)
+        if min(shares) < 1:
+            histogram.add(scores, scores[kinds[0]], scores[own])
+        places = [_sample(kind, share, rng) for kind, share in zip(kinds, shares, strict=True)]
         parts.append((*(scores.ravel()[place] for place in places), *(rows[place // len(gallery)] for place in places)))
-    return PairScores(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    sample = PairScores(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+    positives, negatives = histogram.result()
+    if shares[0] >= 1:
+        positives = ScoreCounts.of(sample.positives)
+    if shares[1] >= 1:
+        negatives = ScoreCounts.of(sample.negatives)
+    return AllPairs(positives, negatives, sample)
+
+
+def _shares(labels: np.ndarray, queries: np.ndarray, gallery: np.ndarray) -> tuple[float, float]:
+    """The shares of all positives and of all negatives that `MAX_PAIRS` are; at least 1 where all are kept."""
+    sizes = np.bincount(labels[gallery], minlength=labels.max() + 1)[labels[queries]]
+    return MAX_PAIRS / max(1, int(sizes.sum())), MAX_PAIRS / max(1, len(queries) * len(gallery) - int(sizes.sum()))
 
 
 def _sample(kind: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

@@ -111,7 +111,10 @@ def _pair_rows(subset: str, compared: Compared, *, clusters: np.ndarray, n_boots
     """Verification scores over all pairs of query and gallery row."""
     head, others = compared.head, (compared.baseline, compared.projection)
     intervals = pair_intervals(
-        [seed.pairs for seed in head], [seed.threshold for seed in head], clusters=clusters, n_bootstrap=n_bootstrap
+        [seed.pairs.sample for seed in head],
+        [seed.threshold for seed in head],
+        clusters=clusters,
+        n_bootstrap=n_bootstrap,
     )
     chances = {"auc": 0.5, "eer": 0.5, "balanced_accuracy": 0.5, "accuracy": head[0].decisions.always_negative}
     return [

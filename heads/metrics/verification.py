@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 
 from heads.errors import HeadError
 from heads.metrics.ranking import NOT_FINITE
+from heads.metrics.score_counts import ScoreCounts
 
 
 @dataclass(frozen=True)
@@ -67,37 +68,41 @@ class Confusion:
         return self.negatives / (self.positives + self.negatives)
 
 
-def roc(positives: ArrayLike, negatives: ArrayLike) -> Roc:
-    """The curve from similarities of positives (P,) and of negatives (F,).
+def roc(positives: ArrayLike | ScoreCounts, negatives: ArrayLike | ScoreCounts) -> Roc:
+    """The curve from similarities of positives (P,) and of negatives (F,), or from their counts.
 
     Raises:
         HeadError: there are no positives or no negatives, or a similarity is not finite.
     """
     positives, negatives = _checked(positives, negatives)
-    scores = np.concatenate([positives, negatives])
+    scores = np.concatenate([positives.values, negatives.values]).astype(np.float64)
+    counts = np.zeros((2, len(scores)), np.int64)
+    counts[0, : len(positives.values)], counts[1, len(positives.values) :] = positives.counts, negatives.counts
     order = np.argsort(-scores, kind="stable")
     last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # the last of each run of equals
-    accepted = np.cumsum(order < len(positives))[last]
+    accepted = np.cumsum(counts[:, order], axis=1)[:, last]
     return Roc(
         thresholds=np.append(np.inf, scores[order][last]),
-        true_accept=np.append(0.0, accepted / len(positives)),
-        false_accept=np.append(0.0, (last + 1 - accepted) / len(negatives)),
+        true_accept=np.append(0.0, accepted[0] / positives.total),
+        false_accept=np.append(0.0, accepted[1] / negatives.total),
     )
 
 
-def confusion_at(positives: ArrayLike, negatives: ArrayLike, *, threshold: float) -> Confusion:
+def confusion_at(
+    positives: ArrayLike | ScoreCounts, negatives: ArrayLike | ScoreCounts, *, threshold: float
+) -> Confusion:
     """Counts when pairs of at least `threshold` are predicted positive; shapes and errors as `roc`."""
     positives, negatives = _checked(positives, negatives)
-    true_accepts, false_accepts = int((positives >= threshold).sum()), int((negatives >= threshold).sum())
-    return Confusion(true_accepts, len(positives) - true_accepts, false_accepts, len(negatives) - false_accepts)
+    true_accepts, false_accepts = positives.at_least(threshold), negatives.at_least(threshold)
+    return Confusion(true_accepts, positives.total - true_accepts, false_accepts, negatives.total - false_accepts)
 
 
-def _checked(positives: ArrayLike, negatives: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    positives, negatives = np.asarray(positives, dtype=np.float64), np.asarray(negatives, dtype=np.float64)
-    if not len(positives) or not len(negatives):
+def _checked(positives: ArrayLike | ScoreCounts, negatives: ArrayLike | ScoreCounts) -> tuple[ScoreCounts, ScoreCounts]:
+    positives, negatives = ScoreCounts.of(positives), ScoreCounts.of(negatives)
+    if not positives.total or not negatives.total:
         raise HeadError(
-            f"verification needs positive and negative pairs, there are {len(positives)} and {len(negatives)}"
+            f"verification needs positive and negative pairs, there are {positives.total} and {negatives.total}"
         )
-    if not (np.isfinite(positives).all() and np.isfinite(negatives).all()):
+    if not (np.isfinite(positives.values).all() and np.isfinite(negatives.values).all()):
         raise HeadError(NOT_FINITE)
     return positives, negatives

@@ -72,8 +72,11 @@ def similarity_csv(scores: RunEvaluations) -> bytes:
     evaluation = scores.of("test").head[0]
     low, high = _range(evaluation)
     edges = np.linspace(low, high, BINS + 1)
-    kinds = (kind.astype(np.float64) for kind in (evaluation.pairs.positives, evaluation.pairs.negatives))
-    shares = [np.histogram(np.clip(kind, low, high), edges)[0] / len(kind) for kind in kinds]
+    kinds = (evaluation.pairs.positives, evaluation.pairs.negatives)
+    shares = [
+        np.histogram(np.clip(kind.values.astype(np.float64), low, high), edges, weights=kind.counts)[0] / kind.total
+        for kind in kinds
+    ]
     middles = (edges[:-1] + edges[1:]) / 2
     rows = ([_cell(m), _cell(a), _cell(b)] for m, a, b in zip(middles, *shares, strict=True))
     return _csv(["similarity", "positive", "negative"], rows)
@@ -161,9 +164,9 @@ def _accepted(curve: Roc, at: float) -> float:
 
 def _range(evaluation: Evaluation) -> tuple[float, float]:
     """Similarities that all but one in a thousand lie between."""
-    both = np.concatenate([evaluation.pairs.positives, evaluation.pairs.negatives])
+    both = np.concatenate([evaluation.pairs.sample.positives, evaluation.pairs.sample.negatives])
     low, high = np.quantile(both, [0.0005, 0.9995])
-    low, high = min(low, evaluation.threshold), max(high, evaluation.threshold, evaluation.pairs.positives.max())
+    low, high = min(low, evaluation.threshold), max(high, evaluation.threshold, evaluation.pairs.sample.positives.max())
     return (float(low), float(high)) if high > low else (float(low) - 0.5, float(low) + 0.5)
 
 

@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
 from heads.errors import HeadError
 from heads.metrics import pairs
 from heads.metrics.pairs import score_all_pairs, score_pairs
+from heads.metrics.verification import confusion_at, roc
 from heads.similarity import Similarity, embedding_similarity
 
 SIMILARITY = embedding_similarity(torch.randn(12, 4, generator=torch.Generator().manual_seed(0)))
@@ -12,7 +14,9 @@ LABELS = np.arange(12) % 3
 
 
 def test_all_pairs_equal_a_loop():
-    got = score_all_pairs(SIMILARITY, LABELS, queries=[0, 3, 4], gallery=np.arange(10))
+    every = score_all_pairs(SIMILARITY, LABELS, queries=[0, 3, 4], gallery=np.arange(10))
+    got = every.sample
+    assert every.positives.values is got.positives and every.negatives.values is got.negatives
     expected = {True: [], False: []}
     for q in (0, 3, 4):
         for g in range(10):
@@ -57,24 +61,53 @@ def test_a_broken_similarity_is_an_error():
     broken = embedding_similarity(torch.full((3, 2), torch.nan))
     with pytest.raises(HeadError) as error:
         score_pairs(broken, [0], right=[1], positive=[True])
-    assert str(error.value) == (
-        "a similarity is not finite (NaN or infinite): the head's output or the features are broken"
-    )
+    assert "not finite" in str(error.value)
+    with pytest.raises(HeadError, match="not finite"):
+        score_all_pairs(broken, [0, 0, 1], queries=[0], gallery=[1, 2])
 
 
-def test_beyond_most_an_equal_part_of_each_kind_is_kept(monkeypatch):
+def test_beyond_the_limit_an_equal_share_of_each_kind_is_sampled(monkeypatch):
     every = np.arange(12)
-    full = score_all_pairs(SIMILARITY, LABELS, queries=every, gallery=every)
+    full = score_all_pairs(SIMILARITY, LABELS, queries=every, gallery=every).sample
     assert (len(full.positives), len(full.negatives)) == (12 * 3, 12 * 8)
     monkeypatch.setattr(pairs, "MAX_PAIRS", 40)
-    got = score_all_pairs(SIMILARITY, LABELS, queries=every, gallery=every)
+    got = score_all_pairs(SIMILARITY, LABELS, queries=every, gallery=every).sample
     assert len(got.positives) > 25
     assert 25 < len(got.negatives) < 55
     assert np.isin(got.negatives, full.negatives).all()
-    again = score_all_pairs(SIMILARITY, LABELS, queries=every, gallery=every)
+    again = score_all_pairs(SIMILARITY, LABELS, queries=every, gallery=every).sample
     np.testing.assert_array_equal(got.negatives, again.negatives)
     monkeypatch.setattr(pairs, "MAX_PAIRS", 4)
-    assert len(score_all_pairs(SIMILARITY, LABELS, queries=every, gallery=every).positives) < 12
+    assert len(score_all_pairs(SIMILARITY, LABELS, queries=every, gallery=every).sample.positives) < 12
+
+
+@pytest.mark.parametrize("limit", [100, 1000], ids=["both-kinds-sampled", "negatives-sampled"])
+@pytest.mark.parametrize("scale", [1.0, 1e-4, 1e4])
+def test_scores_count_every_pair_beyond_the_limit(monkeypatch, limit, scale):
+    """AUC and accuracies were those of a sample, off in the fourth digit."""
+    monkeypatch.setattr(pairs, "MAX_PAIRS", limit)
+    monkeypatch.setattr(pairs, "BLOCK", 80 * 50)  # blocks of 50 queries
+    labels = np.repeat(np.arange(10), 20)
+    points = torch.randn(200, 3, generator=torch.Generator().manual_seed(1)) + torch.from_numpy(labels)[:, None] / 4
+    similarity = embedding_similarity(scale * points, "euclidean")
+    queries, gallery = np.arange(200), np.arange(0, 200, 2)
+    scores = similarity.block(torch.from_numpy(queries), torch.from_numpy(gallery)).numpy()
+    positive, counted = labels[:, None] == labels[gallery], queries[:, None] != gallery
+    got = score_all_pairs(similarity, labels, queries=queries, gallery=gallery)
+    assert (got.positives.total, got.negatives.total) == ((positive & counted).sum(), (~positive).sum())
+    expected = roc_auc_score(positive[counted], scores[counted])
+    assert roc(got.positives, got.negatives).auc == pytest.approx(expected, abs=1e-5)
+    threshold = float(np.median(scores))
+    correct = ((scores >= threshold) == positive)[counted].mean()
+    counts = confusion_at(got.positives, got.negatives, threshold=threshold)
+    assert counts.accuracy == pytest.approx(correct, abs=1e-4)
+
+
+def test_a_constant_similarity_beyond_the_limit(monkeypatch):
+    monkeypatch.setattr(pairs, "MAX_PAIRS", 10)
+    constant = Similarity(block=lambda q, g: torch.full((len(q), len(g)), 0.3), pairs=None)
+    got = score_all_pairs(constant, LABELS, queries=np.arange(12), gallery=np.arange(12))
+    assert roc(got.positives, got.negatives).auc == 0.5
 
 
 def test_kept_places_are_a_fair_sample():
