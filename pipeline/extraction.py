@@ -13,7 +13,8 @@ from data.errors import did_you_mean
 from data.files.cache import cache_root
 from data.tables.rows import read_rows
 from features.backbones.registry import Network, load_network, versions
-from features.extraction.replicas import CPU_BATCH, GPU_BATCH, Compute, forward_dtype
+from features.extraction.precision import dtype_name, forward_dtype
+from features.extraction.replicas import CPU_BATCH, GPU_BATCH, Compute
 from features.extraction.shards import digests, feature_shape, fill, missing_rows, shard_folder
 from features.settings import Backbone, FeatureSettings
 from features.storage.features_files import new_features
@@ -60,7 +61,7 @@ def make_ready(params: Params, name: str) -> Ready:
         raise ParamError(f"params.yaml: no backbone '{name}' in backbones{did_you_mean(name, params.backbones)}")
     entry = params.backbones[name]
     network, compute = load_network(name, entry), compute_here(params.features)
-    return Ready(network, compute, {"backbone": entry.model_dump(mode="json")} | made_by(network, entry, compute.dtype))
+    return Ready(network, compute, {"backbone": entry.model_dump(mode="json")} | made_by(network, entry, compute))
 
 
 def compute_here(settings: FeatureSettings | None = None, *, dtype: torch.dtype | None = None) -> Compute:
@@ -76,19 +77,16 @@ def compute_here(settings: FeatureSettings | None = None, *, dtype: torch.dtype 
     )
 
 
-def made_by(network: Network, entry: Backbone, dtype: torch.dtype) -> dict[str, Any]:
+def made_by(network: Network, entry: Backbone, compute: Compute) -> dict[str, Any]:
     """What decides the features of `network`, for the sidecar; beside it goes what the network was made from."""
     return {
         "weights_sha256": network.weights_sha256,
         "preprocess": network.preprocess.describe(),
         "views": ["average of: " + ", ".join(entry.views)] if entry.average else entry.views,
-        "dtype": dtype_name(dtype),
+        "device": compute.devices[0].type,
+        "dtype": dtype_name(compute.dtype),
         "versions": versions(entry),
     }
-
-
-def dtype_name(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
 
 
 def write_features(params: Params, name: str, ready: Ready, *, code: str, engine: Callable[..., None]) -> Written:

@@ -20,6 +20,7 @@ from data.files.atomic import atomic_file
 from data.images.decode import decode
 from data.tables.protocol import read_protocol
 from data.tables.rows import read_images, read_rows
+from features.extraction.precision import LEAST_COSINE, provenance_dtype
 from heads.embeddings import distinct_seeds, is_cosine
 from heads.errors import HeadError
 from heads.store import TrainedHead
@@ -43,7 +44,6 @@ def run(folder: Path, out: Path | None) -> None:
     out = out or folder.with_name(f"{folder.parent.name}.onnx")
     trained = load_trained(folder)
     images = sample_images(folder.parent)
-    # Networks of its own: a head in use may hold them in another dtype.
     networks = find_networks(folder.parent / "features", trained.settings.features, npy_sha256=trained.features_sha256)
     embeds = trained.head.embeds
     module = (EmbeddingGraph if embeds else SimilarityGraph)(networks, trained)
@@ -165,6 +165,9 @@ def to_onnx(module: nn.Module, *, inputs: list[str], output: str, notes: dict[st
 def check(content: bytes, head: ImageHead, images: list[np.ndarray]) -> str:
     """Ask the file and the pipeline about the same images (1, 3, H, W), alone and two at once; how they agree.
 
+    The file computes in float32, so it is compared with the pipeline in float32, closely. Where the features were made
+    in another dtype, float32 must agree with that too, as far as that dtype allows.
+
     Raises:
         HeadError: they do not.
     """
@@ -174,7 +177,9 @@ def check(content: bytes, head: ImageHead, images: list[np.ndarray]) -> str:
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
-    ours = head.codes([Image.fromarray(image[0].transpose(1, 2, 0)) for image in images])
+    pictures = [Image.fromarray(image[0].transpose(1, 2, 0)) for image in images]
+    exact = ImageHead(head.trained, head.feature_set, device=head.device, dtype=torch.float32).features_of(pictures)
+    ours = head.codes_of(exact)
     wanted = head.between(ours[:-1], ours[1:]).diagonal()
     said = []
     if len(names) == 1:
@@ -198,10 +203,17 @@ def check(content: bytes, head: ImageHead, images: list[np.ndarray]) -> str:
         raise HeadError(
             f"export: probabilities differ by {off:.3f} from the pipeline's, at most {PROBABILITY} expected"
         )
+    made_in = {provenance_dtype(part.made_by) for part in head.feature_set.parts} - {"float32"}
+    if made_in:
+        cosine, least = least_cosine(head.features_of(pictures), exact), min(LEAST_COSINE[name] for name in made_in)
+        said.append(f"features in {' and '.join(sorted(made_in))}: cosine at least {cosine:.4f} to float32")
+        if not cosine >= least:
+            raise HeadError(f"export: {said[-1]}, at least {least} expected; set features.dtype to float32")
     return ", ".join(said)
 
 
 def least_cosine(a: np.ndarray, b: np.ndarray) -> float:
     """The least cosine of rows (n, E); NaN where a row is."""
+    a, b = a.astype(np.float32), b.astype(np.float32)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     return float(((a * b).sum(1) / np.maximum(lengths, 1e-12)).min())

@@ -1,5 +1,7 @@
 """`python -m pipeline verify`: do the feature sets that lie there still belong to the images, weights and code?"""
 
+from dataclasses import replace
+
 import numpy as np
 
 from data.tables.rows import read_rows
@@ -7,6 +9,7 @@ from features.backbones.local import TRAINED, WEIGHTS
 from features.backbones.registry import load_network
 from features.errors import FeatureError
 from features.extraction.extract import extract_rows
+from features.extraction.precision import LEAST_COSINE, matching_dtype, provenance_dtype
 from features.settings import Backbone
 from features.storage.concat import fuse
 from features.storage.features_files import SIDECAR, load_features, read_sidecar
@@ -16,7 +19,6 @@ from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, network_folder
 
 SAMPLE = 32
-AGREES = 0.999  # cosine: other devices and batch sizes round differently, other images or weights are far below
 
 
 def run(params: Params) -> None:
@@ -33,18 +35,20 @@ def run(params: Params) -> None:
     rows = np.sort(np.random.default_rng().choice(len(images), count, replace=False))
     for name in present:
         stored = load_features(features_folder(params, name), images_hash=images.images_hash, views=True)
+        dtype = "float32"  # of a fusion: it is made of what is stored, by no forward pass
         if name in params.fusions:
             again = _fused(params, name, images.images_hash, rows)
         elif name in params.finetunes:
             again = _trained(params, name, images.id, rows)
         else:
             again = _extracted(params, name, images.id, rows)
-        check_rows(name, stored[rows], again, images.id[rows])
+            dtype = provenance_dtype(read_sidecar(features_folder(params, name)).made_by)
+        check_rows(name, stored[rows], again, images.id[rows], least=LEAST_COSINE[dtype])
         print(f"verify {name}: sidecar, and {count} rows made again, agree")
 
 
-def check_rows(name: str, stored: np.ndarray, again: np.ndarray, ids: np.ndarray) -> None:
-    """(n, V, D) against (n, V, D), by cosine of each view.
+def check_rows(name: str, stored: np.ndarray, again: np.ndarray, ids: np.ndarray, *, least: float) -> None:
+    """(n, V, D) against (n, V, D), by cosine of each view, which is `least` or more.
 
     Raises:
         FeatureError: naming the worst image.
@@ -56,11 +60,11 @@ def check_rows(name: str, stored: np.ndarray, again: np.ndarray, ids: np.ndarray
     stored, again = stored.astype(np.float64), again.astype(np.float64)
     lengths = np.linalg.norm(stored, axis=2) * np.linalg.norm(again, axis=2)
     cosine = ((stored * again).sum(2) / np.maximum(lengths, 1e-12)).min(1)
-    if not cosine.min() >= AGREES:
+    if not cosine.min() >= least:
         worst = int(cosine.argmin())
         raise FeatureError(
             f"features/{name}: image '{ids[worst]}' made again has cosine {cosine[worst]:.4f} to what is stored "
-            f"(at least {AGREES} expected); delete it and run dvc repro"
+            f"(at least {least} expected); delete it and run dvc repro"
         )
 
 
@@ -71,8 +75,11 @@ def _extracted(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> 
     for key in ("backbone", "weights_sha256", "preprocess", "views"):
         if written.get(key) != ready.made_by[key]:
             raise FeatureError(f"features/{name}: made with another {key} than params.yaml gives now; run dvc repro")
+    if params.features.dtype not in ("auto", provenance_dtype(written)):
+        raise FeatureError(f"features/{name}: made with another dtype than params.yaml gives now; run dvc repro")
     source = dataset_folder(params) / "images.parquet"
-    blocks = extract_rows(source, ids, rows, ready.network, compute=ready.compute)
+    compute = replace(ready.compute, dtype=matching_dtype(written, ready.compute.devices[0]))
+    blocks = extract_rows(source, ids, rows, ready.network, compute=compute)
     return np.concatenate([features for _, features in blocks])
 
 

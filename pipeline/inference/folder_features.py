@@ -13,13 +13,14 @@ from data.files.archives import open_tree
 from data.images.decode import Unusable
 from features.backbones.registry import versions
 from features.extraction.image_files import extract_files
+from features.extraction.precision import dtype_name, matching_dtype
 from features.extraction.replicas import Compute
 from features.extraction.shards import digests, feature_shape, fill, missing_rows
 from features.storage.concat import fuse
-from pipeline.extraction import compute_here, dtype_name, extraction_fingerprint, scratch_shards
+from pipeline.extraction import compute_here, extraction_fingerprint, scratch_shards
 from pipeline.inference.feature_sources import Part
 from pipeline.inference.files_index import FilesIndex, open_index, state
-from pipeline.inference.predictor import ImageHead, part_dtype
+from pipeline.inference.predictor import ImageHead
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]  # as pipeline.progress, of so many files
 
@@ -60,7 +61,7 @@ def folder_features(head: ImageHead, folder: Path, *, progress: Progress) -> Fol
     index = open_index(folder)
     shards = []
     for part in head.feature_set.parts:
-        compute = compute_here(dtype=part_dtype(part.made_by, head.device))
+        compute = compute_here(dtype=matching_dtype(part.made_by, head.device))
         shards.append(_shards(part, compute))
         todo = _unread(names, states, index, shards[-1])
         if todo:

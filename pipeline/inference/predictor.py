@@ -14,7 +14,7 @@ from torch import Tensor
 from data.files.atomic import sha256_bytes
 from data.images.open_images import ImageLike, open_images
 from features.extraction.encode import Encoder
-from features.extraction.replicas import forward_dtype
+from features.extraction.precision import matching_dtype
 from features.storage.concat import fuse
 from heads.embeddings import embed, similarity_matrix
 from heads.errors import HeadError
@@ -42,15 +42,18 @@ class ImageHead:
     decoded as data sets are. What several seeds say is averaged.
     """
 
-    def __init__(self, trained: TrainedHead, feature_set: FeatureSet, *, device: torch.device) -> None:
+    def __init__(
+        self, trained: TrainedHead, feature_set: FeatureSet, *, device: torch.device, dtype: torch.dtype | None = None
+    ) -> None:
+        """`dtype`: of every network's forward pass; None: of each what its features were made in."""
         self.trained = trained
         self.feature_set = feature_set
-        self.device = device
+        self.device, self.dtype = device, dtype
 
     @cached_property
     def _encoders(self) -> list[Encoder]:
         return [
-            Encoder(part.network, device=self.device, dtype=part_dtype(part.made_by, self.device))
+            Encoder(part.network, device=self.device, dtype=self.dtype or matching_dtype(part.made_by, self.device))
             for part in self.feature_set.parts
         ]
 
@@ -145,11 +148,6 @@ def load_head(folder: str | Path | None = None) -> ImageHead:
     trained = load_trained(folder)
     found = find_networks(folder.parent / "features", trained.settings.features, npy_sha256=trained.features_sha256)
     return ImageHead(trained, found, device=this_device())
-
-
-def part_dtype(made_by: dict, device: torch.device) -> torch.dtype:
-    """float32 where features were made so (someone may have had a reason), else what suits this machine."""
-    return torch.float32 if made_by.get("dtype") == "float32" else forward_dtype("auto", device)
 
 
 def _several(images: ImageLikes) -> bool:

@@ -70,7 +70,7 @@ def run(params: Params, name: str) -> None:
     written = write_features(
         params,
         name,
-        Ready(finished, compute, source | made_by(finished, entry.network, compute.dtype)),
+        Ready(finished, compute, source | made_by(finished, entry.network, compute)),
         code=extraction_fingerprint(entry.network.library),
         engine=partial(extract_shards, network=finished),
     )

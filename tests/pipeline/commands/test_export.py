@@ -18,6 +18,8 @@ from pipeline import load_head
 from pipeline.cli.app import app
 from pipeline.commands import export
 
+pytestmark = pytest.mark.forward
+
 pytest.importorskip("onnxscript")
 onnxruntime = pytest.importorskip("onnxruntime")
 onnx = pytest.importorskip("onnx")

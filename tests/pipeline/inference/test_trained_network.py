@@ -18,6 +18,8 @@ from pipeline.inference.search_index import folder_gallery
 from pipeline.params import parse_params
 from pipeline.stages import extract, finetune, fuse
 
+pytestmark = pytest.mark.forward
+
 SMALL = {"library": "lookalike", "model": "conv4", "weights": "random", "pixels": 16}
 MINE = {"network": SMALL, "loss": "infonce", "batch": 12, "epochs": 1, "lr": 0.01, "select": "top1", "dim": 5}
 

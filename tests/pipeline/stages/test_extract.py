@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +14,25 @@ from small_images import encode, write_images
 
 from data.tables.rows import read_rows
 from features.errors import FeatureError
+from features.extraction.precision import LEAST_COSINE
 from features.storage.features_files import load_features, read_sidecar, save_features
 from pipeline.commands import verify
 from pipeline.errors import ParamError
 from pipeline.params import Params, parse_params
 from pipeline.stages import extract, fuse
 
+pytestmark = pytest.mark.forward
+
 SMALL = {"library": "torchvision", "model": "resnet18", "weights": "random", "pixels": 32}
+
+FEATURES = {"backbones": ["small", "large"], "batch": 4, "workers": 0}
 
 
 def settings(**changes) -> Params:
     raw = {
         "data": {"name": "emoji"},
         "backbones": {"small": SMALL, "large": SMALL | {"pixels": 48}},
-        "features": {"backbones": ["small", "large"], "batch": 4, "workers": 0},
+        "features": FEATURES,
         "fusions": {"both": {"features": ["small", "large"]}},
         "head": {"features": "both"},
     }
@@ -54,7 +60,7 @@ def test_one_line_and_a_checked_set(project, capsys):
     loaded = load_features(features("small"), images_hash=read_rows(project).images_hash)
     assert loaded.shape == (11, 512)
     made_by = read_sidecar(features("small")).made_by
-    assert set(made_by) == {"backbone", "dtype", "preprocess", "versions", "views", "weights_sha256"}
+    assert set(made_by) == {"backbone", "device", "dtype", "preprocess", "versions", "views", "weights_sha256"}
     assert {"pillow", "torch", "torchvision"} == set(made_by["versions"])
 
 
@@ -120,6 +126,36 @@ def test_fuse_and_verify(project, capsys):
     verify.run(params)
     said = capsys.readouterr().out.splitlines()
     assert said == [f"verify {n}: sidecar, and 11 rows made again, agree" for n in ("small", "large", "both")]
+
+
+@pytest.mark.parametrize("dtype", LEAST_COSINE)
+def test_verify_makes_rows_again_in_the_dtype_of_the_sidecar(dtype, project, capsys, monkeypatch):
+    """Features in a dtype that someone chose, and then ones that a GPU made: float32 is near enough to both."""
+    alone = {"fusions": {}, "head": {"features": "small"}}
+    chosen = settings(features=FEATURES | {"dtype": dtype}, **alone)
+    extract.run(chosen, "small")
+    verify.run(chosen)
+    verify.run(settings(**alone))
+    sidecar = read_sidecar(features("small"))
+    stored = load_features(features("small"), images_hash=sidecar.images_hash)
+    on_a_gpu = sidecar.made_by | {"device": "cuda"}
+    save_features(features("small"), stored, images_hash=sidecar.images_hash, made_by=on_a_gpu)
+    verify.run(settings(**alone))
+    assert capsys.readouterr().out.count("verify small: sidecar, and 11 rows made again, agree") == 3
+
+
+def test_verify_finds_features_of_another_dtype(project):
+    message = changed(project, lambda *_: settings(features=FEATURES | {"dtype": "float16"}))
+    assert "features/small: made with another dtype" in message
+
+
+@pytest.mark.parametrize("dtype", LEAST_COSINE)
+def test_the_tolerance_of_verify_is_that_of_the_dtype(dtype):
+    stored = np.array([[[1.0, 0.0]]])
+    for cosine, agrees in ((LEAST_COSINE[dtype] + 1e-6, True), (LEAST_COSINE[dtype] - 1e-6, False)):
+        again = np.array([[[cosine, np.sqrt(1 - cosine**2)]]])
+        with nullcontext() if agrees else pytest.raises(FeatureError, match="made again has cosine"):
+            verify.check_rows("small", stored, again, np.array(["a"]), least=LEAST_COSINE[dtype])
 
 
 def changed(project, change) -> str:

@@ -68,7 +68,7 @@ def test_a_features_directory_like_any_other_and_the_network(project, capsys):
     loaded = load_features(FOLDER / "features/mine", images_hash=read_rows(project).images_hash)
     assert loaded.shape == (48, 64)
     made_by = read_sidecar(FOLDER / "features/mine").made_by
-    assert set(made_by) == {"dtype", "finetune", "preprocess", "seed", "versions", "views", "weights_sha256"}
+    assert set(made_by) == {"device", "dtype", "finetune", "preprocess", "seed", "versions", "views", "weights_sha256"}
     history = (FOLDER / "networks/mine/history.csv").read_text().splitlines()
     assert history[0] == "seed,epoch,loss,val_top1,spread,active" and len(history) == 4
 
