@@ -11,7 +11,7 @@ from typing import Literal
 
 from data.datasets.cifar import cifar10, cifar100
 from data.datasets.emoji import emoji
-from data.datasets.folder import folder
+from data.datasets.folder import LEVELS, folder
 from data.datasets.mnist import idx
 from data.datasets.omniglot import omniglot
 from data.datasets.pairs import pairs
@@ -202,7 +202,7 @@ CATALOGUE: dict[str, Dataset] = {
         source="data.path",
         licence=_OWN,
         open=lambda config: folder(config.user_supplied("folder"), config.label_level),
-        levels=("class", "top"),
+        levels=LEVELS,
         user_supplied=True,
         max_rejected=0.1,
     ),

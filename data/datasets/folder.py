@@ -1,50 +1,102 @@
-"""`folder`: your own classes, a folder of class folders; the folder that holds an image is its group."""
+"""`folder`: a person's own classes, a folder (or .zip) of class folders, with splits or without."""
 
-from pathlib import Path
+import re
+from collections import Counter
+from pathlib import Path, PurePosixPath
 
-from data.datasets.source import Item, Source, tree_source
+from data.datasets.folder_layout import Layout, check_classes, read_layout
+from data.datasets.source import Item, Source, first_five, tree_source
+from data.datasets.split_names import split_notes
 from data.errors import DataError
 from data.files.archives import Tree, open_tree, unicode_name
 from data.images.decode import Unusable
 
-_PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+LEVELS = ("class", "top", "leaf", "path")
+# What lies beside images in published folders. Anything else is an image to be, whatever its name.
+_OTHER_FILES = re.compile(
+    r"\.(txt|csv|tsv|jsonl?|xml|ya?ml|md|rst|pdf|docx?|xlsx?|py|ipynb|m|mat|np[yz]|pkl|h5|hdf5|parquet|arrow|db|sqlite|ini"
+    r"|cfg|toml|log|sh|bat|url|lnk|zip|tar|t?gz|7z|rar|mp[34]|mov|avi|mkv|aae|wav)$"
+)
+_OTHER_NAMES = frozenset(("license", "licence", "readme", "notice", "copying", "citation", "changelog"))
 
 
-def folder(path: Path, level: str) -> Source:
-    """`path`: a folder or a .zip. `level`: `class`, the folders down to the image (`cats/black`), or `top`, the first.
+def folder(path: Path, level: str = "class") -> Source:
+    """`path`: a folder or a .zip. The folders that hold an image, down from the split, name its group.
 
-    Where the first folders are named train, test (and val), they are the splits. Every visible file is an image to be:
-    what cannot be decoded is rejected by name, also an image that lies in no class folder.
+    `level` says what a group is: `class`, all of these folders (`cats/black`); `top`, the outermost; `leaf`, the
+    innermost; `path`, as `class`, but no folder is taken for a split and equal names in two places are no error.
+    Files whose names say that they are no images (.txt, .csv, ...) are left out, any other that cannot be decoded is
+    rejected.
 
     Raises:
-        DataError: no class folder with a file in it.
+        DataError: fewer than two classes, or folders of which it is not clear whether they are splits or classes.
     """
     tree = open_tree(path)
-    split = [name.split("/") for name in tree.names]
-    tops = {parts[0] for parts in split if len(parts) > 1}
-    has_parts = {"train", "test"} <= tops and tops <= set(_PARTS)
-    depth = 2 if has_parts else 1
-    files: list[tuple[Item, str]] = []
-    loose: list[str] = []
-    for name, parts in zip(tree.names, split, strict=True):
-        if len(parts) <= depth:
-            loose.append(name)
-            continue
-        group = "/".join(parts[depth - 1 : -1]) if level == "class" else parts[depth - 1]
-        part = _PARTS[parts[0]] if has_parts else ""
-        files.append((Item(id=unicode_name(name), group=unicode_name(group), part=part), name))
-    if not files:
-        raise DataError(
-            f"{path}: no class folder with images in it; put the images of each class into a folder of its own"
-        )
-    if loose:
-        tree = _without_class(tree, loose)
+    names = [name for name in tree.names if not _is_other(name)]
+    layout = read_layout(names, str(path), splits=level != "path")
+    if level == "class":
+        check_classes(layout, str(path))
+    files = [
+        (Item(id=unicode_name(name), group=unicode_name(_group(folders, level)), part=split), name)
+        for name, (split, folders) in layout.places.items()
+    ]
+    _check_groups(path, tree, {item.group for item, _ in files})
+    notes = [*_layout_notes(layout, len(tree.names) - len(names)), *split_notes([item for item, _ in files])]
+    if layout.classless:
+        tree = _with_reasons(tree, layout.classless)
         # Listed, so that they are counted and named; they never get far enough to need a group.
-        files += [(Item(id=unicode_name(name), group="(none)"), name) for name in loose]
-    return tree_source(tree, files, level)
+        files += [(Item(id=unicode_name(name), group="(none)"), name) for name in layout.classless]
+    return tree_source(tree, files, "class" if level == "path" else level, notes=tuple(notes))
 
 
-def _without_class(tree: Tree, loose: list[str]) -> Tree:
-    outside = set(loose)
+def _group(folders: tuple[str, ...], level: str) -> str:
+    return {"top": folders[0], "leaf": folders[-1]}.get(level, "/".join(folders))
+
+
+def _is_other(name: str) -> bool:
+    file = name.casefold().rsplit("/", 1)[-1]
+    return file in _OTHER_NAMES or _OTHER_FILES.search(file) is not None
+
+
+def _layout_notes(layout: Layout, others: int) -> list[str]:
+    notes = []
+    found = Counter(split for split, _ in layout.places.values() if split)
+    if found:
+        counted = ", ".join(f"{name} {found[name]:,}" for name in ("train", "val", "test") if found[name])
+        notes.append(f"the folders' own splits are kept: {counted} images")
+    for top, names in layout.unlabelled.items():
+        notes.append(f"{len(names):,} images of {top} lie in no class folder: left out")
+    for top, names in layout.beside.items():
+        notes.append(f"{len(names):,} images of {top}, which is no split, are left out")
+    if others:
+        notes.append(f"{others:,} files that are no images by their names (.txt, .csv, ...) are left out")
+    return notes
+
+
+def _check_groups(path: Path, tree: Tree, groups: set[str]) -> None:
+    if len(groups) > 1:
+        return
+    suffixes = {PurePosixPath(name).suffix.lower() for name in tree.names}
+    remedy = "put the images of each class into a folder of its own"
+    if not tree.names:
+        remedy = "it is empty"
+    elif ".parquet" in suffixes:
+        remedy = "it holds .parquet files: use -S data.name=parquet"
+    elif suffixes & {".csv", ".tsv"}:
+        remedy += ", or, if its table names images and labels, use -S data.name=table"
+    elif suffixes & {".zip", ".tar", ".gz", ".tgz", ".7z", ".rar"}:
+        remedy = "it holds archives: unpack them, or name one .zip itself in data.path"
+    found = f"only one class folder ({first_five(groups)})" if groups else "no class folder with images in it"
+    raise DataError(f"{path}: {found}; {remedy}")
+
+
+def _with_reasons(tree: Tree, classless: list[str]) -> Tree:
+    """`tree`, in which the images in no class folder are unusable; a reason of the tree's own stays."""
+    outside = set(classless)
     reason = Unusable("classless", "lies in no class folder")
-    return Tree(tree.names, lambda name: reason if name in outside else tree.read(name))
+
+    def read(name: str) -> bytes | Unusable:
+        content = tree.read(name)
+        return reason if name in outside and not isinstance(content, Unusable) else content
+
+    return Tree(tree.names, read)
