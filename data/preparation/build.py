@@ -5,8 +5,9 @@ known to be good: splits and lists never meet a broken image, and identical imag
 """
 
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,8 @@ def build(
             seed,
         )
         notes = [*source.notes, *_notes(rows, hidden, checked.animated, settings.allow_leak)]
+        if split_by == "image":
+            notes += _train_only(rows, [items[index].part for index in checked.index])
         submit = _submit(source, checked.index)
         progress(len(order) - len(rows))
         families = [items[index].family or items[index].group for index in checked.index]
@@ -101,6 +104,7 @@ def build(
 def _check_ids(items: Sequence[Item]) -> None:
     if not items:
         raise DataError("data: no images found")
+    _check_group_names({item.group for item in items})
     names = Counter(item.id for item in items)
     if len(names) < len(items):
         raise DataError(f"data: the same id twice: {first_five(name for name, count in names.items() if count > 1)}")
@@ -109,6 +113,22 @@ def _check_ids(items: Sequence[Item]) -> None:
     if clashes:
         raise DataError(
             f"data: names that differ in case only, which some systems take for one file: {first_five(clashes)}; rename"
+        )
+
+
+def _check_group_names(groups: Iterable[str]) -> None:
+    """
+    Raises:
+        DataError: two groups differ in case, blanks or the spelling of accents only, and are surely one.
+    """
+    spellings: dict[str, set[str]] = defaultdict(set)
+    for group in groups:
+        spellings[" ".join(unicodedata.normalize("NFC", group).casefold().split())].add(group)
+    twice = [" = ".join(repr(name) for name in sorted(names)) for names in spellings.values() if len(names) > 1]
+    if twice:
+        raise DataError(
+            f"data: groups whose names differ in case, blanks or the spelling of accents only: {first_five(twice)}; "
+            f"give them one name, or two that differ"
         )
 
 
@@ -167,6 +187,22 @@ def _notes(rows: Rows, hidden: int, animated: int, allow_leak: bool | None) -> l
             raise DataError(f"data.allow_leak: {text}; remove them, or set data.allow_leak to true")
         notes.append(f"LEAK allowed: {text}")
     return notes
+
+
+def _train_only(rows: Rows, parts: Sequence[str]) -> list[str]:
+    """Groups that are too small to be tested, though their publisher leaves that to us."""
+    free = {group for group, part in zip(rows.group, parts, strict=True) if part in ("", "train")}
+    held_out = set(rows.group[rows.split != "train"])
+    small = Counter(rows.group[np.isin(rows.group, list(free - held_out))])
+    if not small:
+        return []
+    named = first_five(
+        f"{group}: {count}" for group, count in sorted(small.items(), key=lambda item: (item[1], item[0]))
+    )
+    return [
+        f"{len(small)} groups have too few images to be tested, and only train ({named}); data.split_by=group "
+        f"would hold out whole groups"
+    ]
 
 
 def _submit(source: Source, kept: list[int]) -> SubmitLists | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from data.datasets.source import first_five
+from data.errors import DataError
 from data.preparation.evaluation_lists import draw_candidates, draw_episodes, draw_pairs, draw_triplets
 from data.preparation.rng import generator
 from data.settings import DataSettings
@@ -55,6 +57,11 @@ def draw_protocol(
             queries=wanted.queries,
             rng=generator(seed, f"episodes {name}"),
         )
+    if parts.keys() & {"val"} and pairs["val"] is None:
+        raise DataError(
+            "data.splits: no val image has both a match and images of other groups beside it, so no epoch can be "
+            "chosen; raise data.splits.val, or add groups or images"
+        )
     tests = [part for name, part in parts.items() if name != "val"]
     return Protocol(
         dataset=attribution.dataset,
@@ -71,7 +78,15 @@ def draw_protocol(
         episodes={name: drawn for name, drawn in episodes.items() if drawn is not None},
         submit=submit,
         rejected=tuple(rejected),
-        notes=tuple(notes),
+        notes=(*notes, *(_not_scored(rows, name, parts[name]) for name, drawn in pairs.items() if drawn is None)),
+    )
+
+
+def _not_scored(rows: Rows, name: str, part: NDArray[np.int64]) -> str:
+    groups = sorted(set(rows.group[part]))
+    return (
+        f"{name} is not scored: none of its {len(part)} images has both a match and images of other groups beside it "
+        f"({first_five(groups)})"
     )
 
 

@@ -83,7 +83,10 @@ def draw_candidates(rows: Rows, parts: list[Ints], *, size: int | None, rng: np.
             _check_one_match(rows, sampler)
     samplers = [sampler for sampler in samplers if sampler.has_negatives]
     if not samplers:
-        raise DataError("data.candidates: no test image has both a match and images of other groups beside it")
+        raise DataError(
+            "data.splits: no test image has both a match and images of other groups beside it; raise data.splits.test, "
+            "or add groups or images"
+        )
     largest = 1 + min(sampler.min_negatives for sampler in samplers)
     size = min(USUAL_SIZE, largest) if size is None else size
     if size > largest:
@@ -162,14 +165,21 @@ def draw_episodes(
     """`count` K-way N-shot episodes; without `way`, as many groups as there are, 20 at most. None if fewer than 2 fit.
 
     Raises:
-        DataError: `way` is more than the groups that have `shot + queries` rows.
+        DataError: `way` is more than the groups that have `shot + queries` rows, or groups are pairs.
     """
     labels, sizes = np.unique(rows.labels[part], return_counts=True)
     fit = labels[sizes >= shot + queries]
+    if way is not None and rows.has_roles:
+        raise DataError(
+            "data.episodes.way: groups of pairs have one image per side, too few for episodes; leave it empty"
+        )
+    if way is not None and way > len(fit):
+        raise DataError(
+            f"data.episodes.way: {way} wanted, but only {len(fit)} groups of a part of the data have the "
+            f"{shot + queries} images that data.episodes.shot and .queries need; lower one of them, or leave way empty"
+        )
     if rows.has_roles or len(fit) < 2:
         return None
-    if way is not None and way > len(fit):
-        raise DataError(f"data.episodes.way: {way} asked for, only {len(fit)} groups have {shot + queries} images here")
     way = min(len(fit), 20) if way is None else way
     members = {label: part[rows.labels[part] == label] for label in fit}
     drawn = np.empty((count, way, shot + queries), dtype=np.int64)

@@ -1,6 +1,6 @@
 """Assignment of images to train, val and test. Families and identical images are never separated."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,11 +8,13 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from data.datasets.source import Item
+from data.datasets.source import Item, first_five
 from data.errors import DataError
 from data.preparation.rng import generator
 from data.settings import Splits
 from data.tables.rows import SPLITS
+
+MIN_IMAGES = 6  # of a group, to have a match in each of train, val and test
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,10 @@ def assign_splits(items: Sequence[Item], hashes: Sequence[str], plan: SplitPlan,
 
     Images of the publisher's test and of groups that training may not see go to test.
     By image, the publisher's validation images and a share of the rest go to val; a group without test images of the
-    publisher's gives a share to test too. A small group gives at least two images, for a single one has no match.
-    By group, whole families of groups are assigned; with a test of the publisher's, only to train and val.
+    publisher's gives a share to test too. A small group gives two images at least, for a single one has no match; a
+    group of fewer than four only trains.
+    By group, whole families of groups are assigned; with a test of the publisher's, only to train and val. Validation
+    images of the publisher's are never trained on.
 
     Raises:
         DataError: a split is empty.
@@ -47,12 +51,21 @@ def assign_splits(items: Sequence[Item], hashes: Sequence[str], plan: SplitPlan,
         answer[index] = name
     for name in SPLITS:
         if name not in assigned:
-            groups = len({item.group for item in chosen})
-            raise DataError(
-                f"data.splits: no image falls into {name} ({len(chosen)} images of {groups} groups, split by "
-                f"{plan.split_by}); add images, or change data.splits or data.split_by"
-            )
+            raise DataError(f"data.splits: no image falls into {name}: {_why_empty(chosen, plan)}")
     return answer
+
+
+def _why_empty(items: Sequence[Item], plan: SplitPlan) -> str:
+    sizes = Counter(item.group for item in items)
+    if plan.split_by == "group" or plan.folds:
+        counts = f"{len(items)} images of {len(sizes)} groups, split by {plan.split_by}"
+        return f"{counts}; add groups, or change data.splits or data.split_by"
+    small = sorted((size, group) for group, size in sizes.items() if size < MIN_IMAGES)
+    named = first_five(f"{group}: {size}" for size, group in small)
+    return (
+        f"{len(small)} of {len(sizes)} groups have fewer images than the {MIN_IMAGES} that train, val and test need "
+        f"({named}); add images, raise data.limit if it is set, or hold out whole groups with data.split_by=group"
+    )
 
 
 def components(labels: Sequence[Sequence[str]]) -> list[int]:
@@ -77,17 +90,20 @@ def assign(sizes: Sequence[int], shares: Sequence[float], rng: np.random.Generat
 
     Families are drawn largest first, in random order among equals; each goes to a split with a probability proportional
     to the room left there. So shares are exact to the size of a small family, and no split attracts large families.
-    The last families go to splits that would stay empty.
+    The last families go to splits that would stay without two (a match needs a non-match beside it), or without any if
+    there are not enough families.
     """
     total = sum(sizes)
     weights = np.array(shares, dtype=float) / sum(shares)
     room = weights * total
     count = np.zeros(len(room), dtype=int)  # families per split
+    least = 2 if len(sizes) >= 2 * len(room) else 1
     answer = [0] * len(sizes)
     for done, index in enumerate(sorted(rng.permutation(len(sizes)), key=lambda index: -sizes[index])):
         left = np.maximum(room, 0)
-        if len(sizes) - done <= (count == 0).sum():
-            left = np.where(count == 0, weights, 0)
+        lacking = np.maximum(least - count, 0)
+        if len(sizes) - done <= lacking.sum():
+            left = np.where(lacking, weights, 0)
         fits = np.where(room >= sizes[index], left, 0)  # (splits,)
         chance = next(one for one in (fits, left, weights) if one.sum() > 0)
         split = int(rng.choice(len(room), p=chance / chance.sum()))
@@ -109,7 +125,7 @@ def _by_group(items: Sequence[Item], hashes: Sequence[str], plan: SplitPlan, see
     answer = []
     for item in items:
         split = split_of.get(item.group, "test")
-        answer.append("test" if split == "train" and item.part == "test" else split)
+        answer.append(item.part if split == "train" and item.part in ("val", "test") else split)
     return answer
 
 
@@ -168,15 +184,22 @@ def _strata(
 def _assign_stratum(
     groups: list[list[Copies]], splits: list[str], plan: SplitPlan, rng: np.random.Generator
 ) -> Iterator[tuple[Copies, str]]:
+    shares = [getattr(plan.shares, split) for split in splits]
     queue: list[Copies] = []  # images of large groups, group by group
+    pairs: list[list[Copies]] = []  # two images of each group that can give no more
     for images in groups:
         shuffled = [images[place] for place in rng.permutation(len(images))]
         quota = None if plan.folds else _quota(len(shuffled), splits, plan.shares)
-        if quota is None:
+        if plan.folds or quota is None:
             queue += shuffled
-        else:
+        elif quota:
             yield from zip(shuffled, quota, strict=True)
-    shares = [getattr(plan.shares, split) for split in splits]
+        else:
+            held_out = 2 if len(shuffled) >= 4 else 0
+            yield from ((copies, "train") for copies in shuffled[held_out:])
+            pairs += [shuffled[:held_out]] * bool(held_out)
+    for two, split in zip(pairs, _spread(len(pairs), shares[1:]) if pairs else [], strict=True):
+        yield from ((copies, splits[1 + split]) for copies in two)
     if plan.folds is not None and "test" in splits:
         tested = [place % plan.folds == plan.fold for place in range(len(queue))]
         others = iter(_spread(len(queue) - sum(tested), shares[:-1]))
@@ -189,14 +212,16 @@ def _assign_stratum(
 def _quota(count: int, splits: Sequence[str], shares: Splits) -> list[str] | None:
     """The split of each image of a small group: at least two per split, since a single image has no match there.
 
-    None if shares give two by themselves, or if there are too few images for that.
+    None if shares give two by themselves, [] if there are too few images for that.
     """
     weights = {split: getattr(shares, split) for split in splits}
     exact = {split: count * weight / sum(weights.values()) for split, weight in weights.items()}
     wanted = {split: max(2, round(exact[split])) for split in splits[1:]}
     left = count - sum(wanted.values())
-    if min(exact.values()) >= 2 or left < 2:
+    if min(exact.values()) >= 2 or not wanted:
         return None
+    if left < 2:
+        return []
     return ["train"] * left + [split for split, size in wanted.items() for _ in range(size)]
 
 

@@ -28,10 +28,11 @@ def test_subsets(rows: Rows, protocol: Protocol, *, most: int | None = None, see
         masks = {"seen": rows.seen, "unseen": ~rows.seen}
         sides = {name: (queries[mask[queries]], gallery[mask[gallery]]) for name, mask in masks.items()}
     share = min(1.0, most / len(queries)) if most else 1.0
+    keys = {name: name if rows.has_roles else f"test_{name}" for name in sides}
     return {
-        name: _subset(*of, protocol, name if rows.has_roles else f"test_{name}", share=share, seed=seed)
+        name: _subset(*of, protocol, keys[name], share=share, seed=seed)
         for name, of in sides.items()
-        if len(of[0])
+        if keys[name] in protocol.pairs  # without, no query has both a match and a non-match
     }
 
 

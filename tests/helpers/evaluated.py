@@ -108,7 +108,8 @@ def make_protocol(rows: Rows) -> Protocol:
     for name, part in parts.items():
         pairs[name] = draw_pairs(rows, part, count=40, rng=generator(0, name))
         triplets[name] = draw_triplets(rows, part, count=50, rng=generator(1, name))
-        found = draw_episodes(rows, part, count=20, way=3, shot=1, queries=1, rng=generator(2, name))
+        way = None if rows.has_roles else 3
+        found = draw_episodes(rows, part, count=20, way=way, shot=1, queries=1, rng=generator(2, name))
         episodes |= {name: found} if found else {}
     return Protocol(
         dataset="emoji",

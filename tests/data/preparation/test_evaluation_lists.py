@@ -212,8 +212,12 @@ def test_episodes():
 
 def test_more_ways_than_groups_is_said_and_no_episodes_are_none():
     rows = classes([6, 6, 6])
-    with pytest.raises(DataError, match=r"data\.episodes\.way: 4 asked for, only 3 groups have 6 images here"):
+    with pytest.raises(DataError, match=r"data\.episodes\.way: 4 wanted, but only 3 groups .* 6 images"):
         draw_episodes(rows, everything(rows), count=5, way=4, shot=1, queries=5, rng=rng())
     assert draw_episodes(rows, everything(rows), count=5, way=None, shot=2, queries=5, rng=rng()) is None
+    with pytest.raises(DataError, match=r"data\.episodes\.way: 2 wanted, but only 0 groups"):
+        draw_episodes(rows, everything(rows), count=5, way=2, shot=2, queries=5, rng=rng())
     rows = pairs_of_two(10)
     assert draw_episodes(rows, everything(rows), count=5, way=None, shot=1, queries=1, rng=rng()) is None
+    with pytest.raises(DataError, match=r"data\.episodes\.way: groups of pairs"):
+        draw_episodes(rows, everything(rows), count=5, way=2, shot=1, queries=1, rng=rng())
