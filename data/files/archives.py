@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from data.errors import DataError
-from data.images.decode import Unusable
+from data.errors import DataError, Unusable
 
 MAX_FILE = 256 << 20  # bytes; no picture within the decode limits is larger
 _JUNK = ("thumbs.db", "desktop.ini", "__macosx")

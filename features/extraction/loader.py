@@ -34,7 +34,7 @@ class Squares(Dataset):
         squares = torch.empty(len(rows), 1 + self.crops, 3, size, size, dtype=torch.uint8)
         for slot, (name, blob) in enumerate(self._read(rows)):
             try:
-                squares[slot] = self.preprocess.squares(decode(blob), self.crops)
+                squares[slot] = self.preprocess.squares(decode(blob, verified=True), self.crops)
             except Unusable as error:
                 return f"image '{name}' in {self.source}: {error}; run prepare again"
         return squares
