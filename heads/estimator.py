@@ -1,5 +1,6 @@
-"""A head as a scikit-learn transformer: for GridSearchCV and Pipeline, on features from anywhere."""
+"""A head as a scikit-learn transformer, for GridSearchCV and Pipeline."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -25,15 +26,87 @@ from heads.training.samplers import make_pool
 
 
 class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """Learns an embedding in which rows of one label lie together.
+    """An embedding in which rows of one label lie together, learned on features from anywhere.
 
-    Parameters are those of `head` in params.yaml (heads/settings.py says what each may be), for the models that embed;
-    `inputs` is `head.transform`, whose name is a method's here, and `random_state` is the seed. There is no val split
-    inside: the last epoch is the result, and `epochs` is one more parameter to search.
+    There is no val split inside: the result is that of the last epoch, and `epochs` is a parameter to search like
+    others. `score` is recall@1, so `GridSearchCV` and `cross_val_score` work as they are.
 
-    Attributes:
-        classes_: the labels seen in `fit`.
-        n_features_in_: D.
+    Parameters
+    ----------
+    inputs : {"none", "l2", "center", "standardize", "whiten"}
+        Transform of the features before the head, fitted in `fit`; `head.transform` of params.yaml.
+    components : int, optional
+        With `inputs="whiten"`: number of principal directions that are kept; all by default.
+    whitening : float
+        With `inputs="whiten"`: power of the standard deviation that each direction is divided by, 0 to 1.
+    model : {"identity", "linear", "mlp", "residual", "pseudo_class", "membership"}
+        The head. `identity` is the baseline: the features themselves.
+    hidden : tuple of int
+        Widths of the hidden layers of `mlp` and of the heads that are built on it.
+    dim : int, optional
+        Width E of the embedding; that of the features by default.
+    keep : float
+        Share of the features' own cosine in the similarity, 0 to below 1.
+    norm : {"none", "layer"}
+        Normalisation of hidden layers.
+    dropout : float
+        Of hidden layers, 0 to below 1.
+    loss : str
+        `contrastive`, `triplet`, `infonce`, `supcon`, `cross_entropy`, or a class name of pytorch-metric-learning.
+    distance : {"cosine", "euclidean", "squared_euclidean"}
+        What the loss compares embeddings by.
+    margin : float, optional
+        Of contrastive and triplet; the loss's own by default.
+    margin_on : {"distance", "squared"}
+        Of contrastive: max(margin - d, 0)^2, or max(margin - d^2, 0).
+    temperature : float
+        Of supcon, cross_entropy and membership; infonce learns its own from here.
+    loss_args : dict, optional
+        Further arguments of the loss.
+    negatives : str
+        `in_batch`, `semihard`, `hard`, `random:N` or `offline:N`.
+    relative_margin, max_score : float, optional
+        With `offline:N`: no negative above (1 - relative_margin) times the positive, or above max_score.
+    batch : int
+        Rows per step.
+    images_per_group : int
+        Rows of one label in a batch that are drawn together; labels with fewer rows are left out.
+    epochs : int
+        Passes over the training rows.
+    lr : float
+        Learning rate of AdamW.
+    noise : float
+        Length of Gaussian noise on each input, as a share of a unit vector.
+    mixup : float
+        Alpha of mix-up's Beta distribution; 0 for none.
+    weight_decay : float
+        Of AdamW.
+    schedule : {"constant", "cosine"}
+        Of the learning rate.
+    seeds : int
+        Heads that are trained from different initialisations; their embeddings lie side by side.
+    random_state : int, RandomState or None
+        Seed of initialisation, batches and noise.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        The labels seen in `fit`.
+    n_features_in_ : int
+        D, the width of the features.
+    feature_names_in_ : ndarray of str
+        The columns of a data frame given to `fit`.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from heads.estimator import HeadTransformer
+    >>> X, y = load_digits(return_X_y=True)
+    >>> head = HeadTransformer(loss="supcon", dim=16, epochs=5, random_state=0).fit(X[:900], y[:900])
+    >>> head.transform(X[900:]).shape
+    (897, 16)
+    >>> bool(head.score(X[900:], y[900:]) > 0.9)
+    True
     """
 
     def __init__(
@@ -98,12 +171,15 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> "HeadTransformer":
-        """X (N, D) features, y (N,) labels: rows of one label are alike.
+        """Learn from features X (N, D), array or data frame, and labels y (N,): rows of one label are positives.
+
+        Warns with a UserWarning where training collapsed or had nothing to learn from.
 
         Raises:
-            ValueError: X or y is not what scikit-learn takes. HeadError: a parameter that cannot be, or no label with
-                `images_per_group` rows.
+            ValueError: X or y is not what scikit-learn takes, or a label is missing (NaN, None).
+            HeadError: an impossible parameter, or no label with `images_per_group` rows.
         """
+        _check_labels(y)
         X, y = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=2)
         check_classification_targets(y)
         settings = self._settings()
@@ -115,33 +191,47 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         )
         seed = int(check_random_state(self.random_state).randint(2**31))
         trained = train_heads(self._transform(features), pool, settings, seed=seed, validate=LastEpoch(settings.seeds))
+        for message in trained.alarms:
+            warnings.warn(message, UserWarning, stacklevel=2)
         self._head, self._seeds = trained.head, settings.seeds
-        self._n_features_out = self.transform(X[:1]).shape[1]
+        self._n_features_out = self._embed(X[:1]).shape[1]
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """X (N, D) -> (N, E), seeds side by side; of `distance` cosine, inner products of rows are similarities."""
+        """Features X (N, D) -> embeddings (N, seeds * E), seeds side by side; a data frame after `set_output`.
+
+        With `distance="cosine"` the inner product of two rows is their similarity.
+
+        Raises:
+            ValueError: X has other columns than in `fit`.
+        """
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float32, reset=False)
-        with torch.no_grad():
-            encoded = encode_rows(self._head, self._transform(torch.from_numpy(np.array(X))), seeds=self._seeds)
-            return concat_seeds(self._head, encoded).numpy()
+        return self._embed(validate_data(self, X, dtype=np.float32, reset=False))
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
-        """recall@1: how often the row nearest to a row of X, among all others of X, has its label.
+        """recall@1 of X (N, D) with labels y (N,): how often the nearest other row has the same label.
 
         Rows whose label no other row has are left out, so in cross-validation each fold needs labels whole, or at least
         twice: GroupKFold(groups=y) tests on labels that training never saw, StratifiedKFold on new rows of known ones.
 
         Raises:
-            HeadError: no row has both a match and a non-match.
+            ValueError: X and y have different lengths, or a label is missing.
+            HeadError: no row has both a positive and a negative.
         """
-        embeddings = torch.from_numpy(self.transform(X))
-        labels = np.unique(np.asarray(y), return_inverse=True)[1]
+        check_is_fitted(self)
+        _check_labels(y)
+        X, y = validate_data(self, X, y, dtype=np.float32, reset=False)
+        labels = np.unique(y, return_inverse=True)[1]
         rows = np.arange(len(labels))
-        similarity = embedding_similarity(embeddings, "cosine" if self._head.distance == "cosine" else "euclidean")
+        distance = "cosine" if self._head.distance == "cosine" else "euclidean"
+        similarity = embedding_similarity(torch.from_numpy(self._embed(X)), distance)
         ranks = rank_queries(similarity, labels, queries=rows, gallery=rows)
         return float(retrieval(ranks, ks=(1,)).recall[1].mean())
+
+    @torch.no_grad()
+    def _embed(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
+        encoded = encode_rows(self._head, self._transform(torch.from_numpy(np.array(X))), seeds=self._seeds)
+        return concat_seeds(self._head, encoded).numpy()
 
     def _settings(self) -> HeadSettings:
         values = {name: value for name, value in self.get_params(deep=False).items() if name != "random_state"}
@@ -170,11 +260,26 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
 
 class LastEpoch:
-    """In place of val: every epoch is better than the one before."""
+    """In place of a val score: every epoch is better than the one before."""
 
     def __init__(self, seeds: int) -> None:
-        self.seeds, self.asked = seeds, 0
+        self.seeds, self.epoch = seeds, 0
 
     def __call__(self, head: Head) -> list[float]:
-        self.asked += 1
-        return [float(self.asked)] * self.seeds
+        self.epoch += 1
+        return [float(self.epoch)] * self.seeds
+
+
+def _check_labels(y: ArrayLike) -> None:
+    """Raises ValueError where a label is missing: scikit-learn lets None through and fails on pandas' NA."""
+    if y is None:  # scikit-learn has an error for that
+        return
+    missing = [row for row, label in enumerate(np.asarray(y, dtype=object).ravel()) if _is_missing(label)]
+    if missing:
+        raise ValueError(f"y has {len(missing)} missing labels (None or NaN), the first in row {missing[0]}: drop them")
+
+
+def _is_missing(label: object) -> bool:
+    if label is None or type(label).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(label, float | np.floating) and bool(np.isnan(label))

@@ -2,15 +2,18 @@
 
 import inspect
 import pickle
+import warnings
 
 import numpy as np
 import pytest
 import torch
+from sklearn import config_context
 from sklearn.datasets import load_digits
 from sklearn.decomposition import PCA
 from sklearn.model_selection import GridSearchCV, GroupKFold, cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from heads.errors import HeadError
@@ -135,6 +138,71 @@ def test_a_fitted_head_travels(digits, model):
 def test_impossible_parameters(digits, changes, message):
     with pytest.raises(HeadError, match=message):
         HeadTransformer(**changes).fit(*digits)
+
+
+def frame_of(library, X):
+    module = pytest.importorskip(library)
+    return module.DataFrame({f"pixel {column}": X[:, column] for column in range(X.shape[1])})
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_data_frames_in_and_out(digits, library):
+    """Without a warning; the numbers are those of arrays."""
+    X, y = digits
+    frame = frame_of(library, X)
+    series = pytest.importorskip(library).Series(y)
+    expected = HeadTransformer(epochs=2, dim=4, random_state=0).fit(X, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plain = HeadTransformer(epochs=2, dim=4, random_state=0).fit(frame, series)
+        assert isinstance(plain.transform(frame), np.ndarray)
+        framed = HeadTransformer(epochs=2, dim=4, random_state=0).set_output(transform=library)
+        out = framed.fit_transform(frame, series)
+        assert type(out).__module__.startswith(library)
+        assert list(out.columns) == list(framed.get_feature_names_out()) == [f"headtransformer{i}" for i in range(4)]
+        assert framed.score(frame, series) == expected.score(X, y)
+        pipeline = make_pipeline(StandardScaler(), HeadTransformer(epochs=1, dim=4))
+        with config_context(transform_output=library):
+            assert type(pipeline.fit(frame, y).transform(frame)).__module__.startswith(library)
+            assert 0 < pipeline.score(frame, y) <= 1
+    np.testing.assert_array_equal(np.asarray(out), expected.transform(X))
+    assert list(plain.feature_names_in_) == list(frame.columns)
+    with pytest.raises(ValueError, match="feature names"):
+        plain.transform(frame[list(frame.columns)[::-1]])
+
+
+@pytest.mark.parametrize("missing", [None, np.nan, float("nan")], ids=["None", "numpy-nan", "nan"])
+def test_missing_labels_are_refused(digits, missing):
+    X, y = digits
+    fitted = HeadTransformer(epochs=1).fit(X, y)
+    for labels in ([missing, *y[1:].tolist()], np.array([*y[:-1], missing], dtype=object)):
+        for ask in (HeadTransformer(epochs=1).fit, fitted.score):
+            with pytest.raises(ValueError, match=r"1 missing label.*row"):
+                ask(X, labels)
+
+
+def test_missing_labels_of_pandas_are_refused(digits):
+    pandas = pytest.importorskip("pandas")
+    X, y = digits
+    for dtype in ("object", "string", "Int64"):
+        labels = pandas.Series([str(label) if dtype == "string" else label for label in y], dtype=dtype)
+        labels.iloc[5] = pandas.NA
+        with pytest.raises(ValueError, match=r"missing label.*row 5"):
+            HeadTransformer(epochs=1).fit(X, labels)
+
+
+def test_score_needs_a_label_per_row(digits):
+    X, y = digits
+    head = HeadTransformer(epochs=1).fit(X, y)
+    for labels in (y[:-1], np.r_[y, y[:5]]):
+        with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+            head.score(X, labels)
+
+
+def test_a_collapsed_head_warns(digits):
+    X, y = digits
+    with pytest.warns(UserWarning, match="collapsed"):
+        HeadTransformer(epochs=2, random_state=0).fit(1000 + 1e-3 * X, y)
 
 
 def test_labels_that_come_once():
