@@ -1,6 +1,5 @@
 """What benchmarks say of the machine they ran on."""
 
-import csv
 import os
 import platform
 import resource
@@ -8,6 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
+
+from data.files.atomic import write_bytes
+from pipeline.csv_text import csv_of_dicts
 
 
 def machine() -> str:
@@ -29,8 +31,4 @@ def peak_bytes() -> int:
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     """A csv of `rows`, all with the same keys."""
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    write_bytes(path, csv_of_dicts(rows))

@@ -1,14 +1,12 @@
 """What the trainings of heads and of networks share: the rows that train, those that choose the epoch, the history."""
 
-import csv
-import io
-
 import numpy as np
 from numpy.typing import NDArray
 
 from data.tables.rows import Rows
 from heads.settings import HeadSettings
 from heads.training.samplers import Pool, make_pool
+from pipeline.csv_text import csv_of_dicts
 from pipeline.splits import queries_and_gallery, split_rows
 
 VAL_QUERIES = 2000  # at most: enough to tell epochs apart, few enough for every epoch
@@ -30,8 +28,4 @@ def val_queries(rows: Rows, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np
 
 
 def history_csv(history: list[dict[str, float]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue().encode()
+    return csv_of_dicts(history)

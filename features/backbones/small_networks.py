@@ -47,7 +47,7 @@ class ConvNet2dRelu(nn.Module):
 
 
 class ConvNet10d(nn.Module):
-    """Of the Omniglot alphabets: two convolutions and ten outputs. The report's text has 16 and 32 filters of 3 x 3; the
+    """Of the Omniglot alphabets: two convolutions, ten outputs. The report's text has 16 and 32 filters of 3 x 3; the
     summary that it prints has 120,438 parameters: those of 4 and 16 filters of 5 x 5 with a batch norm at both ends.
     """
 

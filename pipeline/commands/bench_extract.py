@@ -1,6 +1,5 @@
 """`python -m pipeline bench extract`: each part of extraction, the whole, and the loop that everybody writes."""
 
-import csv
 import os
 import platform
 import resource
@@ -22,6 +21,7 @@ from features.extraction.extract import extract_rows
 from features.extraction.replicas import Compute, run_lanes
 from features.settings import Backbone
 from pipeline.extraction import make_ready
+from pipeline.machine import write_rows
 from pipeline.params import Params
 from pipeline.paths import dataset_folder
 
@@ -52,11 +52,7 @@ def run(params: Params, *, names: list[str], seconds: float, repeats: int) -> No
             f"peak {row['peak_mb']} MB",
             flush=True,
         )
-    OUT.parent.mkdir(exist_ok=True)
-    with OUT.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(table[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(table)
+    write_rows(OUT, table)
     print(f"-> {OUT}")
 
 

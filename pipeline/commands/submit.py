@@ -1,11 +1,9 @@
-"""`python -m pipeline submit`: how sure the head is of each candidate of the queries without truth, for a challenge.
+"""`python -m pipeline submit`: a challenge's CSV, the confidence of each candidate of each query.
 
-Format: `left,c0..c19`, a row a query, in the order of test_candidates.csv. A confidence is the probability that this
+Format: `left,c0..c19`, one row per query, in the order of test_candidates.csv. A confidence is the probability that this
 candidate is the true one, given that exactly one is: the calibrated log odds of the pairs through a softmax.
 """
 
-import csv
-import io
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -20,6 +18,7 @@ from data.files.atomic import write_bytes
 from data.tables.protocol import SubmitLists
 from data.tables.rows import Rows
 from heads.embeddings import embed, similarity_matrix
+from pipeline.csv_text import csv_bytes
 from pipeline.params import Params
 from pipeline.report.load_run import Loaded, load_run
 
@@ -48,13 +47,13 @@ def run(params: Params, out: Path = OUT) -> None:
         raise DataError(
             f"{params.data.name} has no queries without truth to submit; `data.name: tll` of a challenge has"
         )
-    names = named(lists, found.rows)
+    names = challenge_names(lists, found.rows)
     template = read_template(Path(params.data.path))
     if template is not None:
         check(names, template, where=f"{params.data.path}: {TEMPLATE}")
     write_bytes(out, as_csv(names, confidences(found, lists)))
-    said = f"in the order of {TEMPLATE}" if template else f"not checked: no {TEMPLATE} in {params.data.path}"
-    print(f"submit: {len(names.left)} queries, {len(names.columns)} candidates each, {said} -> {out}")
+    order = f"in the order of {TEMPLATE}" if template else f"not checked: no {TEMPLATE} in {params.data.path}"
+    print(f"submit: {len(names.left)} queries, {len(names.columns)} candidates each, {order} -> {out}")
 
 
 def confidences(found: Loaded, lists: SubmitLists) -> NDArray[np.float64]:
@@ -68,13 +67,13 @@ def confidences(found: Loaded, lists: SubmitLists) -> NDArray[np.float64]:
             for one, those in zip(query, candidates, strict=True)
         ]
     )
-    # Of a head that tells nothing apart on val, the order is still the head's.
+    # A slope of 0, of a head that separates nothing on val, would make all confidences equal.
     logits = (found.trained.calibration.slope or 1.0) * scores.astype(np.float64)
     odds = np.exp(logits - logits.max(1, keepdims=True))
     return odds / odds.sum(1, keepdims=True)
 
 
-def named(lists: SubmitLists, rows: Rows) -> Lists:
+def challenge_names(lists: SubmitLists, rows: Rows) -> Lists:
     def name(row: int) -> str:
         return PurePosixPath(rows.id[row]).name
 
@@ -118,12 +117,8 @@ def check(names: Lists, template: Lists, *, where: str) -> None:
 
 
 def as_csv(names: Lists, values: NDArray[np.float64]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["left", *names.columns])
-    for left, row in zip(names.left, values, strict=True):
-        writer.writerow([left, *(f"{value:.9g}" for value in row)])
-    return text.getvalue().encode()
+    rows = ([left, *(f"{value:.9g}" for value in row)] for left, row in zip(names.left, values, strict=True))
+    return csv_bytes(["left", *names.columns], rows)
 
 
 def _lines(lists: Lists) -> list[list[str]]:

@@ -1,12 +1,11 @@
 """`python -m pipeline transfer`: does a head help on data that it was not trained on?
 
 Trains the head of params.yaml on every prepared data set that has its features, and scores each on all of them, minus
-the same features with no head. They are not written: no data set's own head is touched.
+the baseline of the same features. The heads are not written: no data set's own head is touched.
 """
 
-import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.errors import DataError
+from data.files.atomic import write_bytes
 from data.tables.protocol import Protocol, read_protocol
 from data.tables.rows import Rows, read_families, read_rows
 from features.storage.features_files import load_features, read_sidecar
@@ -25,6 +25,7 @@ from heads.metrics.intervals import paired_interval
 from heads.metrics.merging import merge_evaluations
 from heads.similarity import Similarity
 from heads.store import TrainedHead
+from pipeline.csv_text import csv_of_dicts
 from pipeline.devices import device
 from pipeline.errors import ParamError
 from pipeline.params import Params
@@ -48,14 +49,16 @@ class DataSet:
 
 
 @dataclass(frozen=True)
-class Line:
+class TransferRow:
     trained_on: str
     scored_on: str
     head: float  # top-2 in lists, mean over seeds
-    no_head: float
+    baseline: float
     gain: float
-    half: float  # of the gain's 95 % interval, over queries and seeds
-    flag: str  # what the backbone knew of the target beforehand
+    half_width: float  # of the gain's 95 % interval, over queries and seeds
+    queries: int
+    known_queries: int  # whose image is, byte for byte, in train or val of the other data set
+    note: str
 
 
 def run(params: Params) -> None:
@@ -67,7 +70,7 @@ def run(params: Params) -> None:
     names = find_data_sets(params.head.features)
     sets = [load_data_set(name, params) for name in names]
     baseline = {one.name: evaluations(baseline_similarity(one.inputs), one) for one in sets}
-    lines: list[Line] = []
+    table: list[TransferRow] = []
     for source in sets:
         try:
             head = train_apart(params, source.name)
@@ -75,14 +78,10 @@ def run(params: Params) -> None:
             print(f"not trained on {source.name}: {error}")
             continue
         for target in sets:
-            flag = known_beforehand(params, params.head.features, target.name)
-            lines.append(compare(head, source.name, target, baseline=baseline[target.name], flag=flag))
-    OUT.parent.mkdir(exist_ok=True)
-    with OUT.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [item.name for item in fields(Line)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(line) for line in lines)
-    print(say(params.head.features, lines))
+            note = known_beforehand(params, params.head.features, target.name)
+            table.append(compare(head, source, target, baseline=baseline[target.name], note=note))
+    write_bytes(OUT, csv_of_dicts([asdict(row) for row in table]))
+    print(transfer_text(params.head.features, table))
     print(f"  wrote {OUT}")
 
 
@@ -105,7 +104,7 @@ def find_data_sets(features: str) -> list[str]:
     if len(names) < 2:
         raise ParamError(
             f"transfer needs two prepared data sets with features '{features}', found {', '.join(names) or 'none'}; "
-            f"run `dvc exp run -S data.name=...` for another"
+            "set data.name in params.yaml to another and run `dvc repro`"
         )
     return names
 
@@ -139,21 +138,33 @@ def evaluations(similarity: Similarity, one: DataSet) -> Evaluation:
     )
 
 
-def compare(head: TrainedHead, source: str, target: DataSet, *, baseline: Evaluation, flag: str) -> Line:
-    """A head on a data set, query by query against no head."""
+def compare(head: TrainedHead, source: DataSet, target: DataSet, *, baseline: Evaluation, note: str) -> TransferRow:
+    """The head of `source` on `target`, query by query against the baseline."""
     hits = np.stack(
         [evaluations(similarity, target).by_query[METRIC] for similarity in head.similarities(target.inputs)]
     )
     gain = paired_interval(hits, baseline.by_query[METRIC], clusters=target.clusters.astype(str)[baseline.queries])
     values = (hits.mean(), baseline.by_query[METRIC].mean(), gain.mean, gain.half_width)
-    return Line(source, target.name, *(round(float(value), 4) for value in values), flag)
+    known = known_queries(source, target, baseline.queries)
+    if known:
+        note = f"{known} of {len(baseline.queries)} queries are images that training has seen; {note}".rstrip("; ")
+    scores = (round(float(value), 4) for value in values)
+    return TransferRow(source.name, target.name, *scores, len(baseline.queries), known, note)
 
 
-def say(features: str, lines: Sequence[Line]) -> str:
-    words = [f"{METRIC} on {features}, per cent; gain over no head with its 95 % interval"]
-    words += [f"  {'trained on':16}{'scored on':16}{'head':>7}{'no head':>9}{'gain':>15}"]
-    for line in lines:
-        gain = f"{100 * line.gain:+.1f} ±{100 * line.half:5.1f}"
-        row = f"  {line.trained_on:16}{line.scored_on:16}{100 * line.head:>7.1f}{100 * line.no_head:>9.1f}{gain:>15}"
-        words.append(f"{row}  {line.flag}".rstrip())
-    return "\n".join(words)
+def known_queries(source: DataSet, target: DataSet, queries: NDArray[np.int64]) -> int:
+    """Number of `queries` (rows of `target`) whose image is, byte for byte, in train or val of another data set."""
+    if source.name == target.name:
+        return 0
+    trained = source.rows.sha256[source.rows.split != "test"]
+    return int(np.isin(target.rows.sha256[queries].astype(str), trained.astype(str)).sum())
+
+
+def transfer_text(features: str, table: Sequence[TransferRow]) -> str:
+    lines = [f"{METRIC} on {features}, per cent; gain over the baseline with its 95 % interval"]
+    lines += [f"  {'trained on':16}{'scored on':16}{'head':>7}{'baseline':>10}{'gain':>15}"]
+    for row in table:
+        gain = f"{100 * row.gain:+.1f} ±{100 * row.half_width:5.1f}"
+        scores = f"{100 * row.head:>7.1f}{100 * row.baseline:>10.1f}{gain:>15}"
+        lines.append(f"  {row.trained_on:16}{row.scored_on:16}{scores}  {row.note}".rstrip())
+    return "\n".join(lines)

@@ -1,9 +1,8 @@
 """What evaluate leaves for others: the full table, every query's scores, and the csv files that DVC plots."""
 
-import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -17,6 +16,7 @@ from heads.metrics.classification import most_confused
 from heads.metrics.evaluation import Evaluation
 from heads.metrics.score_table import RunEvaluations, ScoreRow
 from heads.metrics.verification import Roc
+from pipeline.csv_text import csv_bytes
 
 BY_QUERY = ("top1", "top2", "top5", "recall_at_1", "recall_at_5", "recall_at_20", "mrr", "map_at_r", "triplet_accuracy")
 BINS = 40
@@ -28,7 +28,7 @@ MOST_CONFUSED = 20
 def table_csv(table: Sequence[ScoreRow]) -> bytes:
     """All rows of the score table."""
     names = [item.name for item in fields(ScoreRow)]
-    return _csv(names, ([_cell(getattr(line, name)) for name in names] for line in table))
+    return csv_bytes(names, ([_cell(getattr(line, name)) for name in names] for line in table))
 
 
 def queries_parquet(scores: RunEvaluations, rows: Rows, *, clusters: NDArray[np.object_], protocol: str) -> bytes:
@@ -64,7 +64,7 @@ def hit_rate_csv(scores: RunEvaluations) -> bytes:
     head, baseline = np.mean([seed.hit_curve for seed in whole.head], axis=0), whole.baseline.hit_curve
     size = len(head)
     rows = ([k + 1, _cell(head[k]), _cell(baseline[k]), _cell((k + 1) / size)] for k in range(size))
-    return _csv(["k", "head", "baseline", "chance"], rows)
+    return csv_bytes(["k", "head", "baseline", "chance"], rows)
 
 
 def similarity_csv(scores: RunEvaluations) -> bytes:
@@ -79,7 +79,7 @@ def similarity_csv(scores: RunEvaluations) -> bytes:
     ]
     middles = (edges[:-1] + edges[1:]) / 2
     rows = ([_cell(m), _cell(a), _cell(b)] for m, a, b in zip(middles, *shares, strict=True))
-    return _csv(["similarity", "positive", "negative"], rows)
+    return csv_bytes(["similarity", "positive", "negative"], rows)
 
 
 def roc_csv(scores: RunEvaluations) -> bytes:
@@ -91,7 +91,7 @@ def roc_csv(scores: RunEvaluations) -> bytes:
         [_cell(x), _cell(np.mean([_accepted(curve, x) for curve in heads])), _cell(_accepted(baseline, x)), _cell(x)]
         for x in grid
     )
-    return _csv(["false positive rate", "head", "baseline", "chance"], rows)
+    return csv_bytes(["false positive rate", "head", "baseline", "chance"], rows)
 
 
 def confusion_csv(scores: RunEvaluations, rows: Rows) -> bytes:
@@ -111,7 +111,7 @@ def confusion_csv(scores: RunEvaluations, rows: Rows) -> bytes:
         times = [round(1000 * share / total) for share, total in zip(shares, totals, strict=True)]
         cells = [(actual, predicted) for actual in kinds for predicted in kinds]
         answers = (cell for cell, count in zip(cells, times, strict=True) for _ in range(count))
-    return _csv(["actual", "predicted"], answers)
+    return csv_bytes(["actual", "predicted"], answers)
 
 
 def confused_csv(scores: RunEvaluations, rows: Rows) -> bytes:
@@ -126,7 +126,7 @@ def confused_csv(scores: RunEvaluations, rows: Rows) -> bytes:
         for error in most_confused(truth, predicted, most=MOST_CONFUSED):
             count, total = error.count / len(evaluations), queries[error.truth]
             lines.append([names[error.truth], names[error.predicted], _cell(count), total, _cell(count / total)])
-    return _csv(["actual", "predicted", "count", "queries", "share"], lines)
+    return csv_bytes(["actual", "predicted", "count", "queries", "share"], lines)
 
 
 def groups_csv(scores: RunEvaluations, rows: Rows) -> bytes:
@@ -151,7 +151,7 @@ def groups_csv(scores: RunEvaluations, rows: Rows) -> bytes:
         for code, count, *cells in zip(found.tolist(), counts, *columns, strict=True)
     )
     header = [f"{name}{side}" for name in BY_GROUP for side in ("", "_baseline")]
-    return _csv(["group", "seen", "queries", *header], lines)
+    return csv_bytes(["group", "seen", "queries", *header], lines)
 
 
 def _names(rows: Rows) -> dict[int, str]:
@@ -174,11 +174,3 @@ def _cell(value: Any) -> Any:
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float | np.floating) else value
-
-
-def _csv(names: Sequence[str], rows: Iterable[Sequence[Any]]) -> bytes:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows(rows)
-    return text.getvalue().encode()
