@@ -1,1 +1,18 @@
-"""Vectors to similarity: models, losses, batches and mining, training, scores."""
+"""From features to similarity: models, losses, training and scores.
+
+    from heads import evaluate
+
+The names below are imported when they are used: `import heads` alone loads nothing heavy.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_EXPORTS = {"HeadTransformer": "heads.estimator", "evaluate": "heads.scoring"}
+__all__ = list(_EXPORTS)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'heads' has no attribute '{name}'; it exports {', '.join(_EXPORTS)}")
+    return getattr(import_module(_EXPORTS[name]), name)
