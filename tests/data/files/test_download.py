@@ -4,12 +4,14 @@ import hashlib
 import http.server
 import os
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from data.errors import DataError
+from data.files import sources
 from data.files.download import Archive, download, is_cached
 
 CONTENT = os.urandom(300_000)
@@ -36,13 +38,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send_error(416)
                 return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
+        for name, value in {"Content-Length": str(len(content) - start), **state["headers"]}.items():
+            if value is not None:
+                self.send_header(name, value)
         self.end_headers()
+        if state["drips"]:
+            self.drip(content)
+            return
         stop = len(content)
         if state["breaks"] > 0:
             state["breaks"] -= 1
             stop = start + (len(content) - start) // 2
         self.wfile.write(content[start:stop])
+
+    def drip(self, content):
+        """A byte now and then, until the other side has enough."""
+        try:
+            for place in range(len(content)):
+                self.wfile.write(content[place : place + 1])
+                time.sleep(0.02)
+        except OSError:
+            pass
 
     def log_message(self, *args):
         pass
@@ -50,7 +66,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    state = {"files": {"/a.bin": CONTENT}, "requests": [], "ranges": True, "breaks": 0}
+    state = {"files": {"/a.bin": CONTENT}, "requests": [], "ranges": True, "breaks": 0, "headers": {}, "drips": False}
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, state)) as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -121,7 +137,7 @@ def test_a_wrong_checksum_keeps_nothing(server, cache):
 def test_a_server_that_keeps_breaking_is_said_and_what_came_stays(server, cache):
     server["breaks"] = 99
     with pytest.raises(
-        DataError, match=r"fetch a\.bin \(0\.3 MB\) by other means into .*set, or name a mirror in data\."
+        DataError, match=r"download a\.bin \(0\.3 MB\) by other means into .*set, or name a mirror in data\."
     ):
         download("set", archive(server))
     server["breaks"] = 0
@@ -131,9 +147,9 @@ def test_a_server_that_keeps_breaking_is_said_and_what_came_stays(server, cache)
 
 def test_no_such_file_and_no_connection_are_said(server, cache):
     server["files"].clear()
-    with pytest.raises(DataError, match=r"a\.bin: HTTP 404 Not Found; fetch a\.bin \(0\.3 MB\) by other means into"):
+    with pytest.raises(DataError, match=r"a\.bin: HTTP 404 Not Found; download a\.bin \(0\.3 MB\) by other means into"):
         download("set", archive(server))
-    with pytest.raises(DataError, match=r"Connection refused; fetch a\.bin"):
+    with pytest.raises(DataError, match=r"Connection refused; download a\.bin"):
         download("set", Archive("a.bin", "http://127.0.0.1:9/a.bin", 300_000, MD5))
 
 
@@ -200,5 +216,80 @@ def test_mirrors_that_lack_something_are_said(server, mirror, tmp_path):
     with pytest.raises(DataError, match=r"wrong checksum: sha256 is .*, wanted sha256 .*; nothing was kept"):
         download("set", archive(server), mirror=str(mirror))
     (mirror / "set" / "a.bin").unlink()
-    with pytest.raises(DataError, match=r"set/a\.bin: No such file or directory; fetch a\.bin"):
+    with pytest.raises(DataError, match=r"set/a\.bin: No such file or directory; download a\.bin"):
         download("set", archive(server), mirror=str(mirror))
+
+
+def test_a_file_longer_than_published_is_not_taken(server, cache):
+    server["files"]["/a.bin"] = CONTENT + bytes(50_000_000)
+    server["headers"] = {"Content-Length": None}
+    received = []
+    with pytest.raises(DataError, match=r"a\.bin: it is longer"):
+        download("set", archive(server), progress=received.append)
+    assert sum(received) <= len(CONTENT)
+    assert names(cache) == set()
+
+
+def test_an_endless_list_of_checksums_is_not_taken(server, monkeypatch):
+    server["files"] = {"/SHA256SUMS": bytes(8 << 20)}
+    with pytest.raises(DataError, match=r"SHA256SUMS: it is longer"):
+        download("set", archive(server), mirror=server["url"])
+
+
+@pytest.mark.parametrize("length", ["abc", "-1", "1e9", ""])
+def test_a_content_length_that_is_no_number_is_said(server, length):
+    server["headers"] = {"Content-Length": length}
+    with pytest.raises(DataError, match=r"Content-Length"):
+        download("set", archive(server))
+
+
+def test_another_range_than_asked_for_is_not_appended(server, cache):
+    server["breaks"] = 1
+    server["headers"] = {"Content-Range": "bytes 7-299999/300000"}
+    with pytest.raises(DataError, match=r"asked for bytes from 150000 on"):
+        download("set", archive(server))
+
+
+@pytest.mark.parametrize("limit", ["WINDOW", "ANSWER"])
+def test_a_server_that_drips_is_given_up(server, monkeypatch, limit):
+    server["drips"] = True
+    monkeypatch.setattr(sources, limit, 0.3)
+    if limit == "ANSWER":
+        monkeypatch.setattr(Handler, "send_header", lambda *_: time.sleep(1))
+    with pytest.raises(DataError, match=r"a\.bin: (slower than|no answer within)"):
+        download("set", archive(server))
+
+
+@pytest.mark.parametrize("address", ["http://[::1", "http://127.0.0.1:port/", "http://"])
+def test_an_address_that_is_none_is_said(address):
+    with pytest.raises(DataError, match="SHA256SUMS: "):
+        download("set", Archive("a.bin", "", 0, MD5), mirror=address)
+
+
+def test_a_full_disk_and_a_cache_that_cannot_be_made_name_the_remedy(server, cache, monkeypatch):
+    if not Path("/dev/full").exists():
+        pytest.skip("needs a device that is always full")
+    cache.mkdir(parents=True)
+    (cache / "a.bin.part").symlink_to("/dev/full")
+    with pytest.raises(DataError, match=r"a\.bin: No space left on device; .*LOOKALIKE_CACHE"):
+        download("set", archive(server))
+    monkeypatch.setenv("LOOKALIKE_CACHE", str(cache / "a.bin.part"))
+    with pytest.raises(DataError, match=r"Not a directory; .*LOOKALIKE_CACHE"):
+        download("set", archive(server))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_what_lies_in_a_cache_that_cannot_be_written_is_used(server, cache):
+    download("set", archive(server))
+    cache.chmod(0o500)
+    assert download("set", archive(server)).read_bytes() == CONTENT
+    cache.chmod(0o700)
+
+
+def test_what_lies_in_the_cache_takes_no_lock(server, cache):
+    download("set", archive(server))
+    before = {path.name for path in cache.iterdir()}
+    for path in cache.glob(".*.lock"):
+        path.unlink()
+    download("set", archive(server))
+    assert {path.name for path in cache.iterdir()} <= before - {".a.bin.lock"} | {"a.bin"}
