@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Iterable, Iterator
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from pipeline.paths import dataset_folder
 
 OUT = Path("benchmarks/extract.csv")
 REFERENCE_BATCH = 64
+DTYPES = ("auto", "bfloat16")  # what everybody gets, and what a CPU with units for it may choose
 # Random weights: they are as fast as trained ones, and need no download.
 NETWORKS = {
     "efficientnet_lite0": Backbone(library="timm", model="tf_efficientnet_lite0", weights="random", pixels=160),
@@ -37,17 +39,18 @@ NETWORKS = {
 
 
 def run(params: Params, *, names: list[str], seconds: float, repeats: int) -> None:
-    """Time `names` on as many images of the data set as the network runs in `seconds`; best of `repeats`."""
+    """Time `names` in each of `DTYPES` on as many images as the network runs in `seconds`; best of `repeats`."""
     source = dataset_folder(params) / "images.parquet"
     ids = read_rows(source).id
     table = []
-    for name in names:
-        bench = params.model_copy(update={"backbones": NETWORKS})
-        ready = make_ready(bench, name)
+    for name, dtype in product(names, DTYPES):
+        features = params.features.model_copy(update={"dtype": dtype})
+        ready = make_ready(params.model_copy(update={"backbones": NETWORKS, "features": features}), name)
         table.append({"backbone": name, **_measure(source, ids, ready.network, ready.compute, seconds, repeats)})
         row = table[-1]
         print(
-            f"{name} {row['pixels']} px: forward {row['forward']}, whole {row['whole']} ({row['whole_of_forward']}x), "
+            f"{name} {row['pixels']} px, {row['dtype']}: "
+            f"forward {row['forward']}, whole {row['whole']} ({row['whole_of_forward']}x), "
             f"reference {row['reference']} images/s ({row['speed_up']}x, cosine {row['cosine']}), "
             f"peak {row['peak_mb']} MB",
             flush=True,

@@ -28,6 +28,7 @@ from features.storage.features_files import RowWriter
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.forward
+LIMIT = 900  # seconds: a busy machine is no failure
 ENTRY = Backbone(library="torchvision", model="resnet18", weights="random", pixels=32)
 
 
@@ -210,7 +211,7 @@ def test_killed_at_any_moment_a_rerun_gives_the_same_bytes_and_loses_one_shard(t
         arguments = [sys.executable, "-c", code, str(source), str(out / "shards"), str(out)]
         return subprocess.Popen(arguments, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))})
 
-    assert start("whole").wait(120) == 0
+    assert start("whole").wait(LIMIT) == 0
     process = start("killed")
     shards = tmp_path / "killed" / "shards"
     while len(list(shards.glob("*.safetensors"))) < 2:
@@ -222,7 +223,7 @@ def test_killed_at_any_moment_a_rerun_gives_the_same_bytes_and_loses_one_shard(t
     assert finished < 5, "it was done before it was killed: make the data larger"
     missing = missing_rows(shards, digests(read_rows(source).sha256))
     assert len(missing) == count - finished * SHARD  # whole shards only, and no finished one lost
-    assert start("killed").wait(120) == 0
+    assert start("killed").wait(LIMIT) == 0
     assert (tmp_path / "killed/final.npy").read_bytes() == (tmp_path / "whole/final.npy").read_bytes()
     names = [
         sorted(path.name for path in (tmp_path / run / "shards").glob("*.safetensors")) for run in ("whole", "killed")
