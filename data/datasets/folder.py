@@ -1,10 +1,10 @@
 """`folder`: a person's own classes, a folder (or .zip) of class folders, with splits or without."""
 
-import re
 from collections import Counter
 from pathlib import Path, PurePosixPath
 
 from data.datasets.folder_layout import Layout, check_classes, read_layout
+from data.datasets.image_names import is_no_image
 from data.datasets.source import Item, Source, first_five, tree_source
 from data.datasets.split_names import split_notes
 from data.errors import DataError
@@ -12,12 +12,6 @@ from data.files.archives import Tree, open_tree, unicode_name
 from data.images.decode import Unusable
 
 LEVELS = ("class", "top", "leaf", "path")
-# What lies beside images in published folders. Anything else is an image to be, whatever its name.
-_OTHER_FILES = re.compile(
-    r"\.(txt|csv|tsv|jsonl?|xml|ya?ml|md|rst|pdf|docx?|xlsx?|py|ipynb|m|mat|np[yz]|pkl|h5|hdf5|parquet|arrow|db|sqlite|ini"
-    r"|cfg|toml|log|sh|bat|url|lnk|zip|tar|t?gz|7z|rar|mp[34]|mov|avi|mkv|aae|wav)$"
-)
-_OTHER_NAMES = frozenset(("license", "licence", "readme", "notice", "copying", "citation", "changelog"))
 
 
 def folder(path: Path, level: str = "class") -> Source:
@@ -32,7 +26,7 @@ def folder(path: Path, level: str = "class") -> Source:
         DataError: fewer than two classes, or folders of which it is not clear whether they are splits or classes.
     """
     tree = open_tree(path)
-    names = [name for name in tree.names if not _is_other(name)]
+    names = [name for name in tree.names if not is_no_image(name)]
     layout = read_layout(names, str(path), splits=level != "path")
     if level == "class":
         check_classes(layout, str(path))
@@ -51,11 +45,6 @@ def folder(path: Path, level: str = "class") -> Source:
 
 def _group(folders: tuple[str, ...], level: str) -> str:
     return {"top": folders[0], "leaf": folders[-1]}.get(level, "/".join(folders))
-
-
-def _is_other(name: str) -> bool:
-    file = name.casefold().rsplit("/", 1)[-1]
-    return file in _OTHER_NAMES or _OTHER_FILES.search(file) is not None
 
 
 def _layout_notes(layout: Layout, others: int) -> list[str]:

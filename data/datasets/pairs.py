@@ -1,33 +1,51 @@
-"""`pairs`: your own pairs. A CSV file of left,right, or two folders `left` and `right` with equal names."""
+"""`pairs`: a person's own pairs, a table of left,right (and perhaps 0/1), or two folders with equal names."""
 
-from pathlib import Path, PurePosixPath
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
 
-from data.datasets.csv_tables import check_once, read_csv
+from data.components import components
+from data.datasets.csv_tables import read_csv
+from data.datasets.image_names import ImageNames, folder_of
 from data.datasets.source import Item, Source, first_five, tree_source
 from data.errors import DataError
 from data.files.archives import Tree, open_tree, unicode_name
 
+# Columns that say whether a pair matches, and the words in them.
+_JUDGEMENTS = ("label", "match", "matches", "same", "similar", "positive", "target", "y", "class", "duplicate")
+_JUDGEMENTS += tuple(f"is_{word}" for word in _JUDGEMENTS)
+_YES, _NO = ("1", "1.0", "true", "yes", "y"), ("0", "0.0", "-1", "-1.0", "false", "no", "n")
+_TABLES = (".csv", ".tsv")
+
+
+class _Pair(NamedTuple):
+    left: str
+    right: str
+    same: bool = True
+
 
 def pairs(path: Path) -> Source:
-    """`path`: a folder (or .zip) with `left/` and `right/`, or with one CSV file; or that CSV file itself.
-
-    Names in the CSV are relative to its folder.
+    """`path`: a folder (or .zip) with `left/` and `right/`, or with one table; or that table itself.
 
     Raises:
-        DataError: no such layout, a member is missing, or an image is in two pairs.
+        DataError: no such layout, a member is missing, or a table contradicts itself.
     """
-    if path.suffix.lower() == ".csv" and path.is_file():
-        note = "DVC watches the CSV file only; name its folder in data.path to have the images watched too"
-        return csv_pairs(open_tree(path.parent), path.name, notes=(note,))
+    if path.suffix.lower() in _TABLES and path.is_file():
+        note = "DVC watches the table only; name its folder in data.path to have the images watched too"
+        return csv_pairs(open_tree(path.parent), path.name, top=path.parent.name, outside=path.parent, notes=(note,))
     tree = open_tree(path)
-    if any(name.startswith("left/") for name in tree.names) or any(name.startswith("right/") for name in tree.names):
+    if any(name.startswith(("left/", "right/")) for name in tree.names):
         return named_pairs(tree, "left/", "right/", where=str(path))
-    tables = [name for name in tree.names if "/" not in name and name.lower().endswith(".csv")]
+    tables = [name for name in tree.names if name.lower().endswith(_TABLES)]
+    tables = [name for name in tables if name.count("/") == min(other.count("/") for other in tables)]
+    if len(tables) > 1:
+        tables = [name for name in tables if {"left", "right"} <= read_csv(tree, name)[0].keys()] or tables
     if len(tables) != 1:
         raise DataError(
-            f"{path}: needs the folders left and right, or one .csv of left,right; it has {len(tables)} .csv"
+            f"{path}: needs the folders left and right, or one table of left,right; it has {len(tables)} tables"
+            + (f" ({first_five(tables)}); name one in data.path" if tables else "")
         )
-    return csv_pairs(tree, tables[0])
+    return csv_pairs(tree, tables[0], top=path.stem if path.is_file() else path.name)
 
 
 def named_pairs(tree: Tree, left: str, right: str, *, where: str) -> Source:
@@ -47,18 +65,100 @@ def named_pairs(tree: Tree, left: str, right: str, *, where: str) -> Source:
     return tree_source(tree, files, "pair")
 
 
-def csv_pairs(tree: Tree, table: str, notes: tuple[str, ...] = ()) -> Source:
-    """Each row of the CSV file names a pair; the pair is named after its left image."""
+def csv_pairs(
+    tree: Tree, table: str, *, top: str = "", outside: Path | None = None, notes: tuple[str, ...] = ()
+) -> Source:
+    """Each row names a pair, which is named after its left image.
+
+    If every image is in one pair, left images are queries and right images the gallery. If some are in several, or if
+    a column says which pairs match, connected matching pairs are one group, and every image is a query.
+    """
     rows = read_csv(tree, table, ("left", "right"))
-    there = set(tree.names)
-    for column in ("left", "right"):
-        check_once(f"{table}: column {column}", [row[column] for row in rows])
-    named = [(str(PurePosixPath(row["left"])), str(PurePosixPath(row["right"]))) for row in rows]
-    missing = [name for pair in named for name in pair if name not in there]
-    if missing:
-        raise DataError(f"{table}: names images that are not there: {first_five(missing)}")
-    files = []
-    for left, right in named:
-        for role, name in (("left", left), ("right", right)):
-            files.append((Item(id=unicode_name(f"{role}/{name}"), group=unicode_name(left), role=role), name))
-    return tree_source(tree, files, "pair", notes=notes)
+    names = ImageNames(tree, table, top=top, base=folder_of(table), outside=outside)
+    files = names.find_all([row[side] for row in rows for side in ("left", "right")])
+    column = _judgement_column(table, rows)
+    given = [
+        _Pair(left, right, column is None or row[column].lower() in _YES)
+        for row, left, right in zip(rows, files[::2], files[1::2], strict=True)
+    ]
+    every = list(dict.fromkeys(given))
+    if selves := [pair.left for pair in every if pair.left == pair.right]:
+        raise DataError(f"{table}: left and right are the same image: {first_five(selves)}")
+    notes += (f"{len(given) - len(every)} rows repeat a pair: read once",) if len(every) < len(given) else ()
+    unread = [name for name in rows[0] if name and name not in ("left", "right", column)]
+    notes += (f"columns that are not read: {first_five(unread)}",) if unread else ()
+    counts = Counter(name for pair in every for name in (pair.left, pair.right))
+    if column is None and max(counts.values()) == 1:
+        items = [
+            (Item(id=unicode_name(f"{role}/{name}"), group=unicode_name(pair.left), role=role), name)
+            for pair in every
+            for role, name in (("left", pair.left), ("right", pair.right))
+        ]
+        return tree_source(names.tree, items, "pair", notes=notes)
+    return _connected_pairs(names.tree, table, every, judged=column is not None, notes=notes)
+
+
+def _connected_pairs(tree: Tree, table: str, every: list[_Pair], *, judged: bool, notes: tuple[str, ...]) -> Source:
+    files = list(dict.fromkeys(name for pair in every for name in (pair.left, pair.right)))
+    place = {name: index for index, name in enumerate(files)}
+    ends = [(place[pair.left], place[pair.right], pair.same) for pair in every]
+    group = components(len(files), [(a, b) for a, b, same in ends if same])
+    if wrong := [f"{files[a]} and {files[b]}" for a, b, same in ends if not same and group[a] == group[b]]:
+        raise DataError(
+            f"{table}: pairs marked as not matching that other rows connect: {first_five(wrong)}; correct one"
+        )
+    first = {number: files[index] for index, number in reversed(list(enumerate(group)))}
+    family = _families(group, ends)
+    items = [
+        (Item(id=unicode_name(name), group=unicode_name(first[group[index]]), family=str(family[index])), name)
+        for index, name in enumerate(files)
+    ]
+    sizes = Counter(group)
+    if judged:
+        yes = sum(same for _, _, same in ends)
+        notes += (
+            f"{yes:,} pairs marked as matching form {sum(size > 1 for size in sizes.values()):,} groups; "
+            f"{len(ends) - yes:,} marked as not matching are kept for verification",
+        )
+    else:
+        several = sum(count > 1 for count in Counter(index for a, b, _ in ends for index in (a, b)).values())
+        notes += (
+            f"{several:,} images are in several pairs: connected pairs are one group, the largest of "
+            f"{max(sizes.values())} images, and every image is a query",
+        )
+    return tree_source(tree, items, "pair", notes=notes, pairs=tuple(ends) if judged else ())
+
+
+def _families(group: list[int], ends: list[tuple[int, int, bool]]) -> list[int]:
+    """Groups that a pair marked as not matching connects stay in one split, so that it can be scored.
+
+    Unless this leaves too few families to split, or one of more than a tenth of the images.
+    """
+    first: dict[int, int] = {}
+    members = [(first.setdefault(number, index), index) for index, number in enumerate(group)]
+    together = components(len(group), [*members, *((a, b) for a, b, _ in ends)])
+    sizes = Counter(together)
+    return together if len(sizes) >= 10 and max(sizes.values()) * 10 <= len(group) else group
+
+
+def _judgement_column(table: str, rows: list[dict[str, str]]) -> str | None:
+    """The column that says whether a pair matches, in 0 and 1.
+
+    Raises:
+        DataError: a column might say so, and it is not clear how.
+    """
+    binary, doubtful = [], []
+    for column in rows[0]:
+        values = {row[column].lower() for row in rows} if column not in ("left", "right", "") else set()
+        if values and values <= {*_YES, *_NO}:
+            binary.append(column)
+        elif column in _JUDGEMENTS or column in ("score", "similarity"):
+            doubtful.append(column)
+    known = [column for column in binary if column in _JUDGEMENTS]
+    if doubtful or len(known) > 1 or (binary and not known):
+        named = first_five(doubtful or known or binary)
+        raise DataError(
+            f"{table}: does {named} say which pairs match? Name that column `label`, with 1 for a match and 0 for "
+            f"none, and remove or rename what says something else"
+        )
+    return known[0] if known else None

@@ -39,6 +39,7 @@ class Source:
     group_level: str  # what a group is: "pair", "class", "character", ...
     submit: tuple[tuple[int, tuple[int, ...]], ...] = ()  # queries without known truth, and their candidates
     notes: tuple[str, ...] = ()
+    pairs: tuple[tuple[int, int, bool], ...] = ()  # (item, item, do they match) that the data set itself verifies
 
     @property
     def has_roles(self) -> bool:
@@ -52,6 +53,7 @@ def tree_source(
     *,
     submit: tuple[tuple[int, tuple[int, ...]], ...] = (),
     notes: tuple[str, ...] = (),
+    pairs: tuple[tuple[int, int, bool], ...] = (),
 ) -> Source:
     """A source over the files of a folder or zip archive. `files`: each item with its name in `tree`."""
     names = [name for _, name in files]
@@ -60,7 +62,8 @@ def tree_source(
         for index in indices:
             yield tree.read(names[index])
 
-    return Source(items=[item for item, _ in files], read=read, group_level=group_level, submit=submit, notes=notes)
+    items = [item for item, _ in files]
+    return Source(items=items, read=read, group_level=group_level, submit=submit, notes=notes, pairs=pairs)
 
 
 def shown(name: str) -> str:

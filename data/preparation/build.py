@@ -23,7 +23,7 @@ from data.preparation.duplicates import shared_images
 from data.preparation.parquet_writer import open_rows
 from data.preparation.splits import SplitPlan, assign_splits
 from data.settings import DataSettings
-from data.tables.protocol import Protocol, Rejected, SubmitLists, write_protocol
+from data.tables.protocol import PairList, Protocol, Rejected, SubmitLists, write_protocol
 from data.tables.rows import Rows
 
 
@@ -75,6 +75,7 @@ def build(
         if split_by == "image":
             notes += _train_only(rows, [items[index].part for index in checked.index])
         submit = _submit(source, checked.index)
+        own_pairs = _own_pairs(source, checked.index)
         progress(len(order) - len(rows))
         families = [items[index].family or items[index].group for index in checked.index]
         with open_rows(out / "rows.parquet", rows, picture="thumb", families=families, dhashes=checked.dhash) as writer:
@@ -96,6 +97,7 @@ def build(
         rejected=checked.rejected,
         notes=notes,
         submit=submit,
+        own_pairs=own_pairs,
     )
     write_protocol(protocol, out / "protocol.json")
     return protocol
@@ -203,6 +205,15 @@ def _train_only(rows: Rows, parts: Sequence[str]) -> list[str]:
         f"{len(small)} groups have too few images to be tested, and only train ({named}); data.split_by=group "
         f"would hold out whole groups"
     ]
+
+
+def _own_pairs(source: Source, kept: list[int]) -> PairList | None:
+    row = {index: place for place, index in enumerate(kept)}
+    usable = [(row[a], row[b], same) for a, b, same in source.pairs if a in row and b in row]
+    if not usable:
+        return None
+    a, b, same = zip(*usable, strict=True)
+    return PairList(np.array(a, dtype=np.int64), np.array(b, dtype=np.int64), np.array(same, dtype=bool))
 
 
 def _submit(source: Source, kept: list[int]) -> SubmitLists | None:

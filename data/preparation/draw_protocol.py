@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from data.datasets.source import first_five
 from data.errors import DataError
-from data.preparation.evaluation_lists import draw_candidates, draw_episodes, draw_pairs, draw_triplets
+from data.preparation.evaluation_lists import choose_pairs, draw_candidates, draw_episodes, draw_pairs, draw_triplets
 from data.preparation.rng import generator
 from data.settings import DataSettings
-from data.tables.protocol import Protocol, Rejected, SubmitLists
+from data.tables.protocol import PairList, Protocol, Rejected, SubmitLists
 from data.tables.rows import SPLITS, Rows
 
 
@@ -36,17 +36,26 @@ def draw_protocol(
     rejected: Sequence[Rejected] = (),
     notes: Sequence[str] = (),
     submit: SubmitLists | None = None,
+    own_pairs: PairList | None = None,
 ) -> Protocol:
     """Draw the candidate lists, pairs, triplets and episodes of val and test.
+
+    `own_pairs`: those that the data set itself says match or do not; where a part has both kinds, they are its pairs.
 
     Raises:
         DataError: a list cannot be drawn as `settings` say.
     """
+    notes = list(notes)
     parts = evaluation_parts(rows)
     wanted = settings.episodes
     pairs, triplets, episodes = {}, {}, {}
     for name, part in parts.items():
         pairs[name] = draw_pairs(rows, part, count=settings.pairs, rng=generator(seed, f"pairs {name}"))
+        if own_pairs and pairs[name]:
+            chosen = choose_pairs(own_pairs, part, count=settings.pairs, rng=generator(seed, f"own pairs {name}"))
+            pairs[name] = chosen or pairs[name]
+            kept = f"{len(chosen.a) // 2:,} + {len(chosen.a) // 2:,}" if chosen else "none"
+            notes.append(f"pairs of {name} that the data set itself judges, matching + not: {kept}")
         triplets[name] = draw_triplets(rows, part, count=settings.triplets, rng=generator(seed, f"triplets {name}"))
         episodes[name] = draw_episodes(
             rows,

@@ -150,6 +150,17 @@ def draw_pairs(rows: Rows, part: Ints, *, count: int, rng: np.random.Generator) 
     return PairList(a=both[:, 0], b=both[:, 1], same=np.arange(2 * keep) < keep)
 
 
+def choose_pairs(pairs: PairList, part: Ints, *, count: int, rng: np.random.Generator) -> PairList | None:
+    """About `count` of the data set's own pairs within a part, half of them matching; None without both kinds."""
+    inside = np.isin(pairs.a, part) & np.isin(pairs.b, part)
+    kinds = [np.flatnonzero(inside & (pairs.same == same)) for same in (True, False)]
+    keep = min(count // 2, *map(len, kinds))
+    if not keep:
+        return None
+    chosen = np.concatenate([np.sort(rng.choice(kind, keep, replace=False)) for kind in kinds])
+    return PairList(a=pairs.a[chosen], b=pairs.b[chosen], same=pairs.same[chosen])
+
+
 def draw_triplets(rows: Rows, part: Ints, *, count: int, rng: np.random.Generator) -> TripletList | None:
     """`count` triplets with anchors uniform over rows that have a positive; None where there is none."""
     sampler = PartnerSampler(rows, part)

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from data.components import components_by_label
 from data.datasets.source import Item, first_five
 from data.errors import DataError
 from data.preparation.rng import generator
@@ -68,23 +67,6 @@ def _why_empty(items: Sequence[Item], plan: SplitPlan) -> str:
     )
 
 
-def components(labels: Sequence[Sequence[str]]) -> list[int]:
-    """Connected components of things that share a label, directly or through others.
-
-    `labels[i]` are the labels of thing `i`; returns the number of its component, in order of first appearance.
-    """
-    columns: dict[str, int] = {}
-    edges = [(thing, columns.setdefault(label, len(columns))) for thing, own in enumerate(labels) for label in own]
-    things, nodes = len(labels), len(labels) + len(columns)
-    if not nodes:
-        return []
-    rows, cols = np.array([(thing, things + column) for thing, column in edges], dtype=int).reshape(-1, 2).T
-    graph = coo_array((np.ones(len(rows), dtype=bool), (rows, cols)), shape=(nodes, nodes))
-    found = connected_components(graph, directed=False)[1][:things]
-    _, first, inverse = np.unique(found, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse].tolist()
-
-
 def assign(sizes: Sequence[int], shares: Sequence[float], rng: np.random.Generator) -> list[int]:
     """A split (0, 1, ...) for each family of `sizes[i]` members, so that members come in `shares`.
 
@@ -119,7 +101,7 @@ def _by_group(items: Sequence[Item], hashes: Sequence[str], plan: SplitPlan, see
         if item.group in plan.seen:
             labels[item.group] |= {f"family {item.family or item.group}", f"image {digest}"}
     groups = sorted(labels)
-    family = components([sorted(labels[group]) for group in groups])
+    family = components_by_label([sorted(labels[group]) for group in groups])
     split_of_family = _assign_families(np.bincount(family).tolist() if groups else [], plan, seed)
     split_of = {group: split_of_family[number] for group, number in zip(groups, family, strict=True)}
     answer = []

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from data.datasets.source import Item
 from data.errors import DataError
 from data.preparation.rng import generator
-from data.preparation.splits import SplitPlan, assign, assign_splits, components
+from data.preparation.splits import SplitPlan, assign, assign_splits
 from data.settings import Splits
 
 
@@ -34,19 +34,6 @@ def by_group(items: list[Item], answer: list[str]) -> dict[str, Counter]:
     for item, name in zip(items, answer, strict=True):
         found.setdefault(item.group, Counter())[name] += 1
     return found
-
-
-@given(st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=3), max_size=12))
-def test_components_are_the_connected_components(labels):
-    number = components(labels)
-    reach = [{index} for index in range(len(labels))]
-    for _ in labels:  # the oracle: grow until nothing joins any more
-        for i, mine in enumerate(labels):
-            for j, yours in enumerate(labels):
-                if set(mine) & set(yours):
-                    reach[i] |= reach[j]
-    for i in range(len(labels)):
-        assert {j for j in range(len(labels)) if number[j] == number[i]} == reach[i]
 
 
 @given(st.lists(st.integers(1, 40), min_size=1, max_size=60), st.integers(0, 5))
