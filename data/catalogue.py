@@ -17,6 +17,7 @@ from data.datasets.omniglot import omniglot
 from data.datasets.pairs import pairs
 from data.datasets.parquet import parquet
 from data.datasets.source import Source
+from data.datasets.table import table
 from data.datasets.tiny_imagenet import tiny_imagenet
 from data.datasets.tll import tll
 from data.errors import DataError, did_you_mean
@@ -213,6 +214,15 @@ CATALOGUE: dict[str, Dataset] = {
         open=lambda config: pairs(config.user_supplied("pairs")),
         levels=("pair",),
         split_by="group",
+        user_supplied=True,
+        max_rejected=0.1,
+    ),
+    "table": Dataset(
+        description="your table (.csv, .tsv, .parquet) of image,label and perhaps split, beside the images it names",
+        source="data.path",
+        licence=_OWN,
+        open=lambda config: table(config.user_supplied("table"), config.label_level or None),
+        levels=(),
         user_supplied=True,
         max_rejected=0.1,
     ),

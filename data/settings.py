@@ -40,7 +40,7 @@ class DataSettings(BaseModel):
     name: str = "emoji"  # an entry of data.catalogue
     path: Path = CATALOGUE_PATH  # where the data lie: the catalogue knows the addresses of published sets
     mirror: str | None = None  # a folder or URL with <dataset>/<archive> and SHA256SUMS
-    group: str | None = None  # what "alike" means, where the data set offers a choice; the label column of a parquet
+    group: str | None = None  # what "alike" means, where the data set offers a choice; the label column of a table
     groups: int | None = Field(None, ge=2)  # use only the first groups
     limit: int | None = Field(None, ge=2)  # use only so many images, balanced over groups
     seen: float | int | tuple[str, ...] | None = None  # groups training may see: a share, a count, or their names
