@@ -179,7 +179,7 @@ def test_no_network_is_said_with_the_size_and_the_place(here, monkeypatch):
 
     monkeypatch.setattr("urllib.request.urlopen", refuse)
     with pytest.raises(
-        DataError, match=r"Connection refused; fetch .*gz \(9\.9 MB\) by other means into .*cache/mnist, or"
+        DataError, match=r"Connection refused; download .*gz \(9\.9 MB\) by other means into .*cache/mnist, or"
     ):
         run(params(name="mnist"))
 
