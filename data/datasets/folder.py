@@ -1,6 +1,7 @@
 """`folder`: a person's own classes, a folder (or .zip) of class folders, with splits or without."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from data.datasets.folder_layout import Layout, check_classes, read_layout
@@ -88,4 +89,4 @@ def _with_reasons(tree: Tree, classless: list[str]) -> Tree:
         content = tree.read(name)
         return reason if name in outside and not isinstance(content, Unusable) else content
 
-    return Tree(tree.names, read)
+    return replace(tree, read=read)

@@ -1,8 +1,6 @@
 """MNIST and Fashion-MNIST: four gzipped idx files (a big-endian header, then bytes)."""
 
-import gzip
 import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -12,6 +10,9 @@ from numpy.typing import NDArray
 from data.datasets.arrays import array_source
 from data.datasets.source import Source
 from data.errors import DataError
+from data.files.bounded import read_gzip
+
+_MAX_UNPACKED = 128 << 20  # bytes; the largest published file holds 47 MB
 
 FILES = {
     "train": ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"),
@@ -29,7 +30,7 @@ def idx(archives: Mapping[str, Path], names: Sequence[str]) -> Source:
     for part, (images_name, labels_name) in FILES.items():
         images = read_idx(archives[images_name])
         labels = read_idx(archives[labels_name])
-        if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
+        if images.ndim != 3 or 0 in images.shape[1:] or labels.ndim != 1 or len(images) != len(labels):
             raise DataError(f"{archives[images_name]}: {images.shape} images do not fit {labels.shape} labels")
         if labels.max(initial=0) >= len(names):
             raise DataError(f"{archives[labels_name]}: label {labels.max()}, there are {len(names)} classes")
@@ -43,10 +44,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     Raises:
         DataError: not gzip, not idx, cut off or too long.
     """
-    try:
-        raw = gzip.decompress(path.read_bytes())
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: not a whole gzip file ({error})") from None
+    raw = read_gzip(path, _MAX_UNPACKED)
     if len(raw) < 4 or raw[:3] != b"\0\0\x08" or len(raw) < 4 + 4 * raw[3]:
         raise DataError(f"{path}: not an idx file of unsigned bytes")
     shape = struct.unpack(f">{raw[3]}I", raw[4 : 4 + 4 * raw[3]])

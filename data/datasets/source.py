@@ -63,7 +63,8 @@ def tree_source(
             yield tree.read(names[index])
 
     items = [item for item, _ in files]
-    return Source(items=items, read=read, group_level=group_level, submit=submit, notes=notes, pairs=pairs)
+    every = (*tree.notes, *notes)
+    return Source(items=items, read=read, group_level=group_level, submit=submit, notes=every, pairs=pairs)
 
 
 def shown(name: str) -> str:

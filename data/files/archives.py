@@ -2,28 +2,37 @@
 
 import os
 import stat
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from zipfile import BadZipFile, ZipFile, ZipInfo
+from zipfile import ZipFile, ZipInfo
 
 from data.errors import DataError, Unusable
 
 MAX_FILE = 256 << 20  # bytes; no picture within the decode limits is larger
+_MAX_COUNT = 100_000
 _JUNK = ("thumbs.db", "desktop.ini", "__macosx")
 _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 
 
 @dataclass(frozen=True)
 class Tree:
-    """`names`: relative, with `/`, sorted; hidden files and known junk are not there. `read(name)` never raises."""
+    """The files of a folder or zip archive.
+
+    `names`: relative, with `/`, sorted; hidden files and known junk are not there. `read(name)` never raises.
+    """
 
     names: list[str]
     read: Callable[[str], bytes | Unusable]
+    problems: Mapping[str, Unusable] = field(default_factory=dict)  # names that are no files, and why
+    notes: tuple[str, ...] = ()  # what is not read, for a person
 
 
 def open_tree(path: Path) -> Tree:
-    """
+    """The files below the folder `path`, or in the .zip file `path`.
+
+    Links to files are followed; links to folders are not, for DVC would not see a change behind them.
+
     Raises:
         DataError: there is nothing at `path`, or it is neither a folder nor a safe zip archive.
     """
@@ -37,17 +46,29 @@ def open_tree(path: Path) -> Tree:
 
 
 def open_zip(path: Path) -> Tree:
-    """
+    """The files in a zip archive.
+
     Raises:
-        DataError: broken, or with a member that is a link or would lie outside the archive's own folder.
+        DataError: broken, encrypted, two members of one name, or a member that is a link or would lie outside the
+            archive's own folder.
     """
     try:
         archive = ZipFile(path)
-    except (BadZipFile, EOFError) as error:
-        raise DataError(f"{path}: not a whole zip archive ({error}); fetch it again") from None
-    members = {info.filename: info for info in archive.infolist()}
-    for name, info in members.items():
-        check_member(path, name, is_link=stat.S_ISLNK(info.external_attr >> 16))
+        infos = archive.infolist()
+    except MemoryError:
+        raise
+    except OSError as error:
+        raise DataError(f"{path}: {_reason(error)}") from None
+    except Exception as error:  # a damaged list of members raises nearly every type there is
+        raise DataError(f"{path}: not a whole zip archive ({_short(error)}); download it again") from None
+    members: dict[str, ZipInfo] = {}
+    for info in infos:
+        check_member(path, info.filename, is_link=stat.S_ISLNK(info.external_attr >> 16))
+        if not info.filename:
+            raise DataError(f"{path}: holds a member without a name; such an archive is not read")
+        name = PurePosixPath(info.filename).as_posix() + ("/" if info.filename.endswith("/") else "")
+        if members.setdefault(name, info) is not info:
+            raise DataError(f"{path}: holds two members named {name}; such an archive is not read")
 
     def read(name: str) -> bytes | Unusable:
         return _read_member(archive, members[name])
@@ -56,9 +77,10 @@ def open_zip(path: Path) -> Tree:
 
 
 def check_member(archive: Path, name: str, *, is_link: bool) -> None:
-    """
+    """Check the name of a member of a zip or tar archive.
+
     Raises:
-        DataError: an archive with such a member is not read at all.
+        DataError: a link, or a place outside the archive's own folder; such an archive is not read at all.
     """
     if is_link:
         raise DataError(f"{archive}: holds a link ({name}); such an archive is not read")
@@ -68,44 +90,65 @@ def check_member(archive: Path, name: str, *, is_link: bool) -> None:
 
 
 def _read_member(archive: ZipFile, info: ZipInfo) -> bytes | Unusable:
+    """At most as many bytes are unpacked as `info` declares, and one more."""
     if info.file_size > MAX_FILE:
         return Unusable("huge", f"{info.file_size >> 20} MB")
     try:
-        return archive.read(info)
-    except (BadZipFile, EOFError, RuntimeError, NotImplementedError, OSError, ValueError) as error:
-        return Unusable("unreadable", f"in the archive: {error}")
-    except Exception as error:  # zlib.error and lzma's own
-        return Unusable("unreadable", f"in the archive: {type(error).__name__}: {error}")
+        with archive.open(info) as member:
+            content = member.read(info.file_size + 1)
+    except MemoryError:
+        raise
+    except Exception as error:  # zlib's and lzma's own, and those of damaged members
+        return Unusable("unreadable", f"in the archive: {_short(error)}")
+    if len(content) != info.file_size:
+        return Unusable("unreadable", f"in the archive: {info.file_size} bytes were declared")
+    return content
 
 
 def _folder(top: Path) -> Tree:
     problems: dict[str, Unusable] = {}
     names: list[str] = []
+    notes: list[str] = []
 
     def failed(error: OSError) -> None:
         name = os.path.relpath(error.filename, top)
         if name == ".":
             raise DataError(f"{top}: {error.strerror}")
-        problems[name] = Unusable(_words(error))
+        problems[name] = Unusable(_reason(error))
 
     for here, folders, files in os.walk(top, onerror=failed):
         inside = Path(here).relative_to(top)
         for name in [*folders]:
-            relative = (inside / name).as_posix()
+            relative, path = (inside / name).as_posix(), Path(here) / name
             if _hidden(name):
                 folders.remove(name)
-            elif (Path(here) / name).is_symlink():
+            elif path.is_symlink():
                 folders.remove(name)
-                problems[relative] = Unusable("link", "a link to a folder is not followed: DVC would not see a change")
+                problems[relative] = Unusable("link", f"a link to a folder is not followed; {_count(path)} behind it")
+                notes.append(
+                    f"{relative} is a link to a folder: the {_count(path)} behind it are left out, for DVC would not "
+                    "see a change there; move or copy the folder itself"
+                )
             elif name.lower().endswith(_PICTURES):
                 folders.remove(name)
-                problems[relative] = Unusable("Is a directory")
+                problems[relative] = Unusable("Is a directory", f"named like an image, with {_count(path)}; rename it")
         names += [(inside / name).as_posix() for name in files if not _hidden(name)]
 
     def read(name: str) -> bytes | Unusable:
         return problems.get(name) or read_file(top / name)
 
-    return Tree(sorted([*names, *problems]), read)
+    return Tree(sorted([*names, *problems]), read, problems, tuple(notes))
+
+
+def _count(folder: Path) -> str:
+    """How many visible files lie in `folder`, in words; links in it are not followed, and counting ends somewhere."""
+    count = 0
+    for _, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not _hidden(name)]
+        count += sum(not _hidden(name) for name in files)
+        if count > _MAX_COUNT:
+            return f"more than {_MAX_COUNT:,} files"
+    return f"{count:,} files"
 
 
 def read_file(path: Path) -> bytes | Unusable:
@@ -118,7 +161,7 @@ def read_file(path: Path) -> bytes | Unusable:
             return Unusable("huge", f"{found.st_size >> 20} MB")
         return path.read_bytes()
     except OSError as error:
-        return Unusable(_words(error))
+        return Unusable(_reason(error))
 
 
 def unicode_name(name: str) -> str:
@@ -126,7 +169,11 @@ def unicode_name(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _words(error: OSError) -> str:
+def _short(error: Exception) -> str:
+    return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 

@@ -78,3 +78,17 @@ def test_idx_files_that_do_not_fit_are_said(mnist):
     mnist["t10k-labels-idx1-ubyte.gz"].write_bytes(idx(LABELS[:10] + 5))
     with pytest.raises(DataError, match="label 14, there are 10 classes"):
         opened("mnist", mnist)
+
+
+def test_a_gzip_file_that_unpacks_to_gigabytes_is_not_unpacked(tmp_path, peak_memory):
+    bomb = gzip.compress(bytes(1 << 20)) * 400
+    (tmp_path / "x.gz").write_bytes(bomb)
+    with peak_memory() as used, pytest.raises(DataError, match=r"x\.gz: unpacks to more than"):
+        read_idx(tmp_path / "x.gz")
+    assert used() < 300 << 20
+
+
+def test_images_without_pixels_are_said(mnist):
+    mnist["train-images-idx3-ubyte.gz"].write_bytes(idx(PIXELS[:30, :0]))
+    with pytest.raises(DataError, match="do not fit"):
+        opened("mnist", mnist)

@@ -1,6 +1,6 @@
 import os
 import stat
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
+from zipfile import ZIP_BZIP2, ZIP_DEFLATED, ZIP_LZMA, ZipFile, ZipInfo
 
 import pytest
 
@@ -103,3 +103,60 @@ def test_nothing_there(tmp_path):
     (tmp_path / "a.rar").write_bytes(b"")
     with pytest.raises(DataError, match=r"a\.rar: neither a folder nor a \.zip"):
         open_tree(tmp_path / "a.rar")
+
+
+def test_links_to_folders_and_folders_named_like_images_are_counted(tmp_path):
+    for folder in ("elsewhere", "top/logo.png", "top/plain"):
+        (tmp_path / folder / "below").mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / folder / "below" / f"{number}.png").write_bytes(b"x")
+    (tmp_path / "top" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "top" / "plain" / "back").symlink_to(tmp_path / "top")
+    tree = open_tree(tmp_path / "top")
+    assert set(tree.problems) == {"linked", "logo.png", "plain/back"}
+    assert "3 files" in str(tree.read("linked"))
+    assert tree.read("logo.png").reason == "Is a directory"
+    assert "3 files" in str(tree.read("logo.png"))
+    assert len(tree.notes) == 2
+    assert [name for name in tree.names if name not in tree.problems] == [f"plain/below/{n}.png" for n in range(3)]
+
+
+@pytest.mark.parametrize("method", [ZIP_DEFLATED, ZIP_BZIP2, ZIP_LZMA])
+@pytest.mark.parametrize("declared", [0, 100, 5000])
+def test_a_member_that_lies_about_its_size_costs_no_more_than_it_says(tmp_path, peak_memory, method, declared):
+    path = tmp_path / "a.zip"
+    with ZipFile(path, "w", method) as archive:
+        archive.writestr("a.png", bytes(50_000_000))
+    content = path.read_bytes()
+    size = (50_000_000).to_bytes(4, "little")
+    path.write_bytes(content.replace(size, declared.to_bytes(4, "little")))
+    with peak_memory() as used:
+        assert open_zip(path).read("a.png").reason == "unreadable"
+    assert used() < 40 << 20
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("second", ["c/a.png", "c//a.png", "./c/a.png"])
+def test_two_members_of_one_name_are_refused(tmp_path, second):
+    with ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr("c/a.png", b"one")
+        archive.writestr(second, b"two")
+    with pytest.raises(DataError, match=r"a\.zip: holds two members named c/a\.png"):
+        open_zip(tmp_path / "a.zip")
+
+
+def test_each_byte_of_a_zip_changed_is_read_or_said(tmp_path):
+    path = tmp_path / "a.zip"
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("c/a.png", b"some bytes" * 9)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        for value in (0, 255, whole[place] ^ 1):
+            path.write_bytes(whole[:place] + bytes([value]) + whole[place + 1 :])
+            try:
+                tree = open_zip(path)
+            except DataError as error:
+                assert "a.zip" in str(error)
+                continue
+            for name in tree.names:
+                assert tree.read(name) == b"some bytes" * 9 or isinstance(tree.read(name), Unusable)
