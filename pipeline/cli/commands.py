@@ -106,15 +106,30 @@ def diff(
     run(params.data.name, (before, after))
 
 
+class TableFormat(StrEnum):
+    md = "md"
+    csv = "csv"
+    latex = "latex"
+
+
 @verbs.command()
-def table() -> None:
-    """A Markdown table of this run and the experiments beside it.
+def table(
+    runs: Annotated[list[str] | None, typer.Argument(help="experiments, or workspace; by default all")] = None,
+    all_commits: bool = typer.Option(False, "--all-commits", help="also those of earlier commits"),
+    columns: str | None = typer.Option(None, help="scores and params in place of the usual ones: top2,auc,head.lr"),
+    sort: str | None = typer.Option(None, help="by a score, the best first, or by a param"),
+    against: str | None = typer.Option(None, help="a run: adds paired differences to it, and intervals"),
+    form: Annotated[TableFormat, typer.Option("--format", help="latex: booktabs")] = TableFormat.md,
+) -> None:
+    """A table of this run and the experiments beside it.
 
-    Each beside no head and chance.
+    Each beside baseline and chance, with the params in which they differ. A run that failed, still runs, or whose
+    params were edited since is marked and has no score.
     """
-    from pipeline.commands.table import run
+    from pipeline.commands.table import Options, run
 
-    run()
+    keys = tuple(key.strip() for key in (columns or "").split(",") if key.strip())
+    run(Options(tuple(runs or ()), all_commits, keys, sort, against, form.value))
 
 
 @verbs.command()

@@ -4,7 +4,7 @@ python -m pipeline diff HEAD            # the last commit against the workspace
 python -m pipeline diff main puffy-fire # a branch against a DVC experiment
 """
 
-from pipeline.report.query_scores import Comparison, K, compare, parse_queries, read_queries
+from pipeline.runs.query_scores import Comparison, K, compare, parse_queries, read_queries
 
 LISTED = 10  # queries listed as gained, and as lost
 

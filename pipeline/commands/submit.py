@@ -1,6 +1,6 @@
-"""`python -m pipeline submit`: a challenge's CSV, the confidence of each candidate of each query.
+"""`python -m pipeline submit`: a challenge's CSV, a confidence per query and candidate.
 
-Format: `left,c0..c19`, one row per query, in the order of test_candidates.csv. A confidence is the probability that this
+Format: `left,c0..c19`, a row per query in the order of test_candidates.csv. A confidence is the probability that this
 candidate is the true one, given that exactly one is: the calibrated log odds of the pairs through a softmax.
 """
 

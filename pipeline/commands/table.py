@@ -1,49 +1,54 @@
-"""`python -m pipeline table`: this run and the experiments beside it, a Markdown row each."""
+"""`python -m pipeline table`: this run and the experiments beside it.
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+python -m pipeline table                                        # Markdown: the workspace and its experiments
+python -m pipeline table --sort top2 --columns top2,auc,head.lr # other columns
+python -m pipeline table a b c --against a --format latex       # for a paper: intervals, and paired differences to a
+"""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from data.errors import did_you_mean
 from pipeline.errors import ParamError
-
-Row = Mapping[str, Any]
-HEADER = (
-    "| run | features | head | loss | top-2 | no head | chance | recall@1 | no head |",
-    "|---|---|---|---|---|---|---|---|---|",
-)
+from pipeline.runs.query_scores import QueryScores, parse_queries, read_queries
+from pipeline.runs.run_list import FINISHED, Run, list_runs
+from pipeline.runs.run_table import run_table
+from pipeline.runs.table_formats import FORMATS
 
 
-def run() -> None:
-    """Print the table of the workspace and of the experiments of its commit."""
-    from dvc.api import exp_show
+@dataclass(frozen=True)
+class Options:
+    """Of the command line."""
 
-    lines = table(exp_show(param_deps=True))
-    if len(lines) == len(HEADER):
-        raise ParamError("no run has metrics yet: run `dvc repro`")
-    print("\n".join(lines))
-
-
-def table(found: Iterable[Row]) -> list[str]:
-    """Markdown lines of the runs that have metrics; the commit is left out, the workspace stands for it."""
-    rows = [
-        row for row in found if row.get("top2") is not None and (row.get("rev") == "workspace" or row.get("Experiment"))
-    ]
-    return [*HEADER, *(_line(row) for row in rows)]
+    runs: tuple[str, ...] = ()  # none: all
+    all_commits: bool = False
+    columns: tuple[str, ...] = ()
+    sort: str | None = None
+    against: str | None = None
+    format: str = "md"
 
 
-def _line(row: Row) -> str:
-    cells = (
-        row.get("Experiment") or "workspace",
-        f"`{row['head.features']}`",
-        row["head.model"],
-        row["head.loss"],
-        f"**{percent(row['top2'])} ± {percent(row['top2_ci'])}**",
-        percent(row["baseline.top2"]),
-        percent(row["chance.top2"]),
-        percent(row["recall_at_1"]),
-        percent(row["baseline.recall_at_1"]),
-    )
-    return f"| {' | '.join(cells)} |"
+def run(options: Options) -> None:
+    """Print the table.
+
+    Raises:
+        ParamError: no run has metrics, or an unknown run, column or format.
+    """
+    found = pick(list_runs(all_commits=options.all_commits), options.runs)
+    if not any(each.state == FINISHED for each in found):
+        raise ParamError("no run has metrics of its params yet: run `dvc repro`")
+    table = run_table(found, columns=options.columns, sort=options.sort, against=options.against, read=read_run)
+    print(FORMATS[options.format](table))
 
 
-def percent(share: float) -> str:
-    return f"{100 * share:.1f}"
+def pick(runs: Sequence[Run], names: Sequence[str]) -> list[Run]:
+    """The named runs in the order of `names`; none: all."""
+    by_name = {each.name: each for each in reversed(runs)}
+    for name in names:
+        if name not in by_name:
+            raise ParamError(f"no run '{name}'{did_you_mean(name, by_name)}")
+    return [by_name[name] for name in names] if names else list(runs)
+
+
+def read_run(run: Run) -> QueryScores:
+    return parse_queries(read_queries(run.params["data.name"], run.revision), name=run.name)

@@ -12,7 +12,7 @@ from data.files.atomic import sha256_bytes
 from heads.metrics.intervals import Interval, mean_interval
 from pipeline.csv_text import read_csv_dicts
 from pipeline.errors import ParamError
-from pipeline.report.query_scores import BASELINE, QueryScores, compare, parse_queries
+from pipeline.runs.query_scores import BASELINE, QueryScores, compare, parse_queries
 
 DECISIONS = ("accuracy", "pair_accuracy", "balanced_accuracy")  # yes or no: the trivial answer is a constant
 

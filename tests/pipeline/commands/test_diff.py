@@ -13,7 +13,7 @@ from evaluated import make_params, make_run, pair_rows
 from heads.metrics.intervals import paired_interval
 from pipeline.commands.diff import comparison_text, run
 from pipeline.errors import ParamError
-from pipeline.report.query_scores import QueryScores, compare, parse_queries, read_queries
+from pipeline.runs.query_scores import QueryScores, compare, parse_queries, read_queries
 from pipeline.stages.evaluate import run as evaluate
 
 SCORES = Path("artifacts/emoji/scores/queries.parquet")

@@ -13,7 +13,7 @@ from evaluated import FOLDER, class_rows, make_params, make_run, pair_rows
 from features.settings import Backbone
 from pipeline.commands.report import run
 from pipeline.errors import ParamError
-from pipeline.report.query_scores import compare, parse_queries
+from pipeline.runs.query_scores import compare, parse_queries
 from pipeline.stages.evaluate import run as evaluate
 
 PAGE, TEXT = Path("build/report/index.html"), Path("build/report/report.md")
