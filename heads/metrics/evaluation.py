@@ -6,6 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from heads.errors import HeadError
 from heads.metrics.candidate_lists import hit_curve, hits, list_hits, rank_lists
 from heads.metrics.classification import knn_predict
 from heads.metrics.fewshot import episode_accuracy
@@ -14,6 +15,7 @@ from heads.metrics.ranking import rank_queries, rankable
 from heads.metrics.retrieval import retrieval
 from heads.metrics.triplets import triplet_hits
 from heads.metrics.verification import Confusion, Roc, confusion_at, roc
+from heads.reranking.registry import rerank
 from heads.similarity import Similarity
 
 Ints = NDArray[np.int64]
@@ -50,6 +52,7 @@ class Evaluation:
     threshold: float
     left_out: int  # queries with no positive or no negative
     predicted: Ints | None = None  # (Q,) the group by k nearest neighbours; None where no query has two positives
+    reranked: dict[str, np.ndarray] = field(default_factory=dict)  # name -> (Q,), as by_query, after re-ranking
     frozen: dict[str, np.ndarray] = field(default_factory=dict)  # name -> one value per list, pair or triplet
     list_queries: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # (L,) query of each frozen list
     fewshot: np.ndarray | None = None  # (E,) accuracy of each episode
@@ -66,7 +69,13 @@ class Evaluation:
 
 
 def evaluate_subset(
-    similarity: Similarity, labels: ArrayLike, *, subset: Subset, candidates: int, threshold: float
+    similarity: Similarity,
+    labels: ArrayLike,
+    *,
+    subset: Subset,
+    candidates: int,
+    threshold: float,
+    reranking: str = "none",
 ) -> Evaluation:
     """Score `subset`: expectations over all random lists, pairs and triplets, and the frozen ones beside them.
 
@@ -74,6 +83,7 @@ def evaluate_subset(
         labels: (N,) int, the group of every row.
         candidates: the length of the lists of the hit rates.
         threshold: pairs of at least this similarity are predicted positive; chosen on val.
+        reranking: a name of `heads.reranking.registry`; its scores stand beside the others, not in their place.
 
     Raises:
         HeadError: as `rank_queries` and `hits`.
@@ -84,8 +94,18 @@ def evaluate_subset(
     if not len(queries):
         queries = subset.queries  # rank_queries raises the error
     by_query, curve = _in_chunks(similarity, labels, queries=queries, gallery=gallery, candidates=candidates)
+    most_positives = _most_positives(labels, queries, gallery)
+    reranked = {}
+    if reranking != "none":
+        if reranking == "one_to_one" and most_positives > 1:
+            raise HeadError(
+                f"scores.rerank one_to_one needs one positive per query, here a query has up to {most_positives}: "
+                "set it to csls or none"
+            )
+        corrected = rerank(reranking, similarity, queries=subset.queries, gallery=gallery)
+        reranked, _ = _in_chunks(corrected, labels, queries=queries, gallery=gallery, candidates=candidates)
     predicted = None
-    if _most_positives(labels, queries, gallery) > 1:
+    if most_positives > 1:
         k = min(NEIGHBOURS, len(gallery) - 1)
         predicted = knn_predict(similarity, labels, queries=queries, gallery=gallery, k=k)
         by_query["knn_accuracy"] = (predicted == labels[queries]).astype(float)
@@ -99,6 +119,7 @@ def evaluate_subset(
         threshold=threshold,
         left_out=len(subset.queries) - len(queries),
         predicted=predicted,
+        reranked=reranked,
         frozen=_frozen(similarity, subset, listed, threshold=threshold),
         list_queries=np.empty(0, np.int64) if subset.lists is None else subset.lists[0],
         fewshot=_episodes(similarity, subset),

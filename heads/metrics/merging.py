@@ -28,6 +28,7 @@ def merge_evaluations(evaluations: list[Evaluation]) -> Evaluation:
         threshold=first.threshold,
         left_out=sum(one.left_out for one in evaluations),
         predicted=_pooled_predictions(evaluations),
+        reranked=_common(evaluations, "reranked"),
         frozen=_common(evaluations, "frozen"),
         list_queries=_concatenated(evaluations, "list_queries"),
         fewshot=_pooled_episodes(evaluations),

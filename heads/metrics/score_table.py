@@ -61,9 +61,16 @@ class Compared:
 
 
 def score_table(
-    scores: RunEvaluations, *, clusters: ArrayLike, n_bootstrap: int = N_BOOTSTRAP, head: HeadSettings | None = None
+    scores: RunEvaluations,
+    *,
+    clusters: ArrayLike,
+    n_bootstrap: int = N_BOOTSTRAP,
+    head: HeadSettings | None = None,
+    reranking: str = "none",
 ) -> list[ScoreRow]:
     """All scores of the whole test split, then (where there are several) of each subset.
+
+    Scores after re-ranking are called `<reranking> <score>`, as those of frozen lists are called `frozen <score>`.
 
     Args:
         clusters: (N,) int, the cluster of every row: queries of one cluster are not independent.
@@ -76,6 +83,7 @@ def score_table(
         compared = scores.of(subset)
         rows += _query_rows(subset, compared, clusters=clusters, n_bootstrap=n_bootstrap)
         rows += _pair_rows(subset, compared, clusters=clusters, n_bootstrap=n_bootstrap)
+        rows += _reranked_rows(subset, compared, reranking, clusters=clusters, n_bootstrap=n_bootstrap)
         rows += _frozen_rows(subset, compared, clusters=clusters, n_bootstrap=n_bootstrap)
         rows += _fewshot_rows(subset, compared, n_bootstrap=n_bootstrap)
         rows += _loss_rows(subset, compared, head, clusters=clusters) if with_loss else []
@@ -104,6 +112,19 @@ def _query_rows(subset: str, compared: Compared, *, clusters: np.ndarray, n_boot
             else float(compared.chance.by_query[name].mean())
         )
         rows.append(_row(subset, name, [interval.mean], (baseline, projection, chance), interval))
+    return rows
+
+
+def _reranked_rows(
+    subset: str, compared: Compared, reranking: str, *, clusters: np.ndarray, n_bootstrap: int
+) -> list[ScoreRow]:
+    rows = []
+    for name in compared.baseline.reranked:
+        values = np.stack([seed.reranked[name] for seed in compared.head])
+        interval = mean_interval(values, clusters=clusters[compared.head[0].queries], n_bootstrap=n_bootstrap)
+        baseline, projection = (float(of.reranked[name].mean()) for of in (compared.baseline, compared.projection))
+        chance = float(compared.chance.by_query[name].mean())
+        rows.append(_row(subset, f"{reranking} {name}", [interval.mean], (baseline, projection, chance), interval))
     return rows
 
 

@@ -12,12 +12,13 @@ BASELINE = ("top2", "recall_at_1", "auc", "balanced_accuracy")
 PER_SUBSET = (*BASELINE, "triplet_accuracy")
 
 
-def summarize(table: list[ScoreRow], *, subsets: list[str], protocol: str) -> dict[str, Any]:
+def summarize(table: list[ScoreRow], *, subsets: list[str], protocol: str, reranking: str = "none") -> dict[str, Any]:
     """metrics.json of a score table; means over seeds, `DIGITS` digits.
 
     Args:
         subsets: names of the subsets of the test split.
         protocol: hash of protocol.json; two runs are comparable only where it is equal.
+        reranking: its scores have a section of their own, marked as transductive: they depend on the other queries.
     """
     rows = {(row.subset, row.score): row for row in table}
 
@@ -38,4 +39,11 @@ def summarize(table: list[ScoreRow], *, subsets: list[str], protocol: str) -> di
     fewshot = {name: pick("test", ("fewshot_accuracy",), column) for name, column in columns.items()}
     if fewshot["accuracy"]:
         summary["fewshot"] = {name: score["fewshot_accuracy"] for name, score in fewshot.items()}
+    if reranking != "none":
+        names = {f"{reranking} {score}": score for score in (*HIT_RATES, *RETRIEVAL)}
+        head, baseline = (
+            {names[name]: value for name, value in pick("test", tuple(names), column).items()}
+            for column in ("head", "baseline")
+        )
+        summary["rerank"] = {"method": reranking, "transductive": True, **head, "baseline": baseline}
     return summary | {"protocol": protocol}

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 
 from heads.metrics.score_table import ScoreRow
+from heads.reranking.registry import METHODS
 
 SHOWN = ("top1", "top2", "top5", "recall_at_1", "map_at_r", "auc", "balanced_accuracy", "fewshot_accuracy")
+RERANKED = tuple(f"{method} {score}" for method in METHODS for score in ("top2", "recall_at_1"))
 
 
 def console_table(table: Sequence[ScoreRow]) -> str:
     """Head with its 95 % interval, baseline and chance, in per cent; subsets apart."""
     lines = [f"  {'':24}{'head':>16}{'baseline':>10}{'chance':>9}"]
     for line in table:
-        if line.score in SHOWN:
+        if line.score in (*SHOWN, *RERANKED):
             name = line.score if line.subset == "test" else f"{line.subset} {line.score}"
             head = f"{100 * line.head:.1f}" + (
                 f" ±{100 * line.half_width:4.1f}" if line.half_width is not None else " " * 6

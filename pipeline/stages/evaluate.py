@@ -11,7 +11,7 @@ from data.tables.protocol import Protocol
 from data.tables.rows import Rows
 from heads.errors import HeadError
 from heads.metrics.baselines import baseline_similarity, constant_similarity, random_projection_similarity
-from heads.metrics.evaluation import Subset, evaluate_subset
+from heads.metrics.evaluation import Evaluation, Subset, evaluate_subset
 from heads.metrics.pairs import score_pairs
 from heads.metrics.score_table import RunEvaluations, score_table
 from heads.metrics.summary import summarize
@@ -36,9 +36,24 @@ def run(params: Params) -> None:
     folder, rows, protocol, trained, inputs = found.folder, found.rows, found.protocol, found.trained, found.inputs
     subsets = test_subsets(rows, protocol, most=params.scores.queries, seed=params.seed)
     heads, baseline = trained.similarities(inputs), baseline_similarity(inputs)
-    scores = score_all(heads, trained.thresholds, baseline, inputs, rows=rows, protocol=protocol, subsets=subsets)
+    scores = score_all(
+        heads,
+        trained.thresholds,
+        baseline,
+        inputs,
+        rows=rows,
+        protocol=protocol,
+        subsets=subsets,
+        reranking=params.scores.rerank,
+    )
     together = np.unique(found.clusters.astype(str), return_inverse=True)[1]
-    table = score_table(scores, clusters=together, n_bootstrap=params.scores.draws, head=trained.settings)
+    table = score_table(
+        scores,
+        clusters=together,
+        n_bootstrap=params.scores.draws,
+        head=trained.settings,
+        reranking=params.scores.rerank,
+    )
 
     out, name, most = folder / "scores", found.title, params.scores.gallery
     contents = {
@@ -69,12 +84,14 @@ def run(params: Params) -> None:
     for file, content in contents.items():
         write_bytes(out / file, content)
     total_queries = sum(len(evaluation.queries) for evaluation in scores.baseline.values())
-    numbers = summarize(table, subsets=scores.subsets, protocol=protocol.sha256[:16])
+    numbers = summarize(table, subsets=scores.subsets, protocol=protocol.sha256[:16], reranking=params.scores.rerank)
     if params.scores.queries is not None:
         numbers["queries"] = total_queries
     write_bytes(METRICS, (json.dumps(numbers, indent=2) + "\n").encode())
     print(f"{name}; {total_queries:,} queries{capped(params)}, in per cent:")
     print(console_table(table))
+    if params.scores.rerank != "none":
+        print(f"  {params.scores.rerank}: re-ranked with all test queries at once (transductive)")
     print(f"  wrote metrics.json and {out}")
 
 
@@ -91,14 +108,24 @@ def score_all(
     rows: Rows,
     protocol: Protocol,
     subsets: dict[str, Subset],
+    reranking: str = "none",
 ) -> RunEvaluations:
     """Every seed's head and the three similarities that it is compared with on every subset of the test split."""
     size = protocol.candidates.candidates.shape[1]
     projection = random_projection_similarity(inputs, width=min(inputs.shape[1], 64))
 
-    def evaluations(similarity: Similarity, threshold: float, *, of: dict[str, Subset] = subsets) -> dict:
+    def evaluations(
+        similarity: Similarity, threshold: float, *, of: dict[str, Subset] = subsets, reranking: str = reranking
+    ) -> dict[str, Evaluation]:
         return {
-            name: evaluate_subset(similarity, rows.labels, subset=subset, candidates=size, threshold=threshold)
+            name: evaluate_subset(
+                similarity,
+                rows.labels,
+                subset=subset,
+                candidates=size,
+                threshold=threshold,
+                reranking=reranking,
+            )
             for name, subset in of.items()
         }
 
@@ -106,7 +133,9 @@ def score_all(
         head=[evaluations(head, threshold) for head, threshold in zip(heads, thresholds, strict=True)],
         baseline=evaluations(baseline, val_threshold(baseline, protocol)),
         projection=evaluations(projection, val_threshold(projection, protocol)),
-        chance=evaluations(constant_similarity(), 1.0, of={name: fewer(subset) for name, subset in subsets.items()}),
+        chance=evaluations(
+            constant_similarity(), 1.0, of={name: fewer(subset) for name, subset in subsets.items()}, reranking="none"
+        ),
     )
 
 

@@ -10,6 +10,7 @@ from heads.metrics.candidate_lists import hit_rate
 from heads.metrics.evaluation import Subset, evaluate_subset
 from heads.metrics.merging import merge_evaluations
 from heads.metrics.ranking import rank_queries
+from heads.reranking.registry import rerank
 from heads.similarity import embedding_similarity
 
 LABELS = np.repeat(np.arange(10), 6)
@@ -96,3 +97,25 @@ def test_ks_that_do_not_fit_are_absent_and_short_galleries_fail():
     assert "recall_at_20" not in evaluation.by_query
     with pytest.raises(HeadError, match="a list of 20 needs 19 distractors, the gallery has only 2"):
         evaluate_subset(SIMILARITY, LABELS, subset=Subset(ALL[:1], ALL[1:8]), candidates=20, threshold=0)
+
+
+def test_reranked_scores_stand_beside_the_others():
+    pairs = np.tile(np.arange(30), 2)
+    points = torch.randn(30, 4, generator=torch.Generator().manual_seed(0)).repeat(2, 1)
+    points = points + 0.5 * torch.randn(60, 4, generator=torch.Generator().manual_seed(1))
+    subset, similarity = Subset(ALL[:30], ALL[30:]), embedding_similarity(points)
+    plain = evaluate_subset(similarity, pairs, subset=subset, candidates=20, threshold=0)
+    for reranking in ("csls", "one_to_one"):
+        got = evaluate_subset(similarity, pairs, subset=subset, candidates=20, threshold=0, reranking=reranking)
+        for name, values in plain.by_query.items():
+            np.testing.assert_array_equal(got.by_query[name], values)
+        corrected = rerank(reranking, similarity, queries=ALL[:30], gallery=ALL[30:])
+        scores = corrected.block(torch.from_numpy(ALL[:30]), torch.from_numpy(ALL[30:])).numpy()
+        np.testing.assert_array_equal(got.reranked["recall_at_1"], scores.argmax(1) == np.arange(30))
+        assert got.reranked["mrr"].mean() > plain.by_query["mrr"].mean()
+    assert not plain.reranked
+
+
+def test_one_to_one_needs_one_positive_per_query():
+    with pytest.raises(HeadError, match=r"one positive per query.*up to 5"):
+        evaluate_subset(SIMILARITY, LABELS, subset=Subset(ALL, ALL), candidates=5, threshold=0, reranking="one_to_one")

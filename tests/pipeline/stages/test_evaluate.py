@@ -283,3 +283,18 @@ def make_head_constant(rows):
     path = FOLDER / "head/head.json"
     sidecar = read_sidecar(FOLDER / "features/made_up")
     path.write_text(json.dumps(json.loads(path.read_text()) | {"features_sha256": sidecar.npy_sha256}))
+
+
+@pytest.mark.parametrize("method", ["csls", "one_to_one"])
+def test_reranked_scores_have_their_own_rows_and_section(here, capsys, method):
+    make_run(pair_rows(), noise=2.0)
+    plain = evaluate()
+    numbers = evaluate(rerank=method)
+    reranked = numbers.pop("rerank")
+    assert numbers == plain
+    assert (reranked["method"], reranked["transductive"]) == (method, True)
+    line = table()["test", f"{method} recall_at_1"]
+    assert reranked["recall_at_1"] == pytest.approx(float(line["head"]), abs=1e-4)
+    assert reranked["baseline"]["recall_at_1"] == pytest.approx(float(line["baseline"]), abs=1e-4)
+    assert reranked["recall_at_1"] > numbers["recall_at_1"]
+    assert f"{method}: re-ranked with all test queries at once (transductive)" in capsys.readouterr().out

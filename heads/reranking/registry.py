@@ -1,0 +1,24 @@
+"""Re-ranking by name: `scores.rerank`."""
+
+from collections.abc import Callable
+
+from numpy.typing import ArrayLike
+
+from heads.errors import HeadError
+from heads.reranking.csls import csls
+from heads.reranking.one_to_one import one_to_one
+from heads.similarity import Similarity
+
+METHODS: dict[str, Callable[..., Similarity]] = {"csls": csls, "one_to_one": one_to_one}
+
+
+def rerank(method: str, similarity: Similarity, *, queries: ArrayLike, gallery: ArrayLike) -> Similarity:
+    """`similarity` as `method` corrects it, for rows `queries` (Q,) and `gallery` (G,). All are transductive: a
+    similarity depends on the other queries, so scores are comparable only with those of the same queries.
+
+    Raises:
+        HeadError: no such method, too few queries, or as the method says.
+    """
+    if method not in METHODS:
+        raise HeadError(f"no re-ranking '{method}'; known: {', '.join(METHODS)}")
+    return METHODS[method](similarity, queries=queries, gallery=gallery)
