@@ -1,7 +1,7 @@
-"""A FAISS index for galleries where looking at every image takes too long; what it loses is measured and said.
+"""A FAISS index for galleries where looking at every image takes too long; its recall is measured and printed.
 
-Jégou, Douze, Schmid 2011: the gallery is cut into cells, and a query looks into the nearest few. They propose, exact
-similarities of what they propose decide.
+Jégou, Douze, Schmid 2011: the gallery is cut into cells, and a query looks into the nearest few; their images are
+candidates, which are ranked by exact similarity.
 """
 
 import json
@@ -22,7 +22,8 @@ from pipeline.inference.predictor import ImageHead
 SAMPLE = 100  # gallery images that recall is measured with, each without itself
 ENOUGH = 0.95  # recall at which no more cells are looked into
 PROPOSED = 10  # times k
-PER_CELL = 64  # images a cell that cells are learned from
+PER_CELL = 64  # images per cell that cells are learned from
+ROUNDING = {"cosine": 1e-5, "euclidean": 1e-3}  # of a similarity: a small distance is the root of a difference
 
 
 @dataclass(frozen=True)
@@ -53,30 +54,31 @@ def open_index(head: ImageHead, gallery: Tensor, *, k: int, path: Path) -> Index
 
     codes, about = gallery.cpu().numpy(), path.with_suffix(".json")
     try:
-        index, told = faiss.read_index(str(path)), json.loads(about.read_text())
+        index, measured = faiss.read_index(str(path)), json.loads(about.read_text())
     except (OSError, RuntimeError, ValueError):  # RuntimeError: faiss's word for no file or a damaged one
-        index, told = _build(head, codes), {"recall": {}}
+        index, measured = _build(head, codes), {"recall": {}}
         path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, faiss.serialize_index(index).tobytes())
-    if str(k) not in told["recall"]:
-        recall = _tune(head, index, gallery, k, start=told.get("looked_into", 1))
-        told = {"looked_into": index.nprobe, "recall": told["recall"] | {str(k): recall}}
-        write_bytes(about, json.dumps(told).encode())
-    index.nprobe = told["looked_into"]
-    return Index(index, index.nlist, index.nprobe, told["recall"][str(k)])
+    if str(k) not in measured["recall"]:
+        recall = _tune(head, index, gallery, k, start=measured.get("looked_into", 1))
+        measured = {"looked_into": index.nprobe, "recall": measured["recall"] | {str(k): recall}}
+        write_bytes(about, json.dumps(measured).encode())
+    index.nprobe = measured["looked_into"]
+    return Index(index, index.nlist, index.nprobe, measured["recall"][str(k)])
 
 
 def search(head: ImageHead, index: Index, queries: Tensor, *, gallery: Tensor, k: int) -> tuple[Tensor, Tensor]:
-    """As `heads.knn.knn`, among the rows that the index proposes."""
-    proposed = _propose(index.faiss, queries.cpu().numpy(), k)
-    found = [
-        knn(head.trained, query[None], gallery=gallery[rows], k=min(k, len(rows)))
-        for query, rows in zip(queries, proposed, strict=True)
-    ]
-    scores = [part for part, _ in found]
-    places = [rows.to(place.device)[place] for (_, place), rows in zip(found, proposed, strict=True)]
-    short = min(part.shape[1] for part in scores)  # cells may hold fewer than k
-    return torch.cat([part[:, :short] for part in scores]), torch.cat([part[:, :short] for part in places])
+    """As `heads.knn.knn`, among the rows that the index proposes: every query gets its k.
+
+    Raises:
+        HeadError: k beyond the gallery.
+    """
+    scores, places = [], []
+    for query, rows in zip(queries, _propose(index.faiss, queries.cpu().numpy(), k), strict=True):
+        score, place = knn(head.trained, query[None], gallery=gallery[rows], k=k)
+        scores.append(score)
+        places.append(rows.to(place.device)[place])
+    return torch.cat(scores), torch.cat(places)
 
 
 def _build(head: ImageHead, codes: NDArray[np.float32]) -> "faiss.Index":  # noqa: F821
@@ -96,22 +98,38 @@ def _tune(head: ImageHead, index: "faiss.Index", gallery: Tensor, k: int, *, sta
     """Look into twice as many cells until recall is `ENOUGH`; sets index.nprobe and returns the recall."""
     sample = np.sort(np.random.default_rng(1).permutation(len(gallery))[:SAMPLE])
     queries, most = gallery[torch.from_numpy(sample)], min(k + 1, len(gallery))
-    exact = knn(head.trained, queries, gallery=gallery, k=most)[1].cpu().numpy()
+    exact = knn(head.trained, queries, gallery=gallery, k=most)[0]
     index.nprobe = start
     while True:
-        found = search(head, Index(index, index.nlist, index.nprobe, 0.0), queries, gallery=gallery, k=most)[1]
-        recall = float(np.mean([_share(*rows) for rows in zip(sample, exact, found.cpu().numpy(), strict=True)]))
+        found = search(head, Index(index, index.nlist, index.nprobe, 0.0), queries, gallery=gallery, k=most)[0]
+        recall = _recall(exact, found, rounding=ROUNDING["cosine" if is_cosine(head.trained) else "euclidean"])
         if recall >= ENOUGH or index.nprobe >= index.nlist:
             return recall
         index.nprobe = min(2 * index.nprobe, index.nlist)
 
 
-def _share(query: int, exact: NDArray[np.int64], found: NDArray[np.int64]) -> float:
-    """Of the exact neighbours, the query itself not counted, how many were found."""
-    wanted = set(exact.tolist()) - {query}
-    return len(wanted & set(found.tolist())) / max(1, len(wanted))
+def _recall(exact: Tensor, found: Tensor, *, rounding: float) -> float:
+    """The share of neighbours found, by their similarities (Q, k + 1), best first: of equal copies any is as good.
+
+    The query itself is in the gallery; it is found always, and not counted.
+    """
+    worst = exact[:, -1:]
+    near = found >= worst - rounding * worst.abs().clamp(min=1)
+    return float((near.sum(1) - 1).float().mean() / max(1, exact.shape[1] - 1))
 
 
 def _propose(index: "faiss.Index", queries: NDArray[np.float32], k: int) -> list[Tensor]:  # noqa: F821
-    _, rows = index.search(queries, min(PROPOSED * k, index.ntotal))
-    return [torch.from_numpy(np.sort(row[row >= 0])) for row in rows]
+    """Ascending rows for each query, at least `k`: where its cells hold fewer, more cells are looked into."""
+    import faiss
+
+    proposed: list[Tensor] = [torch.empty(0, dtype=torch.int64)] * len(queries)
+    waiting, cells = np.arange(len(queries)), index.nprobe
+    while len(waiting):
+        most = min(PROPOSED * k, index.ntotal)
+        _, rows = index.search(queries[waiting], most, params=faiss.SearchParametersIVF(nprobe=cells))
+        for query, row in zip(waiting, rows, strict=True):
+            proposed[query] = torch.from_numpy(np.sort(row[row >= 0]))
+        if cells >= index.nlist:
+            break
+        waiting, cells = waiting[(rows >= 0).sum(1) < k], min(2 * cells, index.nlist)
+    return proposed

@@ -68,6 +68,33 @@ def test_a_small_gallery_and_all_of_it(head, tmp_path):
     assert index.recall == 1 and sorted(rows[0].tolist()) == list(range(70))
 
 
+@pytest.mark.parametrize("head", [{"dim": 8}, EUCLIDEAN], indirect=True)
+def test_every_query_gets_its_k(head, tmp_path):
+    """Cells of very different sizes: one of a few images beside one of thousands."""
+    draw = torch.Generator().manual_seed(0)
+    crowd = torch.nn.functional.normalize(
+        torch.randn(16, generator=draw) + 0.01 * torch.randn(3000, 16, generator=draw)
+    )
+    alone = torch.nn.functional.normalize(-crowd[:1] + 0.3 * torch.randn(3, 16, generator=draw))
+    gallery = torch.cat([crowd, alone])
+    index = faiss_index.open_index(head, gallery, k=10, path=tmp_path / "i.faiss")
+    index.faiss.nprobe = 1
+    queries = torch.cat([crowd[:2], alone])
+    scores, rows = faiss_index.search(head, index, queries, gallery=gallery, k=10)
+    assert scores.shape == rows.shape == (5, 10)
+    assert all(len(set(row)) == 10 for row in rows.tolist())
+    assert (scores.diff(dim=1) <= 0).all()
+
+
+@pytest.mark.parametrize("head", [{"dim": 8}, EUCLIDEAN], indirect=True)
+def test_any_of_equal_copies_is_found(head, tmp_path):
+    gallery = clustered(20, 16).repeat_interleave(200, 0)
+    index = faiss_index.open_index(head, gallery, k=10, path=tmp_path / "i.faiss")
+    assert index.recall == 1
+    scores, _ = faiss_index.search(head, index, gallery[:5], gallery=gallery, k=10)
+    torch.testing.assert_close(scores, scores[:, :1].expand(-1, 10), atol=1e-3, rtol=0)
+
+
 @pytest.mark.parametrize("head", [{"model": "pair_mlp", "loss": "bce"}], indirect=True)
 def test_a_classifier_of_pairs_cannot_be_indexed(head, tmp_path):
     with pytest.raises(
