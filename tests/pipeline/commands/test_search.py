@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 from usable import FOLDER, make_usable
 
 from data.errors import DataError
@@ -109,17 +108,17 @@ def test_the_table(images, capsys):
 
 def test_an_index_says_what_it_loses(images, capsys):
     pytest.importorskip("faiss")
-    found = told(capsys, images[3], k=4, how="faiss")
+    found = told(capsys, images[3], k=4, index="faiss")
     assert found["search"] == "FAISS, 1 of 1 cells; recall@4 1.000 against exact search"
     assert found["queries"] == told(capsys, images[3], k=4)["queries"]
 
 
 def test_large_galleries_take_an_index_where_there_is_one(images, capsys, monkeypatch):
-    monkeypatch.setattr(search, "LARGE", 11)
+    monkeypatch.setattr("pipeline.inference.search.LARGE", 11)
     monkeypatch.setattr("pipeline.inference.faiss_index.available", lambda: False)
     assert told(capsys, images[3], k=4)["search"] == "exact; pip install faiss-cpu makes it faster"
     with pytest.raises(ParamError, match="faiss is not installed"):
-        run(images[3], k=4, how="faiss")
+        run(images[3], k=4, index="faiss")
 
 
 class Page(HTMLParser):
@@ -138,15 +137,13 @@ class Page(HTMLParser):
 
 def test_a_sheet_is_one_page_and_names_are_no_markup(images, capsys):
     names = ["pictures/2.png", f"pictures/{HOSTILE}.png"]
-    run(*names, gallery=Path("pictures"), k=7, html=Path("out/s.html"), png=Path("s.png"))
-    assert capsys.readouterr().out.endswith("wrote out/s.html\nwrote s.png\n")
+    run(*names, gallery=Path("pictures"), k=7, html=Path("out/s.html"))
+    assert capsys.readouterr().out.endswith("wrote out/s.html\n")
     page = Page()
     page.feed(Path("out/s.html").read_text())
     assert page.tags.count("img") == 2 * 8 and "script" not in page.tags and "link" not in page.tags
     assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
     assert f"{HOSTILE}.png" in page.text and "left out, no images: 1 files" in page.text
-    sheet = Image.open("s.png")
-    assert (sheet.size[0] > 700 and sheet.convert("RGB").getextrema()[1] == (0, 255)) or sheet.size[0] > 700
 
 
 def test_a_sheet_of_the_data_set_names_its_licence(images, capsys):
@@ -157,7 +154,7 @@ def test_a_sheet_of_the_data_set_names_its_licence(images, capsys):
 def test_a_sheet_of_names_that_are_no_text(images, capsys):
     odd = Path("pictures") / b"\xff\xfe.png".decode("utf-8", "surrogateescape")
     odd.write_bytes(images[9])
-    run(odd, gallery=Path("pictures"), k=3, html=Path("s.html"), png=Path("s.png"))
+    run(odd, gallery=Path("pictures"), k=3, html=Path("s.html"))
     assert r"\udcff" in Path("s.html").read_text()
     run(odd, gallery=Path("pictures"), k=3, as_json=True)
     assert r"\udcff" in capsys.readouterr().out
