@@ -63,7 +63,6 @@ def search(
     k: int = typer.Option(10, min=1, help="neighbours of each image"),
     index: Annotated[Index, typer.Option(help="auto: exact, or faiss from 1,000,000 images on")] = Index.auto,
     html: Annotated[Path | None, typer.Option(help="also a contact sheet: one HTML file")] = None,
-    png: Annotated[Path | None, typer.Option(help="also a contact sheet: a PNG")] = None,
     as_json: Json = False,
     head: HeadFolder = None,
 ) -> None:
@@ -73,7 +72,7 @@ def search(
     opened = open_images(images)  # before networks are imported: a wrong name is told at once
     from pipeline.commands.search import run
 
-    run(opened, gallery=gallery, folder=head, k=k, how=index.value, as_json=as_json, html=html, png=png)
+    run(opened, gallery=gallery, folder=head, k=k, index=index.value, as_json=as_json, html=html)
 
 
 @verbs.command()
@@ -239,11 +238,9 @@ def datasets() -> None:
 
 @verbs.command()
 def audit(
-    picture: Annotated[
-        Path | None, typer.Option(help="also draw nearly identical pairs of two splits into this PNG")
-    ] = None,
+    html: Annotated[Path | None, typer.Option(help="also a page of the nearly identical pairs of two splits")] = None,
 ) -> None:
-    """Look for pictures or groups that are in two splits.
+    """Look for images or groups that are in two splits.
 
     Of the prepared data set; what was rejected is listed too.
     """
@@ -252,4 +249,4 @@ def audit(
     params = load_params()
     from pipeline.commands.audit import run
 
-    run(params, picture)
+    run(params, html)

@@ -20,7 +20,7 @@ from data.tables.rows import Rows
 from heads.embeddings import embed, similarity_matrix
 from pipeline.csv_text import csv_bytes
 from pipeline.params import Params
-from pipeline.report.load_run import Loaded, load_run
+from pipeline.report.load_run import TrainedRun, load_run
 
 OUT = Path("build/submission.csv")
 TEMPLATE = "test_candidates.csv"
@@ -56,7 +56,7 @@ def run(params: Params, out: Path = OUT) -> None:
     print(f"submit: {len(names.left)} queries, {len(names.columns)} candidates each, {order} -> {out}")
 
 
-def confidences(found: Loaded, lists: SubmitLists) -> NDArray[np.float64]:
+def confidences(found: TrainedRun, lists: SubmitLists) -> NDArray[np.float64]:
     """(Q, C), each row summing to 1."""
     rows = np.unique(np.concatenate([lists.query, lists.candidates.ravel()]))
     codes = embed(found.trained, found.inputs[torch.from_numpy(rows).to(found.inputs.device)])

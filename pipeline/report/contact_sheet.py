@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.report.examples import NEAREST, Example, Picture
+from pipeline.report.examples import NEAREST, Example, Thumbnail
 
 CELL, GAP, PAD, FRAME = 88, 10, 28, 4
 INK, QUIET, RULE, PAPER, MATCH = "#1c1e21", "#6b7280", "#e5e7eb", "#ffffff", "#16a34a"
@@ -16,13 +16,13 @@ COLUMNS = (PAD + CELL + 4 * GAP, PAD + CELL + 8 * GAP + NEAREST * (CELL + GAP) -
 
 
 @dataclass(frozen=True)
-class Section:
+class GallerySection:
     title: str
     examples: Sequence[Example]
     none: str  # said when there are no examples
 
 
-def draw_gallery(sections: Sequence[Section], *, title: str, footer: str) -> bytes:
+def draw_gallery(sections: Sequence[GallerySection], *, title: str, footer: str) -> bytes:
     """PNG. `footer` names the pictures' licences; it must be there wherever they are shown."""
     fonts = {size: ImageFont.load_default(size) for size in (13, 15, 22)}
     notes = wrapped(footer, fonts[13], WIDTH - 2 * PAD)
@@ -60,9 +60,9 @@ def draw_gallery(sections: Sequence[Section], *, title: str, footer: str) -> byt
     return stream.getvalue()
 
 
-def paste(sheet: Image.Image, draw: ImageDraw.ImageDraw, picture: Picture, left: int, top: int) -> None:
+def paste(sheet: Image.Image, draw: ImageDraw.ImageDraw, picture: Thumbnail, left: int, top: int) -> None:
     """A thumbnail, as large as fits inside the frame; the frame is thick and green around a match."""
-    image = Image.open(io.BytesIO(picture.thumb)).convert("RGB")
+    image = Image.open(io.BytesIO(picture.content)).convert("RGB")
     room = CELL - 2 * FRAME
     scale = room / max(image.size)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))

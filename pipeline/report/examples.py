@@ -17,9 +17,9 @@ NEAREST = 5
 
 
 @dataclass(frozen=True)
-class Picture:
+class Thumbnail:
     row: int
-    thumb: bytes  # JPEG
+    content: bytes  # JPEG
     match: bool = False
 
 
@@ -27,11 +27,11 @@ class Picture:
 class Example:
     """A query and the gallery rows that are most alike to it, best first."""
 
-    query: Picture
+    query: Thumbnail
     rank: int  # of its best match, by the head; from 1
-    baseline_rank: int  # by the baseline
-    nearest: tuple[Picture, ...]
-    baseline_nearest: tuple[Picture, ...]
+    baseline_rank: int
+    nearest: tuple[Thumbnail, ...]
+    baseline_nearest: tuple[Thumbnail, ...]
 
 
 def gained_and_lost(scores: RunEvaluations, *, k: int) -> dict[str, Flips]:
@@ -48,7 +48,7 @@ def examples(
 ) -> list[Example]:
     """Look up each of `queries` (row numbers) in the gallery of its subset, by head and by baseline: `sides`.
 
-    Pictures come from `thumbs`, rows.parquet, so that no images are needed.
+    Thumbnails come from `thumbs`, rows.parquet, so that no images are needed.
     """
     queries = np.asarray(queries, np.int64)
     if not len(queries):
@@ -58,12 +58,12 @@ def examples(
     wanted = np.unique(shown)
     thumb = dict(zip(wanted.tolist(), read_thumbs(thumbs, wanted), strict=True))
 
-    def picture(row: int, query: int) -> Picture:
-        return Picture(int(row), thumb[int(row)], match=bool(rows.labels[row] == rows.labels[query]))
+    def picture(row: int, query: int) -> Thumbnail:
+        return Thumbnail(int(row), thumb[int(row)], match=bool(rows.labels[row] == rows.labels[query]))
 
     return [
         Example(
-            query=Picture(int(query), thumb[int(query)]),
+            query=Thumbnail(int(query), thumb[int(query)]),
             rank=int(by_head[1][i]),
             baseline_rank=int(by_baseline[1][i]),
             nearest=tuple(picture(row, query) for row in by_head[0][i]),

@@ -20,7 +20,7 @@ from pipeline.report.subsets import clusters
 
 
 @dataclass(frozen=True)
-class Loaded:
+class TrainedRun:
     title: str  # `emoji · efficientnet_lite0 · linear, contrastive, 3 seeds`
     folder: Path  # artifacts/<dataset>
     rows: Rows
@@ -30,7 +30,7 @@ class Loaded:
     clusters: NDArray[np.object_]  # (N,) what intervals draw together
 
 
-def load_run(params: Params) -> Loaded:
+def load_run(params: Params) -> TrainedRun:
     """
     Raises:
         DataError, FeatureError, HeadError: something is missing or damaged, or belongs to another run.
@@ -41,7 +41,7 @@ def load_run(params: Params) -> Loaded:
     check_fit(trained, rows, protocol, features=read_sidecar(source).npy_sha256)
     inputs = torch.from_numpy(load_features(source, images_hash=rows.images_hash)).to(device()).float()
     together = clusters(rows, read_families(folder / "rows.parquet"))
-    return Loaded(_title(params, trained), folder, rows, protocol, trained, inputs, together)
+    return TrainedRun(_title(params, trained), folder, rows, protocol, trained, inputs, together)
 
 
 def check_fit(trained: TrainedHead, rows: Rows, protocol: Protocol, *, features: str) -> None:

@@ -20,7 +20,7 @@ from heads.threshold import calibrate_threshold
 from pipeline.params import Params
 from pipeline.report import score_tables
 from pipeline.report.console import console_table
-from pipeline.report.contact_sheet import Section, draw_gallery
+from pipeline.report.contact_sheet import GallerySection, draw_gallery
 from pipeline.report.examples import examples, gained_and_lost
 from pipeline.report.load_run import load_run
 from pipeline.report.subsets import test_subsets
@@ -162,7 +162,7 @@ def gallery_sections(
     subsets: dict[str, Subset],
     sides: tuple[Similarity, Similarity],
     most: int,
-) -> list[Section]:
+) -> list[GallerySection]:
     """Queries gained and lost against the baseline, largest change first, at most `most` of each, evenly per subset."""
     flips = gained_and_lost(scores, k=2)
     sections = []
@@ -181,5 +181,7 @@ def gallery_sections(
         ]
         total = sum(len(found) for found in places.values())
         total_queries = sum(len(evaluation.queries) for evaluation in scores.baseline.values())
-        sections.append(Section(f"{kind.capitalize()}: {total:,} of {total_queries:,} queries", chosen, none="none"))
+        sections.append(
+            GallerySection(f"{kind.capitalize()}: {total:,} of {total_queries:,} queries", chosen, none="none")
+        )
     return sections

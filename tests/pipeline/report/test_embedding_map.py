@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.report.plane import COLOURS, PAD, SIDE, draw_plane, place
+from pipeline.report.embedding_map import COLOURS, PAD, SIDE, draw_plane, place
 
 
 def jpeg(colour):
