@@ -20,6 +20,8 @@ from pipeline.commands import submit
 from pipeline.params import Params, parse_params
 from pipeline.stages import extract, prepare, train
 
+pytestmark = pytest.mark.forward
+
 PAIRS, QUERIES, SIZE = 24, 5, 4
 
 

@@ -10,6 +10,8 @@ from usable import FOLDER, make_usable, write_small_protocol
 from heads.errors import HeadError
 from pipeline.demo.available_heads import KEPT, Shelf
 
+pytestmark = pytest.mark.forward
+
 
 @pytest.fixture(autouse=True)
 def here(tmp_path, monkeypatch):

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from usable import make_usable, write_small_protocol
 
+pytestmark = pytest.mark.forward
+
 gr = pytest.importorskip("gradio")
 
 from pipeline import load_head  # noqa: E402

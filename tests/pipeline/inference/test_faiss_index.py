@@ -10,6 +10,8 @@ from pipeline import load_head
 from pipeline.errors import ParamError
 from pipeline.inference import faiss_index
 
+pytestmark = pytest.mark.forward
+
 pytest.importorskip("faiss")
 
 

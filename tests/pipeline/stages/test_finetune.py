@@ -19,6 +19,8 @@ from pipeline.errors import ParamError
 from pipeline.params import Params, parse_params
 from pipeline.stages import extract, finetune
 
+pytestmark = pytest.mark.forward
+
 ENTRY = {
     "network": {"library": "lookalike", "model": "conv4", "weights": "random", "pixels": 16},
     "augment": {"shift": 0.1},

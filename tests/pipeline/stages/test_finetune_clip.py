@@ -16,6 +16,8 @@ from features.storage.features_files import load_features
 from pipeline.params import parse_params
 from pipeline.stages import extract, finetune
 
+pytestmark = pytest.mark.forward
+
 TOWER = {"image_size": 32, "layers": 2, "width": 32, "head_width": 16, "patch_size": 8}
 TEXT = {"context_length": 8, "vocab_size": 64, "width": 16, "heads": 2, "layers": 1}
 START = {"library": "open_clip", "model": "small-tower", "weights": "random"}
