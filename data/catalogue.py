@@ -4,7 +4,7 @@ Archives are read by our own readers, which keep torch out of `prepare`, memory 
 checksums are the ones that torchvision publishes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,6 +16,7 @@ from data.datasets.mnist import idx
 from data.datasets.omniglot import omniglot
 from data.datasets.pairs import pairs
 from data.datasets.parquet import parquet
+from data.datasets.retrieval_benchmarks import cars, cub, in_shop, online_products
 from data.datasets.source import Source
 from data.datasets.table import table
 from data.datasets.tiny_imagenet import tiny_imagenet
@@ -78,6 +79,25 @@ _FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt"
 _OMNIGLOT = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
 _CIFAR = "https://www.cs.toronto.edu/~kriz/"
 _OWN = "not stated; yours to know"
+
+
+def _benchmark(
+    description: str, source: str, read: Callable[[Sequence[Path]], Source], *archives: str, level: str = "class"
+) -> Dataset:
+    """A set with class-disjoint splits that has no stable address: from data.path or a mirror."""
+    name = read.__name__
+    return Dataset(
+        description=description,
+        source=source,
+        licence="research; see its authors' page",
+        open=lambda config: read(tuple(config.archives.values()) or (config.user_supplied(name),)),
+        archives=tuple(Archive(archive, "", 0, "") for archive in archives),
+        levels=(level,),
+        split_by="group",
+        allow_leak=True,
+        user_supplied=True,
+    )
+
 
 CATALOGUE: dict[str, Dataset] = {
     "emoji": Dataset(
@@ -197,6 +217,34 @@ CATALOGUE: dict[str, Dataset] = {
         levels=("pair",),
         split_by="group",
         user_supplied=True,
+    ),
+    "cub": _benchmark(
+        "11,788 photos of 200 species of birds: the first 100 train, the other 100 are tested",
+        "Wah, Branson, Welinder, Perona, Belongie: CUB-200-2011 (Caltech, 2011)",
+        cub,
+        "CUB_200_2011.tgz",
+    ),
+    "cars": _benchmark(
+        "16,185 photos of 196 models of cars: the first 98 train, the other 98 are tested",
+        "Krause, Stark, Deng, Fei-Fei: 3D Object Representations for Fine-Grained Categorization (2013)",
+        cars,
+        "cars_annos.mat",
+        "car_ims.tgz",
+    ),
+    "online_products": _benchmark(
+        "120,053 photos of 22,634 products; the published classes train and are tested",
+        "Oh Song, Xiang, Jegelka, Savarese: Deep Metric Learning via Lifted Structured Feature Embedding (CVPR 2016)",
+        online_products,
+        "Stanford_Online_Products.zip",
+        level="product",
+    ),
+    "in_shop": _benchmark(
+        "52,712 photos of 7,982 clothes: the published lists of training, queries and gallery",
+        "Liu, Luo, Qiu, Wang, Tang: DeepFashion, In-shop Clothes Retrieval (CVPR 2016)",
+        in_shop,
+        "list_eval_partition.txt",
+        "img.zip",
+        level="product",
     ),
     "folder": Dataset(
         description="your classes: a folder (or .zip) of class folders, nested as you like",

@@ -21,7 +21,4 @@ def split_rows(rows: Rows, split: str) -> NDArray[np.int64]:
 
 def queries_and_gallery(rows: Rows, split: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row numbers of the queries and of the gallery: left and right where rows have roles, else all for both."""
-    chosen = split_rows(rows, split)
-    if not rows.has_roles:
-        return chosen, chosen
-    return rows.where(split=split, role="left"), rows.where(split=split, role="right")
+    return rows.queries_and_gallery(split_rows(rows, split))

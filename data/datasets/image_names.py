@@ -4,6 +4,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -59,7 +60,7 @@ class ImageNames:
         def read(name: str) -> bytes | Unusable:
             return read_file(beyond[name]) if name in beyond else self._tree.read(name)
 
-        return Tree([*self._tree.names, *beyond], read)
+        return replace(self._tree, names=[*self._tree.names, *beyond], read=read)
 
     def find_all(self, wanted: Sequence[str]) -> list[str]:
         """The file of each name.

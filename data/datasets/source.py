@@ -43,7 +43,7 @@ class Source:
 
     @property
     def has_roles(self) -> bool:
-        return bool(self.items) and bool(self.items[0].role)
+        return bool(self.items) and all(item.role for item in self.items)
 
 
 def tree_source(

@@ -73,7 +73,7 @@ def open_zip(path: Path) -> Tree:
     def read(name: str) -> bytes | Unusable:
         return _read_member(archive, members[name])
 
-    return Tree(sorted(name for name in members if not name.endswith("/") and not _hidden(name)), read)
+    return Tree(sorted(name for name in members if not name.endswith("/") and not is_hidden(name)), read)
 
 
 def check_member(archive: Path, name: str, *, is_link: bool) -> None:
@@ -120,7 +120,7 @@ def _folder(top: Path) -> Tree:
         inside = Path(here).relative_to(top)
         for name in [*folders]:
             relative, path = (inside / name).as_posix(), Path(here) / name
-            if _hidden(name):
+            if is_hidden(name):
                 folders.remove(name)
             elif path.is_symlink():
                 folders.remove(name)
@@ -132,7 +132,7 @@ def _folder(top: Path) -> Tree:
             elif name.lower().endswith(_PICTURES):
                 folders.remove(name)
                 problems[relative] = Unusable("Is a directory", f"named like an image, with {_count(path)}; rename it")
-        names += [(inside / name).as_posix() for name in files if not _hidden(name)]
+        names += [(inside / name).as_posix() for name in files if not is_hidden(name)]
 
     def read(name: str) -> bytes | Unusable:
         return problems.get(name) or read_file(top / name)
@@ -144,8 +144,8 @@ def _count(folder: Path) -> str:
     """How many visible files lie in `folder`, in words; links in it are not followed, and counting ends somewhere."""
     count = 0
     for _, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not _hidden(name)]
-        count += sum(not _hidden(name) for name in files)
+        folders[:] = [name for name in folders if not is_hidden(name)]
+        count += sum(not is_hidden(name) for name in files)
         if count > _MAX_COUNT:
             return f"more than {_MAX_COUNT:,} files"
     return f"{count:,} files"
@@ -177,5 +177,5 @@ def _reason(error: OSError) -> str:
     return error.strerror or type(error).__name__
 
 
-def _hidden(name: str) -> bool:
+def is_hidden(name: str) -> bool:
     return any(part.startswith(".") or part.lower() in _JUNK for part in name.split("/"))

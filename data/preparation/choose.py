@@ -64,7 +64,7 @@ def choose(
 
 def _limited(items: Sequence[Item], kept: list[int], limit: int, seed: int) -> list[int]:
     rng = generator(seed, "limit")
-    if items[0].role:  # whole pairs; what is kept for `submit` stays
+    if all(item.role for item in items):  # whole pairs; what is kept for `submit` stays
         fixed = [index for index in kept if items[index].part == "submit"]
         groups = sorted({items[index].group for index in kept if items[index].part != "submit"})
         chosen = {groups[place] for place in rng.permutation(len(groups))[: limit // 2]}

@@ -21,10 +21,8 @@ class PartnerSampler:
 
     def __init__(self, rows: Rows, part: Ints) -> None:
         self.labels = rows.labels
-        self.has_roles = rows.has_roles
-        self.first, partners = part, part  # rows that may come first in a pair
-        if self.has_roles:
-            self.first, partners = part[rows.role[part] == "left"], part[rows.role[part] == "right"]
+        self.first, partners = rows.queries_and_gallery(part)
+        self.has_roles = self.first is not partners
         self.partners = partners[np.argsort(self.labels[partners], kind="stable")]  # by group
         self._sorted = self.labels[self.partners]
         self._position = np.full(len(rows), -1, dtype=np.int64)  # of each row among the partners
@@ -78,8 +76,8 @@ def draw_candidates(rows: Rows, parts: list[Ints], *, size: int | None, rng: np.
     """
     query, candidates, truth = [], [], []
     samplers = [PartnerSampler(rows, part) for part in parts]
-    for sampler in samplers:
-        if sampler.has_roles:
+    if rows.has_roles:
+        for sampler in samplers:
             _check_one_match(rows, sampler)
     samplers = [sampler for sampler in samplers if sampler.has_negatives]
     if not samplers:

@@ -37,7 +37,14 @@ class Rows:
 
     @property
     def has_roles(self) -> bool:
+        """Whether groups are pairs of a left and a right image."""
         return len(self) > 0 and bool((self.role != "").all())
+
+    def queries_and_gallery(self, part: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows of `part` that are queries and those that they are searched in: all for both without roles."""
+        if not len(part) or not (self.role[part] != "").all():
+            return part, part
+        return part[self.role[part] == "left"], part[self.role[part] == "right"]
 
     @cached_property
     def labels(self) -> NDArray[np.int64]:
