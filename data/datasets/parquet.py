@@ -70,9 +70,7 @@ def parquet(path: Path, label: str | None) -> Source:
     if len({item.group for item in items}) < 2:
         raise DataError(f"{path}: {shards[0].label} holds fewer than two labels; name the label column in data.group")
     notes += [unlabelled_note(count, name) for name, count in unlabelled.items() if count]
-    return Source(
-        items=items, read=_reader(places), group_level=shards[0].label, notes=tuple([*notes, *split_notes(items)])
-    )
+    return Source(items=items, read=_reader(places), group_level=shards[0].label, notes=(*notes, *split_notes(items)))
 
 
 def _reader(places: Sequence[tuple[_Shard, int, int]]) -> Read:

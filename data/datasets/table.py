@@ -81,7 +81,7 @@ def table(path: Path, label: str | None) -> Source:
     items = [(Item(id=unicode_name(file), group=group, part=part), file) for file, (group, part) in rows.items()]
     if len({item.group for item, _ in items}) < 2:
         raise DataError(f"{path}: column {column} holds fewer than two labels; name the label column in data.group")
-    return tree_source(tree, items, column, notes=tuple([*notes, *split_notes([item for item, _ in items])]))
+    return tree_source(tree, items, column, notes=(*notes, *split_notes([item for item, _ in items])))
 
 
 def _add(name: str, rows: dict[str, tuple[str, str]], found: Iterable[tuple[str, str | None, str]]) -> None:

@@ -46,7 +46,7 @@ def open_tar(path: Path) -> Tree:
 
 
 def _decompressed(path: Path) -> IO[bytes]:
-    raw = tempfile.TemporaryFile()
+    raw = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the tree is)
     with gzip.open(path) as packed:
         shutil.copyfileobj(BoundedFile(packed, _MAX_UNPACKED), raw, 1 << 20)
     raw.seek(0)
