@@ -5,7 +5,9 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,6 +17,7 @@ from data.datasets.source import Item, Read, Source, first_five
 from data.datasets.split_names import split_notes, split_of
 from data.datasets.table import LABEL_COLUMNS, read_splits
 from data.errors import DataError
+from data.files.parquet_files import iterate_values, open_parquet, read_short_values
 from data.images.decode import Unusable
 
 
@@ -52,12 +55,12 @@ def parquet(path: Path, label: str | None) -> Source:
     kinds: dict[str, str] = {}
     unlabelled: Counter[str] = Counter()
     for shard in shards:
-        columns = shard.file.read(columns=[shard.label, *(["split"] if _has_split_column(shard) else [])])
-        groups, kind = read_labels(columns.column(shard.label).to_pylist(), str(shard.path), names=class_names)
+        where = str(shard.path)
+        groups, kind = read_labels(read_short_values(shard.file, shard.label, where), where, names=class_names)
         kinds.setdefault(kind, shard.name)
         parts = [shard.part] * len(groups)
         if _has_split_column(shard):
-            parts = read_splits(str(shard.path), "split", columns.column("split").to_pylist(), shard.part)
+            parts = read_splits(where, "split", read_short_values(shard.file, "split", where), shard.part)
         unlabelled[shard.split or shard.name] += groups.count(None)
         prefix = f"{shard.name}/" if shard.name else ""
         for row, (place, group, part) in enumerate(zip(_row_places(shard), groups, parts, strict=True)):
@@ -75,18 +78,26 @@ def parquet(path: Path, label: str | None) -> Source:
 
 def _reader(places: Sequence[tuple[_Shard, int, int]]) -> Read:
     def read(indices: Iterable[int]) -> Iterator[bytes | Unusable]:
-        held: tuple[Path, int] | None = None
-        column: pa.ChunkedArray | None = None
+        held: tuple[Path, int, int] | None = None  # of the value last read
+        values: Iterator[Any] = iter(())
+        content: bytes | Unusable = b""
         for index in indices:
             shard, row_group, row = places[index]
-            if column is None or held != (shard.path, row_group):
-                held = (shard.path, row_group)
-                column = _open(shard.path).read_row_group(row_group, columns=[shard.image]).column(0)
-            value = column[row].as_py()
-            content = value.get("bytes") if isinstance(value, dict) else value
-            yield content if content else Unusable("missing", "no bytes in this row")
+            if held is None or held[:2] != (shard.path, row_group) or row < held[2]:
+                where = str(shard.path)
+                values = iterate_values(open_parquet(shard.path, where), row_group, shard.image, where)
+                held = (shard.path, row_group, -1)
+            if row > held[2]:
+                content = _bytes_of(next(islice(values, row - held[2] - 1, None), None))
+                held = (shard.path, row_group, row)
+            yield content
 
     return read
+
+
+def _bytes_of(value: Any) -> bytes | Unusable:
+    content = value.get("bytes") if isinstance(value, dict) else value
+    return content if isinstance(content, bytes) and content else Unusable("missing", "no bytes in this row")
 
 
 def _row_places(shard: _Shard) -> Iterator[tuple[int, int]]:
@@ -105,7 +116,7 @@ def _files(path: Path) -> list[Path]:
 
 
 def _open_shard(top: Path, path: Path, label: str | None) -> _Shard:
-    opened = _open(path)
+    opened = open_parquet(path, str(path))
     schema = opened.schema_arrow
     image, column = _columns(path, schema, label)
     name = "" if path == top else PurePosixPath(path.relative_to(top).with_suffix("")).as_posix()
@@ -164,15 +175,6 @@ def _has_split_column(shard: _Shard) -> bool:
     return "split" in shard.file.schema_arrow.names and shard.label != "split"
 
 
-def _open(path: Path) -> pq.ParquetFile:
-    try:
-        return pq.ParquetFile(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: there is no such folder or file") from None
-    except pa.ArrowInvalid as error:
-        raise DataError(f"{path}: not a whole parquet file ({' '.join(str(error).split())})") from None
-
-
 def _columns(path: Path, schema: pa.Schema, label: str | None) -> tuple[str, str]:
     images = [field.name for field in schema if _holds_bytes(field.type)]
     if len(images) > 1:
@@ -194,7 +196,8 @@ def _columns(path: Path, schema: pa.Schema, label: str | None) -> tuple[str, str
 
 def _holds_bytes(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
-        return kind.get_field_index("bytes") >= 0
+        place = kind.get_field_index("bytes")
+        return place >= 0 and _holds_bytes(kind.field(place).type)
     return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
 
 

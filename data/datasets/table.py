@@ -5,9 +5,6 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from data.datasets.csv_tables import read_csv
 from data.datasets.image_names import ImageNames, folder_of
 from data.datasets.labels import read_labels, unlabelled_note
@@ -15,6 +12,7 @@ from data.datasets.source import Item, Source, first_five, tree_source
 from data.datasets.split_names import split_names, split_notes, split_of
 from data.errors import DataError
 from data.files.archives import Tree, open_tree, unicode_name
+from data.files.parquet_files import open_parquet, read_short_values
 from data.images.decode import Unusable
 
 LABEL_COLUMNS = (
@@ -120,11 +118,8 @@ def _read(tree: Tree, name: str) -> Table:
     content = tree.read(name)
     if isinstance(content, Unusable):
         raise DataError(f"{name}: {content}")
-    try:
-        read = pq.read_table(pa.BufferReader(content))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{name}: not a whole parquet file ({' '.join(str(error).split())})") from None
-    return {column.lower(): read.column(column).to_pylist() for column in read.column_names}
+    file = open_parquet(content, name)
+    return {column.lower(): read_short_values(file, column, name) for column in file.schema_arrow.names}
 
 
 def _image_column(name: str, found: Table, images: ImageNames) -> str:

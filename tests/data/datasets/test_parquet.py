@@ -10,7 +10,7 @@ import pytest
 from opened_sources import opened
 from pictures import png
 
-from data.errors import DataError
+from data.errors import DataError, Unusable
 
 
 def hub(path: Path, *, names: list[str] | None = None, start: int = 0, count: int = 6) -> Path:
@@ -163,7 +163,7 @@ def test_each_shard_is_read_by_its_own_schema(tmp_path):
 def test_labels_of_two_kinds_are_an_error_that_names_the_files(tmp_path):
     hub(tmp_path / "a.parquet")
     pq.write_table(pa.table({"image": [png(12)], "label": ["cat"]}), tmp_path / "b.parquet")
-    with pytest.raises(DataError, match="two kinds .*numbers in a, text in b"):
+    with pytest.raises(DataError, match=r"two kinds .*numbers in a, text in b"):
         opened("parquet", tmp_path)
     hub(tmp_path / "b.parquet", names=["cat", "dog"])
     hub(tmp_path / "a.parquet", names=["dog", "cat"])
@@ -181,3 +181,52 @@ def test_no_parquet_is_said(tmp_path):
     (tmp_path / "x.parquet").write_bytes(b"PAR1 cut")
     with pytest.raises(DataError, match=r"x\.parquet: not a whole parquet file"):
         opened("parquet", tmp_path)
+
+
+def repeated(path: Path, count: int, content: bytes) -> Path:
+    """`count` rows of one image, which the file holds once."""
+    one = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array([content]))
+    image = pa.StructArray.from_arrays([one.cast(pa.binary()), pa.nulls(count, pa.string())], ["bytes", "path"])
+    pq.write_table(pa.table({"image": image, "label": [row % 2 for row in range(count)]}), path)
+    return path
+
+
+def test_a_value_that_is_stored_once_is_not_unpacked_a_thousand_times(tmp_path):
+    content = png(1) + bytes(200_000)
+    source = opened("parquet", repeated(tmp_path / "p.parquet", 1000, content))
+    before = pa.total_allocated_bytes()
+    most = 0
+    for found in source.read(range(1000)):
+        assert found == content
+        most = max(most, pa.total_allocated_bytes() - before)
+    assert most < 30 << 20
+
+
+def test_rows_are_found_in_any_order_and_more_than_once(tmp_path):
+    source = opened("parquet", hub(tmp_path / "data.parquet", count=50))
+    order = [7, 7, 3, 49, 0, 4, 48, 5, 5, 6]
+    assert list(source.read(order)) == [png(row) for row in order]
+
+
+def test_a_bytes_column_of_integers_is_no_image(tmp_path):
+    image = pa.array([{"bytes": 7}, {"bytes": 8}])
+    pq.write_table(pa.table({"image": image, "label": ["a", "b"]}), tmp_path / "p.parquet")
+    with pytest.raises(DataError, match="no image column"):
+        opened("parquet", tmp_path / "p.parquet")
+
+
+@pytest.mark.parametrize("compression", ["snappy", "zstd", "none"])
+def test_damage_inside_names_the_file(tmp_path, compression):
+    images = [{"bytes": png(row), "path": None} for row in range(40)]
+    pq.write_table(
+        pa.table({"image": images, "label": ["a", "b"] * 20}), tmp_path / "p.parquet", compression=compression
+    )
+    whole = (tmp_path / "p.parquet").read_bytes()
+    for place in range(0, len(whole), 97):
+        (tmp_path / "p.parquet").write_bytes(whole[:place] + b"\xff\xff\xff" + whole[place + 3 :])
+        try:
+            found = list(opened("parquet", tmp_path / "p.parquet").read(range(40)))
+        except DataError as error:
+            assert "p.parquet" in str(error)
+            continue
+        assert all(isinstance(content, bytes | Unusable) for content in found)
