@@ -74,8 +74,8 @@ class FeatureGraph(nn.Module):
         return torch.stack([normalize(feature, dim=1) for feature in features]).mean(0)
 
 
-class FusedGraph(nn.Module):
-    """The features of two graphs side by side, each of length 1 times its weight: `fuse`."""
+class ConcatGraph(nn.Module):
+    """The features of two graphs side by side, each of length 1 times its weight: `concat`."""
 
     def __init__(self, parts: tuple[nn.Module, nn.Module], weights: tuple[float, float]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The `backbones`, `features` and `fusions` sections of params.yaml. No heavy import: they are read first."""
+"""The `backbones`, `features` and `concatenations` sections of params.yaml. No heavy import: they are read first."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ class Backbone(BaseModel):
     """One entry of the catalogue: where a network and its weights come from, and what is taken from it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    library: Literal["timm", "torchvision", "open_clip", "lookalike"]  # lookalike: features/backbones/local.py
+    library: Literal["timm", "torchvision", "open_clip", "local"]  # local: features/backbones/local.py
     model: str
     weights: str  # a published tag, `package:<name>`, a path to a checkpoint, or `random`
     # Not "size": DVC leaves keys of that name out of its run-cache key, and would bring back stale features.
@@ -22,7 +22,7 @@ class Backbone(BaseModel):
     # made before there were stages is still what it says.
     stages: tuple[Stage, ...] = Field((), exclude_if=lambda stages: not stages)
     # Of stages: beside each cell's mean its standard deviation, of length 1 a map too.
-    spread: bool = Field(False, exclude_if=lambda spread: not spread)
+    std_pool: bool = Field(False, exclude_if=lambda std_pool: not std_pool)
     flip: bool = False  # one more view: mirrored
     crops: int = Field(0, ge=0, le=5)  # more views: 7/8 of the side, at the centre and the corners
     average: bool = False  # one vector, the mean of the views (each of length 1), not one a view
@@ -33,8 +33,8 @@ class Backbone(BaseModel):
             raise ValueError("stages are maps, not one vector: set output to grid")
         if list(self.stages) != sorted(set(self.stages)):
             raise ValueError(f"stages {list(self.stages)}: name each once, in ascending order")
-        if self.spread and not self.stages:
-            raise ValueError("spread is of the maps of stages: name some")
+        if self.std_pool and not self.stages:
+            raise ValueError("std_pool is of the maps of stages: name some")
         return self
 
     @property
@@ -56,7 +56,7 @@ class FeatureSettings(BaseModel):
     engine: Literal["local", "ray"] = "local"  # ray: every machine of a Ray cluster
 
 
-class Fusion(BaseModel):
+class Concatenation(BaseModel):
     """Two feature sets side by side, each of length 1 times its weight."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -118,7 +118,7 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         model: str = "linear",
         hidden: tuple[int, ...] = (),
         dim: int | None = None,
-        keep: float = 0.0,
+        cosine_weight: float = 0.0,
         norm: str = "none",
         dropout: float = 0.0,
         loss: str = "contrastive",
@@ -147,7 +147,7 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.model = model
         self.hidden = hidden
         self.dim = dim
-        self.keep = keep
+        self.cosine_weight = cosine_weight
         self.norm = norm
         self.dropout = dropout
         self.loss = loss

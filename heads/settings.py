@@ -146,11 +146,11 @@ class Objective(BaseModel):
 
 
 class HeadSettings(HeadModel, Objective):
-    features: str  # a feature set: an entry of features.backbones, fusions or finetunes
+    features: str  # a feature set: an entry of features.backbones, concatenations or finetunes
     transform: Literal["none", "l2", "center", "standardize", "whiten"] = "l2"  # fitted on train only
     components: Dimension | None = None  # whiten: so many principal directions, and an input so wide; null: all
     whitening: float = Field(1.0, ge=0, le=1)  # whiten: power of the deviation that each is divided by; 0: none
-    keep: float = Field(0.0, ge=0, lt=1)  # share of plain cosine kept beside the learned similarity
+    cosine_weight: float = Field(0.0, ge=0, lt=1)  # share of plain cosine kept beside the learned similarity
     noise: float = Field(0.0, ge=0)  # length of Gaussian noise on each input, as a share of a unit vector
     mixup: float = Field(0.0, ge=0)  # alpha of mix-up's Beta distribution; 0: none
     seeds: int = Field(3, ge=1, le=64)  # this many heads, from seed, seed + 1, ...
@@ -175,8 +175,8 @@ class HeadSettings(HeadModel, Objective):
             return (
                 f"{loss} needs a probability of a pair, which model {self.model} does not give: choose model {models}"
             )
-        if self.keep and (self.model in PAIR_MODELS or self.distance != "cosine"):
-            return "keep mixes two cosines: set distance to cosine and model to one that embeds, or keep to 0"
+        if self.cosine_weight and (self.model in PAIR_MODELS or self.distance != "cosine"):
+            return "cosine_weight mixes two cosines: set distance to cosine and model to one that embeds, or it to 0"
         if self.model in ("pseudo_class", "membership") and self.distance != "cosine":
             return f"model {self.model} compares by cosine: set distance to cosine"
         if self.model in PAIR_MODELS and self.loss not in OF_LOGITS:
@@ -208,7 +208,7 @@ class HeadSettings(HeadModel, Objective):
 
 class ScoreSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-    draws: int = Field(1000, ge=100)  # of the bootstrap
+    n_bootstrap: int = Field(1000, ge=100)  # resamples per interval
     gallery: int = Field(6, ge=1, le=50)  # queries shown as gained, and as lost
     queries: int | None = Field(None, ge=10)  # that are ranked in the gallery; null: all of the test split
     rerank: Literal["none", "csls", "one_to_one"] = "none"  # scores after re-ranking, beside the others

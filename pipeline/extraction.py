@@ -29,8 +29,7 @@ from pipeline.progress import progress
 FORWARD = "features/extraction/extract.py"
 REGISTRY = "features/backbones/registry.py"  # names all of them
 LOADERS = {
-    library: f"features/backbones/{'local' if library == 'lookalike' else library}.py"
-    for library in get_args(Backbone.model_fields["library"].annotation)
+    library: f"features/backbones/{library}.py" for library in get_args(Backbone.model_fields["library"].annotation)
 }
 
 
@@ -126,7 +125,7 @@ def extraction_fingerprint(library: str, *, top: Path = TOP) -> str:
     It belongs in the key of the scratch cache, where numbers of older code must not be found, and not in the sidecar:
     code that was only tidied gives equal features, and their directory must stay equal for the stages after it.
     """
-    if library == "lookalike":  # a network trained here may be of any
+    if library == "local":  # a network trained here may be of any
         return fingerprint(FORWARD, *LOADERS.values(), top=top)
     own = import_closure(LOADERS[library], top=top, without=[REGISTRY])
     return fingerprint(FORWARD, LOADERS[library], top=top, without=set(LOADERS.values()) - own)

@@ -80,7 +80,7 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
             device=target,
             progress=advance,
         )
-    if entry.augment.turns:
+    if entry.augment.rotations:
         pool = turned_pool(pool, len(rows))
     network = network.to(target)
     if base.convolutional:

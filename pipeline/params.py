@@ -1,8 +1,7 @@
 """params.yaml, read in one place and checked as a whole before any heavy import."""
 
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML, YAMLError
@@ -10,26 +9,30 @@ from ruamel.yaml import YAML, YAMLError
 from data.errors import did_you_mean
 from data.settings import DataSettings
 from features.finetuning.settings import Finetune
-from features.settings import Backbone, FeatureSettings, Fusion
+from features.settings import Backbone, Concatenation, FeatureSettings
 from heads.settings import HeadSettings, ScoreSettings
 from pipeline.errors import ParamError
+from pipeline.param_messages import first_problem, old_name
+
+# A name is a part of DVC's stages, of keys of params.yaml and of folders.
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 
 
 class Params(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     seed: int = Field(0, ge=0, lt=2**32)
     data: DataSettings
-    backbones: dict[str, Backbone]
+    backbones: dict[Name, Backbone]
     features: FeatureSettings
-    fusions: dict[str, Fusion] = {}
-    finetunes: dict[str, Finetune] = {}
+    concatenations: dict[Name, Concatenation] = {}
+    finetunes: dict[Name, Finetune] = {}
     head: HeadSettings
     scores: ScoreSettings = ScoreSettings()
 
     @property
     def feature_sets(self) -> list[str]:
         """Names under artifacts/<dataset>/features/ that the pipeline makes."""
-        return [*self.features.backbones, *self.finetunes, *self.fusions]
+        return [*self.features.backbones, *self.finetunes, *self.concatenations]
 
 
 def load_params(path: Path = Path("params.yaml")) -> Params:
@@ -48,10 +51,12 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
 
 
 def parse_params(raw: Any, *, where: str = "params.yaml") -> Params:
+    if renamed := old_name(raw):
+        raise ParamError(f"{where}: {renamed}")
     try:
         params = Params.model_validate(raw)
     except ValidationError as error:
-        raise ParamError(f"{where}: {_first(error)}") from None
+        raise ParamError(f"{where}: {first_problem(error, Params)}") from None
     _check_names(params, where)
     return params
 
@@ -62,21 +67,22 @@ def _check_names(params: Params, where: str) -> None:
             raise ParamError(
                 f"{where}: features.backbones: no backbone '{name}' in backbones{did_you_mean(name, params.backbones)}"
             )
-    for section, named in (("fusions", params.fusions), ("finetunes", params.finetunes)):
+    for section, named in (("concatenations", params.concatenations), ("finetunes", params.finetunes)):
         for name in named:
             if name in params.backbones:
                 kind = section.removesuffix("s")
                 raise ParamError(f"{where}: {section}: '{name}' is a backbone; give the {kind} a name of its own")
     for name in params.finetunes:
-        if name in params.fusions:
-            raise ParamError(f"{where}: finetunes: '{name}' is a fusion; give the finetune a name of its own")
+        if name in params.concatenations:
+            raise ParamError(f"{where}: finetunes: '{name}' is a concatenation; give the finetune a name of its own")
     known = [*params.features.backbones, *params.finetunes]
-    for name, fusion in params.fusions.items():
-        for part in fusion.features:
+    for name, concatenation in params.concatenations.items():
+        for part in concatenation.features:
             if part not in known:
                 listed = "; add it to features.backbones" if part in params.backbones else ""
                 raise ParamError(
-                    f"{where}: fusions.{name}.features: no feature set '{part}'{listed}{did_you_mean(part, known)}"
+                    f"{where}: concatenations.{name}.features: no feature set '{part}'{listed}"
+                    f"{did_you_mean(part, known)}"
                 )
     if params.head.features not in params.feature_sets:
         listed = "; add it to features.backbones" if params.head.features in params.backbones else ""
@@ -84,55 +90,3 @@ def _check_names(params: Params, where: str) -> None:
             f"{where}: head.features: no feature set '{params.head.features}'{listed}"
             f"{did_you_mean(params.head.features, params.feature_sets)}"
         )
-
-
-def _first(error: ValidationError) -> str:
-    """The first thing that is wrong, in one line; unknown words get their nearest valid spelling."""
-    problem = error.errors(include_url=False)[0]
-    # Members of a union that did not fit add a tag to the location; keys are what a person knows.
-    location = [str(part) for part in problem["loc"]]
-    key = ".".join(location) or "the whole file"
-    value = problem["input"]
-    match problem["type"]:
-        case "extra_forbidden":
-            return f"{key}: no such key{did_you_mean(location[-1], _fields_at(location[:-1]))}"
-        case "literal_error":
-            return f"{key}: no '{value}'{did_you_mean(str(value), _choices_at(location))}"
-        case "missing":
-            return f"{key}: missing"
-        case "value_error":
-            return f"{key}: {problem['ctx']['error']}"
-        case _:
-            return f"{key}: {value!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
-
-
-def _type_at(location: list[str]) -> Any:
-    """The declared type of the key at `location`, walking models and dicts of models."""
-    kind: Any = Params
-    for part in location:
-        kind = next((arg for arg in _members(kind) if _is_container(arg)), kind)
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            if part in kind.model_fields:
-                kind = kind.model_fields[part].annotation
-        elif get_origin(kind) in (dict, tuple, list):
-            args = [arg for arg in get_args(kind) if arg is not ...]
-            kind = args[-1]
-    return kind
-
-
-def _members(kind: Any) -> tuple[Any, ...]:
-    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-
-
-def _is_container(kind: Any) -> bool:
-    return get_origin(kind) in (dict, tuple, list) or (isinstance(kind, type) and issubclass(kind, BaseModel))
-
-
-def _fields_at(location: list[str]) -> list[str]:
-    models = [arg for arg in _members(_type_at(location)) if isinstance(arg, type) and issubclass(arg, BaseModel)]
-    return [field for model in models for field in model.model_fields]
-
-
-def _choices_at(location: list[str]) -> list[str]:
-    literals = [arg for arg in _members(_type_at(location)) if get_origin(arg) is Literal]
-    return [str(choice) for literal in literals for choice in get_args(literal)]

@@ -78,7 +78,7 @@ def _stages(visual: nn.Module) -> int:
 
 def _module(clip: nn.Module, entry: Backbone, where: str) -> nn.Module:
     if entry.stages:
-        return Stages(clip, entry.stages, Grids(entry.grid, spread=entry.spread), where)
+        return Stages(clip, entry.stages, Grids(entry.grid, std_pool=entry.std_pool), where)
     return Maps(clip, entry.grid) if entry.output == "grid" else ImageTower(clip)
 
 

@@ -30,7 +30,7 @@ class Network:
 
 # Distributions whose version can change the numbers, beside torch, torchvision (resizes) and pillow (decodes).
 DISTRIBUTIONS = {"timm": ("timm",), "torchvision": (), "open_clip": ("open_clip_torch", "timm")}
-DISTRIBUTIONS["lookalike"] = DISTRIBUTIONS["open_clip"]  # a network trained here may be of either
+DISTRIBUTIONS["local"] = DISTRIBUTIONS["open_clip"]  # a network trained here may be of either
 
 
 def load_network(name: str, entry: Backbone, *, section: str = "backbones") -> Network:
@@ -46,7 +46,7 @@ def load_network(name: str, entry: Backbone, *, section: str = "backbones") -> N
             from features.backbones.torchvision import load
         case "open_clip":
             from features.backbones.open_clip import load
-        case "lookalike":
+        case "local":
             from features.backbones.local import load
     network = load(entry, f"{section}.{name}")
     return replace(network, flip=entry.flip, crops=entry.crops, average=entry.average)
@@ -66,19 +66,19 @@ class Grid(nn.Module):
 class Grids(nn.Module):
     """K maps (B, C_k, H_k, W_k) -> (B, D), the sum of C_k * cells * cells: each grid of length 1, side by side.
 
-    With `spread` twice as many: after the means of a map come the standard deviations of its cells, of length 1 again
+    With `std_pool` twice as many: after the means of a map come the standard deviations of its cells, of length 1 again
     (statistics pooling: Snyder et al. 2018, "X-vectors", section 2.1).
     """
 
-    def __init__(self, cells: int, *, spread: bool = False) -> None:
+    def __init__(self, cells: int, *, std_pool: bool = False) -> None:
         super().__init__()
-        self.grid, self.spread = Grid(cells), spread
+        self.grid, self.std_pool = Grid(cells), std_pool
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         return torch.cat([normalize(part, dim=1) for each in maps for part in self._parts(each)], 1)
 
     def _parts(self, maps: Tensor) -> list[Tensor]:
-        return [self.grid(maps), deviations(maps.float(), self.grid.cells)] if self.spread else [self.grid(maps)]
+        return [self.grid(maps), deviations(maps.float(), self.grid.cells)] if self.std_pool else [self.grid(maps)]
 
 
 def deviations(maps: Tensor, cells: int) -> Tensor:

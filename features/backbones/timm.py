@@ -92,7 +92,7 @@ def load(entry: Backbone, where: str) -> Network:
         load_strictly(network, state, unused=tuple(f"{name}." for name in names), where=where, source=entry.weights)
         digest = sha256_file(path)
     if entry.stages:
-        network = Stages(network, entry.stages, Grids(entry.grid, spread=entry.spread), where).eval()
+        network = Stages(network, entry.stages, Grids(entry.grid, std_pool=entry.std_pool), where).eval()
     elif entry.output == "grid":
         network = Maps(network, entry.grid, where).eval()
     return Network(

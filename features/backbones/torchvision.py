@@ -63,7 +63,7 @@ def load(entry: Backbone, where: str) -> Network:
         load_strictly(network, read_checkpoint(path, where), unused=("fc.",), where=where, source=entry.weights)
         digest = sha256_file(path)
     if entry.stages:
-        network = Stages(network, entry.stages, Grids(entry.grid, spread=entry.spread), where).eval()
+        network = Stages(network, entry.stages, Grids(entry.grid, std_pool=entry.std_pool), where).eval()
     elif entry.output == "grid":
         before_pooling = list(network.children())[:-2]
         network = nn.Sequential(*before_pooling, Grid(entry.grid)).eval()

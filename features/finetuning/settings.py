@@ -21,7 +21,7 @@ class Augment(BaseModel):
     scale: float = Field(0.0, ge=0, lt=1)  # 0.2: between 0.8 and 1.2 times as large
     shear: float = Field(0.0, ge=0, lt=90)  # degrees, at most
     crop: float = Field(1.0, gt=0, le=1)  # a window of at least this share of the area, blown up
-    turns: bool = False  # by 90, 180 and 270 degrees, as groups of their own: an epoch is four times as long
+    rotations: bool = False  # by 90, 180 and 270 degrees, as groups of their own: an epoch is four times as long
 
 
 class Finetune(Objective):

@@ -164,7 +164,7 @@ def embedder(material: Material, entry: Finetune, draw: torch.Generator) -> Embe
     low = forward_dtype(entry.precision, device)
 
     def take(rows: Tensor) -> Tensor:
-        if not entry.augment.turns:
+        if not entry.augment.rotations:
             return pixels.take(rows)
         total = len(pixels.place)
         return turn(pixels.take(rows % total), rows // total)

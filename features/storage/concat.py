@@ -7,7 +7,7 @@ from features.errors import FeatureError
 BLOCK = 4096  # rows at once
 
 
-def fuse(first: np.ndarray, second: np.ndarray, *, weights: tuple[float, float]) -> np.ndarray:
+def concatenate(first: np.ndarray, second: np.ndarray, *, weights: tuple[float, float]) -> np.ndarray:
     """(N, D1) and (N, D2) -> (N, D1 + D2) float16: each row of length 1, times its weight, one after the other.
 
     So cosine similarity of the result is the mean of both cosines, weighted by the squares of `weights`.

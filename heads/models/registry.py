@@ -27,7 +27,7 @@ def build_head(
     loaded) they start at zero.
     """
     learned = _learned(settings, width, draws, train, groups)
-    return BesideHead(learned, settings.keep) if settings.keep else learned
+    return BesideHead(learned, settings.cosine_weight) if settings.cosine_weight else learned
 
 
 def _learned(settings: HeadSettings, width: int, draws: Generators, train: Tensor | None, groups: int) -> Head:

@@ -32,13 +32,13 @@ def extract(name: str = typer.Argument(help="an entry of features.backbones")) -
 
 
 @stages.command()
-def fuse(name: str = typer.Argument(help="an entry of fusions")) -> None:
+def concat(name: str = typer.Argument(help="an entry of concatenations")) -> None:
     """Put two feature sets side by side."""
     from pipeline.params import load_params
 
     params = load_params()
-    with recorded(params.data.name, "fuse", name):
-        from pipeline.stages.fuse import run
+    with recorded(params.data.name, "concat", name):
+        from pipeline.stages.concat import run
 
         run(params, name)
 

@@ -67,7 +67,7 @@ def run(*, batch: int, steps: int, rounds: int) -> None:
 
 def loaded(name: str) -> tuple[Network, nn.Module, Tensor]:
     """The network, and noise for it: (n, 3, S, S) uint8 on the device."""
-    entry = Finetune.model_validate({"network": {"library": "lookalike", "model": name, "weights": "random"}})
+    entry = Finetune.model_validate({"network": {"library": "local", "model": name, "weights": "random"}})
     base = load_network(name, entry.network)
     side = base.preprocess.size
     squares = torch.randint(256, (1024, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -102,7 +102,7 @@ def bare_round(name: str, batch: int, steps: int) -> Callable[[], None]:
 def our_round(name: str, batch: int, steps: int) -> Callable[[], None]:
     entry = Finetune.model_validate(
         {
-            "network": {"library": "lookalike", "model": name, "weights": "random"},
+            "network": {"library": "local", "model": name, "weights": "random"},
             **{"loss": "infonce", "temperature": TEMPERATURE, "batch": batch, "lr": LR, "precision": "float32"},
         }
     )

@@ -11,7 +11,7 @@ from features.errors import FeatureError
 from features.extraction.extract import extract_rows
 from features.extraction.precision import LEAST_COSINE, matching_dtype, provenance_dtype
 from features.settings import Backbone
-from features.storage.concat import fuse
+from features.storage.concat import concatenate
 from features.storage.features_files import SIDECAR, load_features, read_sidecar
 from pipeline.extraction import make_ready
 from pipeline.finetuning import finetune_compute
@@ -35,8 +35,8 @@ def run(params: Params) -> None:
     rows = np.sort(np.random.default_rng().choice(len(images), count, replace=False))
     for name in present:
         stored = load_features(features_folder(params, name), images_hash=images.images_hash, views=True)
-        dtype = "float32"  # of a fusion: it is made of what is stored, by no forward pass
-        if name in params.fusions:
+        dtype = "float32"  # of a concatenation: it is made of what is stored, by no forward pass
+        if name in params.concatenations:
             again = _fused(params, name, images.images_hash, rows)
         elif name in params.finetunes:
             again = _trained(params, name, images.id, rows)
@@ -91,7 +91,7 @@ def _trained(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np
         if written.get(key) != value:
             raise FeatureError(f"features/{name}: made with another {key} than params.yaml gives now; run dvc repro")
     weights = str(network_folder(params, name) / WEIGHTS)
-    trained = Backbone(library="lookalike", model=TRAINED, weights=weights)
+    trained = Backbone(library="local", model=TRAINED, weights=weights)
     network = load_network(name, trained, section="finetunes")
     if written.get("weights_sha256") != network.weights_sha256:
         raise FeatureError(f"features/{name}: made with other weights than {weights}; run dvc repro")
@@ -101,11 +101,11 @@ def _trained(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np
 
 
 def _fused(params: Params, name: str, images_hash: str, rows: np.ndarray) -> np.ndarray:
-    entry = params.fusions[name]
+    entry = params.concatenations[name]
     folders = [features_folder(params, part) for part in entry.features]
     if read_sidecar(features_folder(params, name)).made_by.get("parts") != [
         read_sidecar(f).npy_sha256 for f in folders
     ]:
         raise FeatureError(f"features/{name}: its parts have changed since; run dvc repro")
     parts = [load_features(folder, images_hash=images_hash)[rows] for folder in folders]
-    return fuse(*parts, weights=entry.weights)[:, None]
+    return concatenate(*parts, weights=entry.weights)[:, None]

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from features.export_graph import FeatureGraph, FusedGraph
+from features.export_graph import ConcatGraph, FeatureGraph
 from heads.export_graph import HeadGraph, PairGraph
 from heads.store import TrainedHead
 from pipeline.inference.feature_sources import FeatureSet
@@ -35,4 +35,4 @@ def feature_graph(feature_set: FeatureSet) -> nn.Module:
     parts = [FeatureGraph(part.network) for part in feature_set.parts]
     if len(parts) == 1:
         return parts[0]
-    return FusedGraph(tuple(parts), tuple(part.weight for part in feature_set.parts))
+    return ConcatGraph(tuple(parts), tuple(part.weight for part in feature_set.parts))

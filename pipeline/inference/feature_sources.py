@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from features.backbones.registry import Network, load_network
 from features.errors import FeatureError
-from features.settings import Backbone, Fusion
+from features.settings import Backbone, Concatenation
 from features.storage.features_files import Sidecar, read_sidecar
 
 
@@ -28,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """What makes the features `name`: one part, or the two of a fusion side by side."""
+    """What makes the features `name`: one part, or the two of a concatenation side by side."""
 
     name: str
     parts: tuple[Part, ...]
@@ -52,14 +52,14 @@ def find_networks(features: Path, name: str, *, npy_sha256: str) -> FeatureSet:
     sidecar = read_sidecar(features / name)
     if sidecar.npy_sha256 != npy_sha256:
         raise FeatureError(f"{features / name}: not the features that the head was trained on; run `dvc repro`")
-    if "fusion" not in sidecar.made_by:
+    if "concatenation" not in sidecar.made_by:
         return FeatureSet(name, (_part(features / name, sidecar),), sidecar.shape[-1])
-    fusion = Fusion.model_validate(sidecar.made_by["fusion"])
+    entry = Concatenation.model_validate(sidecar.made_by["concatenation"])
     parts = []
-    for part, weight, digest in zip(fusion.features, fusion.weights, sidecar.made_by["parts"], strict=True):
+    for part, weight, digest in zip(entry.features, entry.weights, sidecar.made_by["parts"], strict=True):
         found = read_sidecar(features / part)
         if found.npy_sha256 != digest:
-            raise FeatureError(f"{features / part}: not the features that '{name}' was fused of; run `dvc repro`")
+            raise FeatureError(f"{features / part}: not the features that '{name}' was made of; run `dvc repro`")
         parts.append(_part(features / part, found, weight))
     return FeatureSet(name, tuple(parts), sidecar.shape[-1])
 
@@ -88,5 +88,5 @@ def _entries(folder: Path, made_by: dict) -> tuple[Backbone, Backbone]:
         return entry, entry
     entry = Backbone.model_validate(made_by["finetune"]["network"])
     path = folder.parents[1] / "networks" / folder.name / "network.safetensors"
-    trained = {"library": "lookalike", "model": "trained", "weights": str(path), "pixels": None, "output": "global"}
+    trained = {"library": "local", "model": "trained", "weights": str(path), "pixels": None, "output": "global"}
     return entry, Backbone.model_validate(entry.model_dump() | trained)

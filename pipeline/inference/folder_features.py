@@ -16,7 +16,7 @@ from features.extraction.image_files import extract_files
 from features.extraction.precision import dtype_name, matching_dtype
 from features.extraction.replicas import Compute
 from features.extraction.shards import digests, feature_shape, fill, missing_rows
-from features.storage.concat import fuse
+from features.storage.concat import concatenate
 from pipeline.extraction import compute_here, extraction_fingerprint, scratch_shards
 from pipeline.inference.feature_sources import Part
 from pipeline.inference.files_index import FilesIndex, open_index, state
@@ -99,7 +99,7 @@ def _gather(head: ImageHead, shards: Sequence[Path], keys: Sequence[str]) -> NDA
         parts.append(rows.array)
     if len(parts) == 1:
         return parts[0]
-    return fuse(*parts, weights=tuple(part.weight for part in head.feature_set.parts))
+    return concatenate(*parts, weights=tuple(part.weight for part in head.feature_set.parts))
 
 
 def _shards(part: Part, compute: Compute) -> Path:

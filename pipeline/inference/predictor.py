@@ -15,7 +15,7 @@ from data.files.atomic import sha256_bytes
 from data.images.open_images import ImageLike, open_images
 from features.extraction.encode import Encoder
 from features.extraction.precision import matching_dtype
-from features.storage.concat import fuse
+from features.storage.concat import concatenate
 from heads.embeddings import embed, similarity_matrix
 from heads.errors import HeadError
 from heads.store import TrainedHead, dump_head
@@ -129,7 +129,7 @@ class ImageHead:
         parts = [encoder(pictures) for encoder in self._encoders]
         if len(parts) == 1:
             return parts[0]
-        return fuse(*parts, weights=tuple(part.weight for part in self.feature_set.parts))
+        return concatenate(*parts, weights=tuple(part.weight for part in self.feature_set.parts))
 
 
 def load_head(folder: str | Path | None = None) -> ImageHead:

@@ -13,8 +13,8 @@ OF_IMAGENET = {
 
 def known_beforehand(params: Params, features: str, dataset: str) -> str:
     """What the backbones of a feature set knew of `dataset`; empty where, as far as known, they saw nothing of it."""
-    fusion = params.fusions.get(features)
-    parts = fusion.features if fusion else (features,)
+    concatenation = params.concatenations.get(features)
+    parts = concatenation.features if concatenation else (features,)
     known = params.backbones | {name: entry.network for name, entry in params.finetunes.items()}  # where it started
     backbones = [known[name] for name in parts if name in known]
     return "; ".join(dict.fromkeys(filter(None, (saw_labels(backbone, dataset) for backbone in backbones))))

@@ -50,7 +50,7 @@ def run(params: Params) -> None:
     table = score_table(
         scores,
         clusters=together,
-        n_bootstrap=params.scores.draws,
+        n_bootstrap=params.scores.n_bootstrap,
         head=trained.settings,
         reranking=params.scores.rerank,
     )

@@ -81,7 +81,7 @@ def run(params: Params, name: str) -> None:
 def describe(ready: ReadyToTrain, entry: Finetune) -> dict[str, Any]:
     """What `features.backbones.local` needs to build the network again."""
     network = entry.network.model_dump(mode="json")
-    if entry.network.library == "lookalike" and entry.network.model == TRAINED:
+    if entry.network.library == "local" and entry.network.model == TRAINED:
         network = description(Path(entry.network.weights).expanduser(), "finetunes")
     return {"network": network, "width": ready.width, "dim": entry.dim, "preprocess": ready.base.preprocess.describe()}
 
@@ -109,7 +109,9 @@ def say(trained: TrainedNetwork, ready: ReadyToTrain, entry: Finetune, name: str
         print(f"warning: {alarm}")
     rounded = round(rate, 1) or round(rate, 3)  # of a large network on a CPU: seconds a step
     speed = f"{rounded} steps/s on {ready.material.pixels.device.type}" if rate else "all of it known"
-    images = f"{len(pool.rows) // TURNS} images in {TURNS} turns" if entry.augment.turns else f"{len(pool.rows)} images"
+    images = (
+        f"{len(pool.rows) // TURNS} images in {TURNS} turns" if entry.augment.rotations else f"{len(pool.rows)} images"
+    )
     last, best = trained.history[-1], trained.history[trained.best]
     print(
         f"finetune {name}: {entry.network.model}, {entry.loss} loss, {images}, {last['epoch']} epochs: "

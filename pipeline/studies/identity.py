@@ -1,12 +1,11 @@
 """What tells one result from another: the params that decide it, files of the person's own, and the code.
 
 Params are compared as they differ from their defaults, so that a key that is added later with a default leaves older
-results valid. Keys carry today's names (`CANONICAL`), so that a renamed key does too.
+results valid. A renamed key does not: convert the committed csv files then.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,6 @@ from pipeline.fingerprint import TOP, fingerprint
 from pipeline.params import Params
 
 PLACES = ("mirror", "path")  # where data lie, not what they are
-CANONICAL = {
-    "fusions": "concatenations",
-    "keep": "cosine_weight",
-    "draws": "n_bootstrap",
-    "spread": "std_pool",
-    "turns": "rotations",
-}
 
 
 def settings_hash(experiments: list[Params]) -> str:
@@ -54,7 +46,7 @@ def result_identity(params: Params) -> dict[str, Any]:
 
 def networks(params: Params) -> dict[str, Any]:
     """name -> Backbone of the networks behind the head's features; a trained one goes by the name of its finetune."""
-    both = params.fusions.get(params.head.features)
+    both = params.concatenations.get(params.head.features)
     parts = both.features if both else (params.head.features,)
     trained = params.finetunes
     return {part: trained[part].network if part in trained else params.backbones[part] for part in parts}
@@ -80,7 +72,7 @@ def code_sha256(top: Path = TOP) -> str:
 
 
 def _identity(params: Params) -> dict[str, Any]:
-    made = {name: _dumped(entry) for name, entry in params.fusions.items()}
+    made = {name: _dumped(entry) for name, entry in params.concatenations.items()}
     kept = {
         "seed": params.seed,
         "data": {"name": params.data.name, **_dumped(params.data)},
@@ -91,19 +83,11 @@ def _identity(params: Params) -> dict[str, Any]:
         "head": _dumped(params.head),
         "scores": _dumped(params.scores),
     }
-    return _canonical(kept)
+    return kept
 
 
 def _dumped(settings: BaseModel) -> dict[str, Any]:
     return settings.model_dump(mode="json", exclude_defaults=True)
-
-
-def _canonical(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {CANONICAL.get(key, key): _canonical(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_canonical(item) for item in value]
-    return "local" if value == "lookalike" else value
 
 
 def _state(place: Path) -> str:

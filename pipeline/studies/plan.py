@@ -19,7 +19,7 @@ from pipeline.studies.identity import networks, row_identity, settings_hash
 from pipeline.studies.settings import FOLDER, Row, Settings, Study
 
 DECIDED = ("data", "head", "scores")  # sections of which a row sets every key
-NAMED = ("fusions", "finetunes")  # sections of named entries: a row has its own, not those of params.yaml
+NAMED = ("concatenations", "finetunes")  # sections of named entries: a row has its own, not those of params.yaml
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def fill(raw: Mapping[str, Any], settings: Settings, places: Mapping[str, str | 
         if isinstance(entry, dict) and Path(str(entry.get("weights"))).expanduser().is_file():
             entry["weights"] = absolute(entry["weights"])
     features = filled["head"].get("features")
-    parts = filled["fusions"].get(features, {}).get("features", [features])
+    parts = filled["concatenations"].get(features, {}).get("features", [features])
     frozen = [part for part in parts if part in filled.get("backbones", {})]
     # The section wants an entry even where the head's features are those of a network trained here; no stage runs it.
     filled["features"] = {**filled.get("features", {}), "backbones": frozen or [next(iter(filled["backbones"]))]}

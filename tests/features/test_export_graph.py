@@ -10,9 +10,9 @@ from torch import nn
 
 from features.backbones.preprocess import Preprocess
 from features.backbones.registry import Network
-from features.export_graph import FeatureGraph, FusedGraph, Squares, half_even
+from features.export_graph import ConcatGraph, FeatureGraph, Squares, half_even
 from features.extraction.replicas import Compute, forward, make_lanes
-from features.storage.concat import fuse
+from features.storage.concat import concatenate
 
 SHAPES = [(16, 16), (16, 23), (23, 16), (40, 31), (31, 40), (12, 160), (160, 12), (57, 57), (101, 64)]
 FITS = [("shortest", 16, 16), ("shortest", 16, 19), ("shortest", 16, 20), ("longest", 24, 24), ("squash", 16, 17)]
@@ -94,8 +94,8 @@ def test_a_missing_view_would_show():
 def test_fused_graphs_are_fused_features():
     nets, weights = (network(6), network(9)), (1.0, 0.5)
     image = picture((40, 31))
-    wanted = fuse(*(extracted(net, image).numpy() for net in nets), weights=weights)
-    got = FusedGraph(tuple(FeatureGraph(net) for net in nets), weights)(as_bytes(image))
+    wanted = concatenate(*(extracted(net, image).numpy() for net in nets), weights=weights)
+    got = ConcatGraph(tuple(FeatureGraph(net) for net in nets), weights)(as_bytes(image))
     np.testing.assert_allclose(got.numpy(), wanted, atol=0.02)
 
 

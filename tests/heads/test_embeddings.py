@@ -18,11 +18,11 @@ HEADS = {
     "linear": {"model": "linear", "dim": 5},
     "euclidean": {"model": "linear", "dim": 5, "distance": "euclidean"},
     "squared": {"model": "linear", "dim": 5, "distance": "squared_euclidean"},
-    "kept": {"model": "mlp", "hidden": (4,), "keep": 0.5},
+    "kept": {"model": "mlp", "hidden": (4,), "cosine_weight": 0.5},
     "pseudo": {"model": "pseudo_class", "dim": 6, "loss": "bce"},
     "identity": {"model": "identity"},
     "pairs": {"model": "pair_bc", "classifier": (7,), "loss": "bce"},
-    "membership": {"model": "membership", "keep": 0.5},
+    "membership": {"model": "membership", "cosine_weight": 0.5},
     "logit": {"model": "distance_logit", "dim": 4, "loss": "bce"},
 }
 COSINES = ["linear", "kept", "pseudo", "identity", "membership"]

@@ -117,7 +117,7 @@ def test_seeds_lie_side_by_side_and_random_state_decides(digits):
 
 
 @pytest.mark.parametrize(
-    "model", [{"model": "mlp", "hidden": (8,), "dropout": 0.3}, {"keep": 0.4}, {"inputs": "whiten"}]
+    "model", [{"model": "mlp", "hidden": (8,), "dropout": 0.3}, {"cosine_weight": 0.4}, {"inputs": "whiten"}]
 )
 def test_a_fitted_head_travels(digits, model):
     X, y = digits

@@ -18,7 +18,9 @@ def trained(*, groups: int = 2, **changes) -> TrainedHead:
     train = torch.randn(30, 8, generator=torch.Generator().manual_seed(0))
     head = build_head(settings, 8, generators(0, settings.seeds), train=train, groups=groups)
     with torch.no_grad():
-        (head.learned if settings.keep else head).branch.last.weight.normal_(generator=torch.Generator().manual_seed(1))
+        (head.learned if settings.cosine_weight else head).branch.last.weight.normal_(
+            generator=torch.Generator().manual_seed(1)
+        )
     return TrainedHead(
         settings=settings,
         width=8,
@@ -67,7 +69,7 @@ def test_equal_heads_give_equal_bytes():
 
 
 def test_a_membership_head_finds_its_groups_again(tmp_path):
-    head = trained(model="membership", keep=0.5, groups=4)
+    head = trained(model="membership", cosine_weight=0.5, groups=4)
     write(tmp_path, head)
     x = torch.randn(6, 8)
     assert torch.equal(load_head(tmp_path).embeddings(x), head.embeddings(x))

@@ -34,7 +34,7 @@ def make_params(**scores) -> Params:
             "backbones": {"made_up": {"library": "timm", "model": "none", "weights": "random"}},
             "features": {"backbones": ["made_up"]},
             "head": {"features": "made_up", "model": "linear", "seeds": 2},
-            "scores": {"draws": 100, "gallery": 3} | scores,
+            "scores": {"n_bootstrap": 100, "gallery": 3} | scores,
         }
     )
 

@@ -17,10 +17,10 @@ from heads.models.registry import build_head
 from heads.models.transforms import fit_transform
 from heads.store import TrainedHead, dump_head
 from pipeline.params import Params, parse_params
-from pipeline.stages import extract, fuse
+from pipeline.stages import concat, extract
 
 FOLDER = Path("artifacts/emoji")
-SMALL = {"library": "lookalike", "model": "conv4", "weights": "random", "pixels": 32}
+SMALL = {"library": "local", "model": "conv4", "weights": "random", "pixels": 32}
 CALIBRATION = Calibration(threshold=0.5, slope=6.0, intercept=-3.0)
 
 
@@ -31,7 +31,7 @@ def make_params(backbone: dict[str, Any] | None = None, *, dtype: str = "auto", 
             "data": {"name": "emoji"},
             "backbones": {"small": first, "large": first | {"pixels": 48}},
             "features": {"backbones": ["small", "large"], "batch": 4, "workers": 0, "dtype": dtype},
-            "fusions": {"both": {"features": ["small", "large"], "weights": [1.0, 0.5]}},
+            "concatenations": {"both": {"features": ["small", "large"], "weights": [1.0, 0.5]}},
             "head": {"features": "small", "seeds": 2, **head},
         }
     )
@@ -47,12 +47,12 @@ def make_images(count: int = 11) -> list[bytes]:
 
 
 def make_features(params: Params) -> None:
-    """The set that the head names, and the parts of a fusion."""
+    """The set that the head names, and the parts of a concatenation."""
     name = params.head.features
-    for part in params.fusions[name].features if name in params.fusions else [name]:
+    for part in params.concatenations[name].features if name in params.concatenations else [name]:
         extract.run(params, part)
-    if name in params.fusions:
-        fuse.run(params, name)
+    if name in params.concatenations:
+        concat.run(params, name)
 
 
 def make_head(params: Params) -> TrainedHead:

@@ -64,7 +64,7 @@ def test_an_edit_for_one_library_leaves_the_features_of_the_others(copied):
     text = edited(path)
     changed = {name for name, key in keys().items() if key != before[name]}
     path.write_text(text)
-    assert changed == {"timm", "lookalike"}
+    assert changed == {"timm", "local"}
 
 
 def test_what_has_no_effect_is_neither_hashed_nor_followed(copied):

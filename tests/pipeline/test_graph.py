@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from ruamel.yaml import YAML
 
 from data.settings import DataSettings, Episodes, Splits
-from features.settings import Backbone, FeatureSettings, Fusion
+from features.settings import Backbone, Concatenation, FeatureSettings
 from heads.settings import HeadSettings, ScoreSettings
 from pipeline.fingerprint import TOP, import_closure, imported_files
 from pipeline.params import Params
@@ -54,7 +54,7 @@ def test_imports_go_one_way(package):
     [
         ("heads/losses/registry.py", {"finetune", "train", "evaluate"}),
         ("features/backbones/timm.py", {"extract", "finetune"}),
-        ("features/storage/features_files.py", {"extract", "finetune", "fuse", "train", "evaluate"}),
+        ("features/storage/features_files.py", {"extract", "finetune", "concat", "train", "evaluate"}),
         ("data/datasets/emoji.py", {"prepare"}),
         ("pipeline/report/examples.py", {"evaluate"}),
         ("pipeline/inference/predictor.py", set()),
@@ -108,6 +108,6 @@ def test_no_parameter_has_a_name_that_the_run_cache_ignores():
         return found
 
     found = models(Params)
-    sections = {Backbone, DataSettings, Splits, Episodes, FeatureSettings, Fusion, HeadSettings, ScoreSettings}
+    sections = {Backbone, DataSettings, Splits, Episodes, FeatureSettings, Concatenation, HeadSettings, ScoreSettings}
     assert sections <= found
     assert not {name for model in found for name in model.model_fields} & {"size", "nfiles"}

@@ -41,7 +41,7 @@ except SystemExit:
         ("import features.storage.features_files", ("torch", *EXTRACTION)),
         ("import pipeline.stages.train", EXTRACTION),
         ("import pipeline.stages.evaluate", EXTRACTION),
-        ("import pipeline.stages.fuse", ("torch", *EXTRACTION)),
+        ("import pipeline.stages.concat", ("torch", *EXTRACTION)),
     ],
 )
 def test_what_is_not_needed_is_not_imported(code, names):

@@ -70,8 +70,8 @@ def test_registries_hold_what_params_may_name():
         ),
         (
             "head",
-            {"features": "resnet18_random", "keep": 0.5, "distance": "euclidean"},
-            "head: keep mixes two cosines: set distance to cosine",
+            {"features": "resnet18_random", "cosine_weight": 0.5, "distance": "euclidean"},
+            "head: cosine_weight mixes two cosines: set distance to cosine",
         ),
         ("head.lr", "fast", "head.lr: 'fast': input should be a valid number"),
         ("data.candidates", 1, "data.candidates: 1: input should be greater than or equal to 2"),

@@ -31,7 +31,7 @@ set: &small
   head.epochs: 2
   head.seeds: 2
   head.dim: 16
-  scores.draws: 100
+  scores.n_bootstrap: 100
 sections:
 - title: Rows
   rows:
@@ -128,9 +128,9 @@ set:
   data.pairs: 50
   data.triplets: 50
   data.episodes: {count: 20, way: 2, shot: 1, queries: 1}
-  scores.draws: 100
+  scores.n_bootstrap: 100
   finetunes.siamese:
-    network: {library: lookalike, model: cifar_resnet20, weights: random, pixels: 32}
+    network: {library: local, model: cifar_resnet20, weights: random, pixels: 32}
     loss: triplet
     margin: 0.3
     negatives: random:1

@@ -17,7 +17,7 @@ SMALL = {
     "head__epochs": 2,
     "head__seeds": 2,
     "head__dim": 16,
-    "scores__draws": 100,
+    "scores__n_bootstrap": 100,
 }
 
 

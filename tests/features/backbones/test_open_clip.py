@@ -90,7 +90,7 @@ def test_stages_are_a_towers_own(tmp_path):
         images = torch.randn(3, 3, *[CONFIGS[model]["vision_cfg"]["image_size"]] * 2)
         with torch.inference_mode():
             assert load_network("mine", entry).module(images).shape == (3, channels * 4)
-            both = load_network("mine", entry.model_copy(update={"spread": True})).module(images)
+            both = load_network("mine", entry.model_copy(update={"std_pool": True})).module(images)
             assert both.shape == (3, 2 * channels * 4)
         with pytest.raises(FeatureError, match=r"^backbones.mine.stages: no stage 9; this network has 0 to \d$"):
             load_network("mine", entry.model_copy(update={"stages": (9,)}))

@@ -17,7 +17,7 @@ from features.settings import Backbone
 
 
 def network(model: str, weights: str = "random", **more):
-    return load_network("mine", Backbone(library="lookalike", model=model, weights=weights, **more))
+    return load_network("mine", Backbone(library="local", model=model, weights=weights, **more))
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_pytorch_cifar_models_checkpoint(tmp_path, classes):
 
     # Trained on from there, it is built with the same shortcuts.
     save_file(found.module.state_dict(), tmp_path / "network.safetensors")
-    start = {"library": "lookalike", "model": "cifar_resnet20", "weights": str(path)}
+    start = {"library": "local", "model": "cifar_resnet20", "weights": str(path)}
     about = {"network": start, "width": 64, "dim": None, "preprocess": found.preprocess.describe()}
     (tmp_path / "network.json").write_text(json.dumps(about))
     trained = network("trained", str(tmp_path / "network.safetensors"))

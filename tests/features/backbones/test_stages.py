@@ -56,7 +56,7 @@ def spread_by_hand(maps: torch.Tensor, cells: int) -> torch.Tensor:
 @pytest.mark.parametrize(("cells", "offset"), [(1, 0.0), (2, 0.0), (3, 0.0), (1, 1000.0)])
 def test_the_spread_is_each_cells_standard_deviation(cells, offset):
     maps = [torch.randn(2, 5, 8, 8) + offset, torch.rand(2, 3, 4, 4) + offset]
-    got = Grids(cells, spread=True)(maps)
+    got = Grids(cells, std_pool=True)(maps)
     wanted = []
     for each in maps:
         wanted += [normalize(adaptive_avg_pool2d(each, cells).flatten(1), dim=1), spread_by_hand(each, cells)]
@@ -67,7 +67,7 @@ def test_the_spread_is_each_cells_standard_deviation(cells, offset):
 @pytest.mark.parametrize(("side", "cells"), [(4, 1), (1, 1), (2, 4)])
 def test_cells_that_do_not_vary_have_no_spread_and_train(side, cells):
     maps = torch.full((2, 3, side, side), 5.0, requires_grad=True)
-    got = Grids(cells, spread=True)([maps])
+    got = Grids(cells, std_pool=True)([maps])
     assert got[:, : 3 * cells**2].all() and not got[:, 3 * cells**2 :].any()
     got.sum().backward()
     assert torch.isfinite(maps.grad).all()
@@ -76,14 +76,14 @@ def test_cells_that_do_not_vary_have_no_spread_and_train(side, cells):
 @pytest.mark.parametrize("library", ["timm", "torchvision"])
 def test_a_network_with_spread_gives_twice_the_numbers(library):
     images, model = torch.randn(2, 3, 64, 64), {"timm": "resnet10t", "torchvision": "resnet18"}[library]
-    plain, both = (load_network("mine", entry(library, model, stages=(1, 3), spread=s)).module for s in (False, True))
+    plain, both = (load_network("mine", entry(library, model, stages=(1, 3), std_pool=s)).module for s in (False, True))
     with torch.inference_mode():
         assert both(images).shape[1] == 2 * plain(images).shape[1]
 
 
-@pytest.mark.parametrize("spread", [False, True])
-def test_only_what_is_needed_is_kept_and_folded(spread):
-    network = load_network("mine", entry("torchvision", "resnet18", stages=(0, 2), grid=2, spread=spread)).module
+@pytest.mark.parametrize("std_pool", [False, True])
+def test_only_what_is_needed_is_kept_and_folded(std_pool):
+    network = load_network("mine", entry("torchvision", "resnet18", stages=(0, 2), grid=2, std_pool=std_pool)).module
     assert not any(name.startswith("parts.3") for name, _ in network.named_parameters())
     images = torch.randn(2, 3, 64, 64)
     folded = fold_batch_norms(network, images)
@@ -113,7 +113,7 @@ def test_a_stage_that_is_not_there(library, model, stages, last):
         ({"stages": [3], "output": "global"}, "stages are maps, not one vector: set output to grid"),
         ({"stages": [4, 3]}, "stages [4, 3]: name each once, in ascending order"),
         ({"stages": [3, 3]}, "stages [3, 3]: name each once, in ascending order"),
-        ({"spread": True}, "spread is of the maps of stages: name some"),
+        ({"std_pool": True}, "std_pool is of the maps of stages: name some"),
     ],
 )
 def test_stages_that_make_no_sense(changes, message):
@@ -122,5 +122,5 @@ def test_stages_that_make_no_sense(changes, message):
 
 
 def test_what_was_made_without_stages_is_described_as_before():
-    assert not {"stages", "spread"} & set(entry("timm", "resnet10t").model_dump(mode="json"))
+    assert not {"stages", "std_pool"} & set(entry("timm", "resnet10t").model_dump(mode="json"))
     assert entry("timm", "resnet10t", stages=(1,)).model_dump(mode="json")["stages"] == [1]

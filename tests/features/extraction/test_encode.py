@@ -48,11 +48,11 @@ RANDOM = {"weights": "random", "pixels": 32}
 NETWORKS = {
     "real weights": LITE0 | {"pixels": 96},
     "grid": LITE0 | {"pixels": 64, "output": "grid", "grid": 3},
-    "stages": LITE0 | {"pixels": 64, "output": "grid", "stages": [2, 3, 4], "spread": True},
+    "stages": LITE0 | {"pixels": 64, "output": "grid", "stages": [2, 3, 4], "std_pool": True},
     "views": RANDOM | {"library": "torchvision", "model": "resnet18", "flip": True, "crops": 2},
     "mean of views": RANDOM | {"library": "torchvision", "model": "resnet18", "flip": True, "average": True},
     "no batch norm": {"library": "timm", "model": "test_vit", "weights": "random"},
-    "ours": RANDOM | {"library": "lookalike", "model": "conv4"},
+    "ours": RANDOM | {"library": "local", "model": "conv4"},
     "clip": {"library": "open_clip", "model": "ViT-S-32-alt", "weights": "random"},  # bfloat16 depends on the batch
 }
 

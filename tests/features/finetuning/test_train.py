@@ -25,7 +25,7 @@ from heads.training.selection import epoch_score
 
 SIDE = 8
 PREPROCESS = Preprocess(size=SIDE, resize=SIDE, mean=(0.5,) * 3, std=(0.5,) * 3)
-NETWORK = {"library": "lookalike", "model": "conv4", "weights": "random"}
+NETWORK = {"library": "local", "model": "conv4", "weights": "random"}
 
 
 def tiny(dim: int | None = None) -> nn.Module:
@@ -213,7 +213,7 @@ def test_evaluation_is_that_of_each_image_alone(make):
 
 
 def test_rows_past_the_last_are_turned_images(make):
-    chosen = entry(augment={"turns": True})
+    chosen = entry(augment={"rotations": True})
     material, _ = make(chosen)
     total, rows = len(material.pixels.place), torch.from_numpy(material.pool.rows[:4])
     quarters = torch.tensor([0, 1, 2, 3])

@@ -94,7 +94,7 @@ def test_dropout_is_off_in_use_and_each_seeds_own_in_training():
 
 def test_keep_is_a_mix_of_two_cosines():
     x = rows()
-    head = build_head(settings(model="pseudo_class", dim=5, keep=0.3), WIDTH, generators(0, 1))
+    head = build_head(settings(model="pseudo_class", dim=5, cosine_weight=0.3), WIDTH, generators(0, 1))
     encoded, learned = head.encode(x.unsqueeze(0)), normalize(head.learned.encode(x.unsqueeze(0)), dim=-1)[0]
     torch.testing.assert_close(head.block(encoded, encoded)[0], 0.3 * x @ x.T + 0.7 * learned @ learned.T)
 
@@ -102,7 +102,9 @@ def test_keep_is_a_mix_of_two_cosines():
 @pytest.mark.parametrize("keep", [0.0, 0.3])
 def test_membership_equals_a_loop(keep):
     x = rows()
-    head = build_head(settings(model="membership", keep=keep, temperature=0.5), WIDTH, generators(0, 2), groups=5)
+    head = build_head(
+        settings(model="membership", cosine_weight=keep, temperature=0.5), WIDTH, generators(0, 2), groups=5
+    )
     learned = head.learned if keep else head
     with torch.no_grad():
         learned.branch.last.weight.normal_(generator=torch.Generator().manual_seed(0))
@@ -122,14 +124,14 @@ def test_membership_equals_a_loop(keep):
 
 def test_untrained_membership_ranks_as_its_input():
     x = rows()
-    head = build_head(settings(model="membership", keep=0.3), WIDTH, generators(0, 1), groups=5)
+    head = build_head(settings(model="membership", cosine_weight=0.3), WIDTH, generators(0, 1), groups=5)
     encoded = head.encode(x.unsqueeze(0))
     torch.testing.assert_close(head.block(encoded, encoded)[0], 0.3 * x @ x.T + 0.7)
 
 
 def test_images_of_no_known_group_fall_back_to_plain_cosine():
     x = rows()
-    head = build_head(settings(model="membership", keep=0.3), WIDTH, generators(0, 1), groups=5)
+    head = build_head(settings(model="membership", cosine_weight=0.3), WIDTH, generators(0, 1), groups=5)
     with torch.no_grad():
         head.learned.branch.last.bias.fill_(-30.0)
     encoded = head.encode(x.unsqueeze(0))

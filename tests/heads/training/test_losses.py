@@ -83,8 +83,8 @@ def test_memberships_learn_the_groups_of_training(keep):
     signal = torch.randn(5, WIDTH // 2, generator=draw)[codes]
     inputs = normalize(torch.cat([signal, 2 * torch.randn(400, WIDTH // 2, generator=draw)], 1), dim=1)
     settings = HeadSettings(
-        features="x", model="membership", loss="cross_entropy", keep=keep, batch=40, images_per_group=4, lr=0.05,
-        epochs=8, seeds=2, select="top1",
+        features="x", model="membership", loss="cross_entropy", cosine_weight=keep, batch=40, images_per_group=4,
+        lr=0.05,        epochs=8, seeds=2, select="top1",
     )  # fmt: skip
     pool = make_pool(np.arange(300), codes[:300], None, images=4)
     validate = epoch_score(

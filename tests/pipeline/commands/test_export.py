@@ -117,9 +117,9 @@ def test_what_is_refused_is_not_written(monkeypatch):
     ("backbone", "head"),
     [
         ({"model": "test_vit", "flip": True, "crops": 2, "average": True}, {"model": "linear", "dim": 8}),
-        ({"output": "grid"}, {"model": "residual", "hidden": [6], "keep": 0.2, "transform": "center"}),
+        ({"output": "grid"}, {"model": "residual", "hidden": [6], "cosine_weight": 0.2, "transform": "center"}),
         (
-            {"model": "test_efficientnet", "output": "grid", "stages": [1, 3], "grid": 3, "spread": True},
+            {"model": "test_efficientnet", "output": "grid", "stages": [1, 3], "grid": 3, "std_pool": True},
             {"model": "linear", "transform": "whiten", "components": 5, "whitening": 0.5},
         ),
         ({"model": "test_efficientnet"}, {"model": "linear", "features": "both", "ensemble": True, "seeds": 3}),

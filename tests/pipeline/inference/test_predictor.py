@@ -23,7 +23,7 @@ HEADS = {
     "linear": {"model": "linear", "dim": 8},
     "euclidean": {"model": "mlp", "hidden": [6], "dim": 8, "distance": "euclidean"},
     "squared": {"model": "linear", "distance": "squared_euclidean"},
-    "kept": {"model": "linear", "dim": 4, "keep": 0.3, "transform": "whiten"},
+    "kept": {"model": "linear", "dim": 4, "cosine_weight": 0.3, "transform": "whiten"},
     "components": {"model": "linear", "transform": "whiten", "components": 5, "whitening": 0.5},
     "ensemble": {"model": "linear", "dim": 8, "ensemble": True, "seeds": 3},
     "no head": {"model": "identity", "seeds": 3},

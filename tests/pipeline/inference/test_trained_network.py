@@ -1,4 +1,4 @@
-"""A head on features of a network that was trained here, alone and in a fusion."""
+"""A head on features of a network that was trained here, alone and in a concatenation."""
 
 import shutil
 from contextlib import nullcontext
@@ -16,11 +16,11 @@ from features.storage.features_files import load_features
 from pipeline import load_head
 from pipeline.inference.search_index import folder_gallery
 from pipeline.params import parse_params
-from pipeline.stages import extract, finetune, fuse
+from pipeline.stages import concat, extract, finetune
 
 pytestmark = pytest.mark.forward
 
-SMALL = {"library": "lookalike", "model": "conv4", "weights": "random", "pixels": 16}
+SMALL = {"library": "local", "model": "conv4", "weights": "random", "pixels": 16}
 MINE = {"network": SMALL, "loss": "infonce", "batch": 12, "epochs": 1, "lr": 0.01, "select": "top1", "dim": 5}
 
 
@@ -38,14 +38,14 @@ def head(request, tmp_path, monkeypatch):
             "backbones": {"small": SMALL},
             "features": {"backbones": ["small"], "batch": 8, "workers": 0},
             "finetunes": {"mine": MINE},
-            "fusions": {"both": {"features": ["small", "mine"]}},
+            "concatenations": {"both": {"features": ["small", "mine"]}},
             "head": {"features": request.param, "dim": 4, "seeds": 2},
         }
     )
     finetune.run(params, "mine")
     if request.param == "both":
         extract.run(params, "small")
-        fuse.run(params, "both")
+        concat.run(params, "both")
     make_head(params)
     return load_head(FOLDER / "head")
 

@@ -2,7 +2,7 @@ import pytest
 from evaluated import make_params
 
 from features.finetuning.settings import Finetune
-from features.settings import Backbone, Fusion
+from features.settings import Backbone, Concatenation
 from pipeline.report.pretraining_overlap import known_beforehand, saw_labels
 
 CLASSES = "the backbone was trained on these classes"
@@ -29,8 +29,8 @@ def test_a_fusion_knew_what_its_parts_knew():
         name: Backbone(library="timm", model="any", weights=weights)
         for name, weights in (("a", "IMAGENET1K_V1"), ("b", "openai"), ("c", "random"))
     }
-    fusions = {"ab": Fusion(features=("a", "b")), "cb": Fusion(features=("c", "b"))}
-    params = make_params().model_copy(update={"backbones": parts, "fusions": fusions})
+    concatenations = {"ab": Concatenation(features=("a", "b")), "cb": Concatenation(features=("c", "b"))}
+    params = make_params().model_copy(update={"backbones": parts, "concatenations": concatenations})
     assert known_beforehand(params, "ab", "tiny_imagenet") == f"{CLASSES}; {IMAGES}"
     assert known_beforehand(params, "cb", "emoji") == IMAGES
     assert known_beforehand(params, "c", "emoji") == ""

@@ -1,4 +1,4 @@
-"""The stages `extract` and `fuse` and the verb `verify`, on a small data set and a small random network."""
+"""The stages `extract` and `concat` and the verb `verify`, on a small data set and a small random network."""
 
 import errno
 import os
@@ -19,7 +19,7 @@ from features.storage.features_files import load_features, read_sidecar, save_fe
 from pipeline.commands import verify
 from pipeline.errors import ParamError
 from pipeline.params import Params, parse_params
-from pipeline.stages import extract, fuse
+from pipeline.stages import concat, extract
 
 pytestmark = pytest.mark.forward
 
@@ -33,7 +33,7 @@ def settings(**changes) -> Params:
         "data": {"name": "emoji"},
         "backbones": {"small": SMALL, "large": SMALL | {"pixels": 48}},
         "features": FEATURES,
-        "fusions": {"both": {"features": ["small", "large"]}},
+        "concatenations": {"both": {"features": ["small", "large"]}},
         "head": {"features": "both"},
     }
     return parse_params(raw | changes)
@@ -106,23 +106,25 @@ def test_views_are_kept_apart(project):
 def test_unknown_names(project):
     with pytest.raises(ParamError, match="no backbone 'smal' in backbones; did you mean 'small'"):
         extract.run(settings(), "smal")
-    with pytest.raises(ParamError, match="no fusion 'bot' in fusions; did you mean 'both'"):
-        fuse.run(settings(), "bot")
+    with pytest.raises(ParamError, match="no concatenation 'bot' in concatenations; did you mean 'both'"):
+        concat.run(settings(), "bot")
 
 
 def test_fusions_are_checked_with_the_params():
-    with pytest.raises(ParamError, match=r"fusions.both.features: no feature set 'larg'; did you mean 'large'"):
-        settings(fusions={"both": {"features": ["small", "larg"]}})
-    with pytest.raises(ParamError, match=r"fusions: 'small' is a backbone; give the fusion a name of its own"):
-        settings(fusions={"small": {"features": ["small", "large"]}})
+    with pytest.raises(ParamError, match=r"concatenations.both.features: no feature set 'larg'; did you mean 'large'"):
+        settings(concatenations={"both": {"features": ["small", "larg"]}})
+    with pytest.raises(
+        ParamError, match=r"concatenations: 'small' is a backbone; give the concatenation a name of its own"
+    ):
+        settings(concatenations={"small": {"features": ["small", "large"]}})
 
 
 def test_fuse_and_verify(project, capsys):
     params = settings()
     for name in params.features.backbones:
         extract.run(params, name)
-    fuse.run(params, "both")
-    assert "fuse both: small + large -> artifacts/emoji/features/both [11, 1024]" in capsys.readouterr().out
+    concat.run(params, "both")
+    assert "concat both: small + large -> artifacts/emoji/features/both [11, 1024]" in capsys.readouterr().out
     verify.run(params)
     said = capsys.readouterr().out.splitlines()
     assert said == [f"verify {n}: sidecar, and 11 rows made again, agree" for n in ("small", "large", "both")]
@@ -131,7 +133,7 @@ def test_fuse_and_verify(project, capsys):
 @pytest.mark.parametrize("dtype", LEAST_COSINE)
 def test_verify_makes_rows_again_in_the_dtype_of_the_sidecar(dtype, project, capsys, monkeypatch):
     """Features in a dtype that someone chose, and then ones that a GPU made: float32 is near enough to both."""
-    alone = {"fusions": {}, "head": {"features": "small"}}
+    alone = {"concatenations": {}, "head": {"features": "small"}}
     chosen = settings(features=FEATURES | {"dtype": dtype}, **alone)
     extract.run(chosen, "small")
     verify.run(chosen)
@@ -159,7 +161,7 @@ def test_the_tolerance_of_verify_is_that_of_the_dtype(dtype):
 
 
 def changed(project, change) -> str:
-    params = settings(fusions={}, head={"features": "small"})
+    params = settings(concatenations={}, head={"features": "small"})
     extract.run(params, "small")
     params = change(params, features("small")) or params
     with pytest.raises(FeatureError) as error:

@@ -22,7 +22,7 @@ from pipeline.stages import extract, finetune
 pytestmark = pytest.mark.forward
 
 ENTRY = {
-    "network": {"library": "lookalike", "model": "conv4", "weights": "random", "pixels": 16},
+    "network": {"library": "local", "model": "conv4", "weights": "random", "pixels": 16},
     "augment": {"shift": 0.1},
     "loss": "infonce",
     "batch": 12,
@@ -37,7 +37,7 @@ FOLDER = Path("artifacts/mnist")
 def settings(**changes) -> Params:
     raw = {
         "data": {"name": "mnist"},
-        "backbones": {"small": {"library": "lookalike", "model": "conv4", "weights": "random", "pixels": 16}},
+        "backbones": {"small": {"library": "local", "model": "conv4", "weights": "random", "pixels": 16}},
         "features": {"backbones": ["small"], "batch": 8, "workers": 0},
         "finetunes": {"mine": ENTRY},
         "head": {"features": "mine", "model": "identity"},
@@ -76,7 +76,7 @@ def test_a_features_directory_like_any_other_and_the_network(project, capsys):
 
 
 def test_turned_groups_train_too_and_features_are_of_images_as_they_are(project, capsys):
-    finetune.run(entry(augment={"turns": True}), "mine")
+    finetune.run(entry(augment={"rotations": True}), "mine")
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("finetune mine: conv4, infonce loss, 30 images in 4 turns, 2 epochs: val_top1 0.")
     assert lines[1] == "finetune mine: 48 images, 48 run -> artifacts/mnist/features/mine [48, 64]"
@@ -111,7 +111,7 @@ def test_the_network_is_a_backbone_for_another_data_set(project, tmp_path):
     kept = tmp_path / "kept"
     shutil.copytree(FOLDER / "networks/mine", kept)
     own = load_features(FOLDER / "features/mine", images_hash=read_rows(project).images_hash)
-    named = {"library": "lookalike", "model": "trained", "weights": str(kept / "network.safetensors")}
+    named = {"library": "local", "model": "trained", "weights": str(kept / "network.safetensors")}
     params = settings(backbones={"moved": named}, features={"backbones": ["moved"], "batch": 8, "dtype": "float32"})
     extract.run(params, "moved")
     moved = load_features(FOLDER / "features/moved", images_hash=read_rows(project).images_hash)
@@ -148,7 +148,7 @@ def test_layers_that_nothing_goes_through(project):
 
 
 def test_the_layer_on_top_trains_alone_on_stages(project):
-    network = STAGES | {"spread": True}
+    network = STAGES | {"std_pool": True}
     finetune.run(entry(network=network, dim=3, layers=["top"]), "mine")
     trained = load_file(FOLDER / "networks/mine/network.safetensors")
     came = load_network("a", Backbone(**network)).module.state_dict()
@@ -166,7 +166,7 @@ def test_from_a_checkpoint_of_its_own(project, tmp_path, dim):
     best = max((line.split(",")[3] for line in lines), key=float)
     kept = tmp_path / "kept"
     shutil.copytree(FOLDER / "networks/mine", kept)
-    start = {"library": "lookalike", "model": "trained", "weights": str(kept / "network.safetensors")}
+    start = {"library": "local", "model": "trained", "weights": str(kept / "network.safetensors")}
     finetune.run(entry(network=start, epochs=1), "mine")
     history = (FOLDER / "networks/mine/history.csv").read_text().splitlines()
     assert history[1] == f"0,0,nan,{best},nan,nan"
@@ -206,13 +206,13 @@ def test_bad_entries_are_one_line(changes, message):
 def test_names_are_checked():
     with pytest.raises(ParamError, match=r"finetunes: 'small' is a backbone; give the finetune a name of its own"):
         settings(finetunes={"small": ENTRY})
-    with pytest.raises(ParamError, match=r"finetunes: 'both' is a fusion; give the finetune a name of its own"):
-        settings(finetunes={"both": ENTRY, "mine": ENTRY}, fusions={"both": {"features": ["small", "mine"]}})
+    with pytest.raises(ParamError, match=r"finetunes: 'both' is a concatenation; give the finetune a name of its own"):
+        settings(finetunes={"both": ENTRY, "mine": ENTRY}, concatenations={"both": {"features": ["small", "mine"]}})
     with pytest.raises(ParamError, match=r"no finetune 'mien' in finetunes; did you mean 'mine'"):
         finetune.run(settings(), "mien")
     with pytest.raises(ParamError, match=r"head.features: no feature set 'mien'; did you mean 'mine'"):
         settings(head={"features": "mien"})
-    assert settings(fusions={"both": {"features": ["small", "mine"]}}).feature_sets == ["small", "mine", "both"]
+    assert settings(concatenations={"both": {"features": ["small", "mine"]}}).feature_sets == ["small", "mine", "both"]
 
 
 def test_a_layer_or_a_network_that_is_not_there(project):

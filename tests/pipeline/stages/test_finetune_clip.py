@@ -60,6 +60,6 @@ def test_its_last_blocks_alone_train_and_it_is_a_backbone_afterwards(project, ca
     assert set(trained) == set(start)  # the text tower is left behind
     images_hash = read_rows(project).images_hash
     own = load_features(FOLDER / "features/mine", images_hash=images_hash)
-    extract.run(settings(moved={"library": "lookalike", "model": "trained", "weights": str(weights)}), "moved")
+    extract.run(settings(moved={"library": "local", "model": "trained", "weights": str(weights)}), "moved")
     assert own.shape == (48, 24)
     assert np.array_equal(own, load_features(FOLDER / "features/moved", images_hash=images_hash))

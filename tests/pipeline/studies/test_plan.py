@@ -58,8 +58,8 @@ def test_every_committed_row_is_what_dvc_would_run(name, tmp_path):
 
 def test_what_the_user_has_in_params_yaml_does_not_leak_into_a_row(tmp_path):
     raw = copy.deepcopy(RAW)
-    raw["head"] |= {"loss": "CircleLoss", "loss_args": {"m": 0.4}, "margin": None, "keep": 0.3}
-    raw["fusions"] = {"mine": {"features": ["efficientnet_lite0", "resnet18_random"]}}
+    raw["head"] |= {"loss": "CircleLoss", "loss_args": {"m": 0.4}, "margin": None, "cosine_weight": 0.3}
+    raw["concatenations"] = {"mine": {"features": ["efficientnet_lite0", "resnet18_random"]}}
     raw["data"] |= {"limit": 100, "seen": 5, "splits": {"train": 0.2, "val": 0.2, "test": 0.6}}
     raw["scores"] |= {"queries": 50}
     raw["seed"] = 7
@@ -68,7 +68,7 @@ def test_what_the_user_has_in_params_yaml_does_not_leak_into_a_row(tmp_path):
     (experiment,) = mine.experiments
     after = written(raw, experiment, tmp_path)
     assert after == experiment.params
-    assert after.head.loss_args == {"base": 0.4} and after.fusions == {} and after.seed == 0
+    assert after.head.loss_args == {"base": 0.4} and after.concatenations == {} and after.seed == 0
     assert after.data.limit is None and after.data.splits.train == 0.6 and after.scores.queries is None
     assert mine.settings == planned(row(set=settings)).settings
 
