@@ -156,3 +156,31 @@ def test_params_are_checked_before_any_heavy_import(tmp_path):
         [sys.executable, "-c", code, str(TOP / "params.yaml")], cwd=TOP, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("fusions", {}, "fusions is now called concatenations"),
+        ("head.keep", 0.5, "head.keep is now called head.cosine_weight"),
+        ("backbones.resnet18.spread", True, "backbones.resnet18.spread is now called std_pool"),
+        ("backbones.resnet18.library", "lookalike", "backbones.resnet18.library: lookalike is now called local"),
+        ("finetunes", {"a": {"augment": {"turns": True}}}, "finetunes.a.augment.turns is now called rotations"),
+    ],
+)
+def test_a_name_of_an_older_version_is_answered_with_todays(raw, key, value, words):
+    with pytest.raises(ParamError, match=words):
+        parse_params(change(raw, key, value))
+
+
+@pytest.mark.parametrize("name", ["my net", "resnet18.v2", "größer", "a/b", ""])
+@pytest.mark.parametrize("section", ["backbones", "concatenations", "finetunes"])
+def test_a_name_that_is_no_stage_key_and_folder_is_one_line(raw, section, name):
+    entry = {
+        "backbones": raw["backbones"]["resnet18"],
+        "concatenations": {"features": ["efficientnet_lite0", "resnet18_random"]},
+        "finetunes": {"network": raw["backbones"]["resnet18"]},
+    }
+    with pytest.raises(ParamError, match="letters, digits") as error:
+        parse_params(raw | {section: raw[section] | {name: entry[section]}})
+    assert "\n" not in str(error.value) and f"{section}: '{name}'" in str(error.value)

@@ -53,4 +53,4 @@ def test_a_network_with_a_map_and_one_without():
     picture = Image.effect_mandelbrot((80, 60), (-3, -2.5, 2, 2.5), 20).convert("RGB")
     maps = local.heat_maps(picture, picture.rotate(90))
     assert [one.size for one in maps] == [(64, 64)] * 2
-    assert local_features(networks(library="lookalike", model="conv4"), device=torch.device("cpu")) is None
+    assert local_features(networks(library="local", model="conv4"), device=torch.device("cpu")) is None

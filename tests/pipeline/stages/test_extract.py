@@ -110,7 +110,7 @@ def test_unknown_names(project):
         concat.run(settings(), "bot")
 
 
-def test_fusions_are_checked_with_the_params():
+def test_concatenations_are_checked_with_the_params():
     with pytest.raises(ParamError, match=r"concatenations.both.features: no feature set 'larg'; did you mean 'large'"):
         settings(concatenations={"both": {"features": ["small", "larg"]}})
     with pytest.raises(
