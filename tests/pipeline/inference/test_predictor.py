@@ -148,7 +148,7 @@ def test_a_part_of_a_fusion_made_again():
     make_head(params)
     changed = make_params({"pixels": 40}, features="small")
     make_features(changed)
-    with pytest.raises(FeatureError, match="not the features that 'both' was fused of"):
+    with pytest.raises(FeatureError, match="not the features that 'both' was made of"):
         load_head(FOLDER / "head")
 
 
