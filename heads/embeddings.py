@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from heads.models.embedding_heads import Head
-from heads.similarity import euclidean_matrix
+from heads.similarity import Similarity, euclidean_matrix, euclidean_pairs
 from heads.store import TrainedHead
 
 
@@ -47,11 +47,36 @@ def similarity_matrix(trained: TrainedHead, left: Tensor, right: Tensor) -> Tens
     """
     if is_cosine(trained):
         return left @ right.T
-    shape = (distinct_seeds(trained.head, trained.settings.seeds), -1)
-    left, right = (side.unflatten(1, shape).transpose(0, 1).contiguous() for side in (left, right))
+    left, right = (_by_seed(trained, side) for side in (left, right))
     if trained.head.embeds:  # a distance and its square rank alike; thresholds are of the distance itself
         return -euclidean_matrix(left, right).mean(0)
     return trained.head.block(left, right).mean(0)
+
+
+@torch.no_grad()
+def similarity_pairs(trained: TrainedHead, left: Tensor, right: Tensor) -> Tensor:
+    """Embeddings (P, S * E) and (P, S * E) -> similarities (P,) float32, row by row."""
+    if is_cosine(trained):
+        return (left * right).sum(1)
+    left, right = (_by_seed(trained, side) for side in (left, right))
+    if trained.head.embeds:
+        return -euclidean_pairs(left, right).mean(0)
+    return trained.head.rowwise(left, right.unsqueeze(2))[:, :, 0].mean(0)
+
+
+def cross_similarity(trained: TrainedHead, queries: Tensor, gallery: Tensor) -> Similarity:
+    """Embeddings (Q, S * E) and (G, S * E) -> a similarity whose rows 0..Q-1 are queries, Q..Q+G-1 the gallery."""
+    first = len(queries)
+    return Similarity(
+        block=lambda q, g: similarity_matrix(trained, queries[q], gallery[g - first]),
+        pairs=lambda q, g: similarity_pairs(trained, queries[q], gallery[g - first]),
+    )
+
+
+def _by_seed(trained: TrainedHead, embeddings: Tensor) -> Tensor:
+    """(N, S * E) -> (S, N, E)"""
+    shape = (distinct_seeds(trained.head, trained.settings.seeds), -1)
+    return embeddings.unflatten(1, shape).transpose(0, 1).contiguous()
 
 
 def distinct_seeds(head: Head, seeds: int) -> int:

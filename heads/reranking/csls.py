@@ -17,10 +17,10 @@ NEIGHBOURS = 2  # on val of the default data, 1 to 5 differ by less than their n
 def csls(
     similarity: Similarity, *, queries: ArrayLike, gallery: ArrayLike, k: int = NEIGHBOURS, block: int = BLOCK
 ) -> Similarity:
-    """2 s(q, g) - r(q) - r(g), with r the mean similarity to the k nearest rows of the other side.
+    """s(q, g) - (r(q) + r(g)) / 2, with r the mean similarity to the k nearest rows of the other side.
 
-    Conneau et al., "Word translation without parallel data" (2018), eq. 3. Transductive: r(g) depends on all queries.
-    Memory is bounded by `block` similarities.
+    Half of eq. 3 of Conneau et al., "Word translation without parallel data" (2018), so that differences keep their
+    size. Transductive: r(g) depends on all queries. Memory is bounded by `block` similarities.
 
     Args:
         queries, gallery: (Q,) and (G,) rows; the result is defined for these. A row is not its own neighbour.
@@ -31,7 +31,7 @@ def csls(
     queries, gallery = (np.asarray(rows, np.int64) for rows in (queries, gallery))
     if min(len(queries), len(gallery)) < 2:
         raise HeadError(
-            f"csls compares queries with each other: {len(queries)} queries and {len(gallery)} gallery rows are too few"
+            f"csls needs two queries and two gallery rows at least, there are {len(queries)} and {len(gallery)}"
         )
     every, columns = torch.from_numpy(queries), torch.from_numpy(gallery)
     of_queries, best = [], None
@@ -44,8 +44,8 @@ def csls(
         of_queries.append(_mean_of_finite(scores.topk(min(k, len(gallery)), dim=1).values, dim=1))
         merged = scores if best is None else torch.cat([best, scores])
         best = merged.topk(min(k, len(merged)), dim=0).values
-    of_gallery = _mean_of_finite(best, dim=0)
-    return with_offsets(similarity, every, columns, factor=2, of_query=torch.cat(of_queries), of_gallery=of_gallery)
+    of_query, of_gallery = torch.cat(of_queries) / 2, _mean_of_finite(best, dim=0) / 2
+    return with_offsets(similarity, every, columns, of_query=of_query, of_gallery=of_gallery)
 
 
 def _mean_of_finite(values: Tensor, dim: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""The form of every correction here: a multiple of the similarity, less an amount per query and per gallery row."""
+"""The form of every correction here: the similarity less an amount per query and per gallery row."""
 
 import torch
 from torch import Tensor
@@ -7,13 +7,13 @@ from heads.similarity import Similarity
 
 
 def with_offsets(
-    similarity: Similarity, queries: Tensor, gallery: Tensor, *, factor: float, of_query: Tensor, of_gallery: Tensor
+    similarity: Similarity, queries: Tensor, gallery: Tensor, *, of_query: Tensor, of_gallery: Tensor
 ) -> Similarity:
-    """factor * s(q, g) - of_query(q) - of_gallery(g), for rows `queries` (Q,) and `gallery` (G,)."""
+    """s(q, g) - of_query(q) - of_gallery(g), for rows `queries` (Q,) and `gallery` (G,)."""
     size = int(torch.cat([queries, gallery]).max()) + 1
     left, right = of_query.new_zeros(size), of_gallery.new_zeros(size)
     left[queries.to(left.device)], right[gallery.to(right.device)] = of_query, of_gallery
     return Similarity(
-        block=lambda q, g: factor * similarity.block(q, g) - left[q][:, None] - right[g],
-        pairs=lambda a, b: factor * similarity.pairs(a, b) - left[a] - right[b],
+        block=lambda q, g: similarity.block(q, g) - left[q][:, None] - right[g],
+        pairs=lambda a, b: similarity.pairs(a, b) - left[a] - right[b],
     )

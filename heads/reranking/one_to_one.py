@@ -40,7 +40,7 @@ def one_to_one(
     queries, gallery = (np.asarray(rows, np.int64) for rows in (queries, gallery))
     if min(len(queries), len(gallery)) < 2:
         raise HeadError(
-            f"one_to_one assigns several queries: {len(queries)} to {len(gallery)} gallery rows are too few"
+            f"one_to_one needs two queries and two gallery rows at least, there are {len(queries)} and {len(gallery)}"
         )
     if len(queries) * len(gallery) > MAX_SIMILARITIES:
         raise HeadError(
@@ -54,7 +54,7 @@ def one_to_one(
     scale = temperature * float(scores.double().std()) or 1.0
     logits = (scores / scale).masked_fill_((rows[:, None] == columns).to(scores.device), -torch.inf)
     u, v = _potentials(logits, iterations)
-    return with_offsets(similarity, rows, columns, factor=1, of_query=scale * u, of_gallery=scale * v)
+    return with_offsets(similarity, rows, columns, of_query=scale * u, of_gallery=scale * v)
 
 
 def _potentials(logits: Tensor, iterations: int) -> tuple[Tensor, Tensor]:

@@ -29,6 +29,12 @@ class Index(StrEnum):
     faiss = "faiss"
 
 
+class Reranking(StrEnum):
+    none = "none"
+    csls = "csls"
+    one_to_one = "one_to_one"
+
+
 HeadFolder = Annotated[
     Path | None, typer.Option("--head", help="a head's folder; by default artifacts/<data.name>/head")
 ]
@@ -62,6 +68,10 @@ def search(
     ] = None,
     k: int = typer.Option(10, min=1, help="neighbours of each image"),
     index: Annotated[Index, typer.Option(help="auto: exact, or faiss from 1,000,000 images on")] = Index.auto,
+    rerank: Annotated[
+        Reranking,
+        typer.Option(help="order by all queries together: csls against hubs, one_to_one for disjoint answers"),
+    ] = Reranking.none,
     html: Annotated[Path | None, typer.Option(help="also a contact sheet: one HTML file")] = None,
     as_json: Json = False,
     head: HeadFolder = None,
@@ -72,7 +82,16 @@ def search(
     opened = open_images(images)  # before networks are imported: a wrong name is told at once
     from pipeline.commands.search import run
 
-    run(opened, gallery=gallery, folder=head, k=k, index=index.value, as_json=as_json, html=html)
+    run(
+        opened,
+        gallery=gallery,
+        folder=head,
+        k=k,
+        index=index.value,
+        reranking=rerank.value,
+        as_json=as_json,
+        html=html,
+    )
 
 
 @verbs.command()

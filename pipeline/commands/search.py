@@ -24,6 +24,7 @@ def run(
     folder: Path | None = None,
     k: int = 10,
     index: Index = "auto",
+    reranking: str = "none",
     as_json: bool = False,
     html: Path | None = None,
 ) -> None:
@@ -38,7 +39,7 @@ def run(
         searched = prepared_gallery(head, place, least=k)
     else:
         searched = folder_gallery(head, gallery, least=k, progress=lambda total: progress(total, f"embed {gallery}"))
-    found = search(head, searched, images, k=k, index=index)
+    found = search(head, searched, images, k=k, index=index, reranking=reranking)
     print(json.dumps(as_plain(found, searched, head), indent=2) if as_json else as_text(found, searched, head))
     if html:
         write_bytes(html, as_html(found, searched, head, images))

@@ -17,7 +17,8 @@ from data.files.archives import open_tree, unicode_name
 from data.files.atomic import write_bytes
 from data.tables.protocol import SubmitLists
 from data.tables.rows import Rows
-from heads.embeddings import embed, similarity_matrix
+from heads.embeddings import cross_similarity, embed
+from heads.reranking.registry import rerank
 from pipeline.csv_text import csv_bytes
 from pipeline.params import Params
 from pipeline.report.load_run import TrainedRun, load_run
@@ -51,21 +52,28 @@ def run(params: Params, out: Path = OUT) -> None:
     template = read_template(Path(params.data.path))
     if template is not None:
         check(names, template, where=f"{params.data.path}: {TEMPLATE}")
-    write_bytes(out, as_csv(names, confidences(found, lists)))
+    write_bytes(out, as_csv(names, confidences(found, lists, reranking=params.scores.rerank)))
+    reranked = (
+        "" if params.scores.rerank == "none" else f", re-ranked with all queries at once ({params.scores.rerank})"
+    )
     order = f"in the order of {TEMPLATE}" if template else f"not checked: no {TEMPLATE} in {params.data.path}"
-    print(f"submit: {len(names.left)} queries, {len(names.columns)} candidates each, {order} -> {out}")
+    print(f"submit: {len(names.left)} queries, {len(names.columns)} candidates each{reranked}, {order} -> {out}")
 
 
-def confidences(found: TrainedRun, lists: SubmitLists) -> NDArray[np.float64]:
-    """(Q, C), each row summing to 1."""
-    rows = np.unique(np.concatenate([lists.query, lists.candidates.ravel()]))
-    codes = embed(found.trained, found.inputs[torch.from_numpy(rows).to(found.inputs.device)])
-    query, candidates = np.searchsorted(rows, lists.query), np.searchsorted(rows, lists.candidates)
+def confidences(found: TrainedRun, lists: SubmitLists, *, reranking: str = "none") -> NDArray[np.float64]:
+    """(Q, C), each row summing to 1. `reranking` compares all queries with all candidates first: `scores.rerank`."""
+    gallery, columns = np.unique(lists.candidates, return_inverse=True)
+    queries, candidates = (
+        embed(found.trained, found.inputs[torch.from_numpy(rows).to(found.inputs.device)])
+        for rows in (lists.query, gallery)
+    )
+    rows, first = np.arange(len(queries)), len(queries)
+    similarity = cross_similarity(found.trained, queries, candidates)
+    if reranking != "none":
+        similarity = rerank(reranking, similarity, queries=rows, gallery=first + np.arange(len(gallery)))
+    places = torch.from_numpy(first + columns.reshape(lists.candidates.shape))
     scores = np.stack(
-        [
-            similarity_matrix(found.trained, codes[one : one + 1], codes[torch.from_numpy(those)])[0].cpu().numpy()
-            for one, those in zip(query, candidates, strict=True)
-        ]
+        [similarity.block(torch.tensor([row]), those)[0].cpu().numpy() for row, those in enumerate(places)]
     )
     # A slope of 0, of a head that separates nothing on val, would make all confidences equal.
     logits = (found.trained.calibration.slope or 1.0) * scores.astype(np.float64)

@@ -9,6 +9,8 @@ from torch import Tensor
 from data.files.atomic import sha256_bytes
 from data.images.open_images import OpenedImage
 from heads.knn import knn
+from heads.reranking.neighbours import reranked_knn
+from pipeline.errors import ParamError
 from pipeline.inference import faiss_index
 from pipeline.inference.predictor import ImageHead
 from pipeline.inference.search_index import Gallery, codes_path
@@ -39,16 +41,32 @@ class SearchResult:
 
 
 def search(
-    head: ImageHead, gallery: Gallery, images: Sequence[OpenedImage], *, k: int, index: Index = "auto"
+    head: ImageHead,
+    gallery: Gallery,
+    images: Sequence[OpenedImage],
+    *,
+    k: int,
+    index: Index = "auto",
+    reranking: str = "none",
 ) -> SearchResult:
-    """The `k` nearest of `gallery` to each image.
+    """The `k` nearest of `gallery` to each image; with `reranking` in an order that depends on all images together.
 
     Raises:
-        HeadError: k beyond the gallery, or a similarity that is not finite. ParamError: an index that cannot be had.
+        HeadError: k beyond the gallery, a similarity that is not finite, or a single image to re-rank.
+        ParamError: an index that cannot be had.
     """
     codes = head.codes_of(head.features_of([image.picture for image in images]))
     hashes = [sha256_bytes(image.content) for image in images]
-    return search_codes(head, gallery, codes, names=[image.name for image in images], hashes=hashes, k=k, index=index)
+    return search_codes(
+        head,
+        gallery,
+        codes,
+        names=[image.name for image in images],
+        hashes=hashes,
+        k=k,
+        index=index,
+        reranking=reranking,
+    )
 
 
 def search_codes(
@@ -60,9 +78,16 @@ def search_codes(
     hashes: Sequence[str],
     k: int,
     index: Index = "auto",
+    reranking: str = "none",
 ) -> SearchResult:
     """The same for queries that are codes (Q, W) already; `hashes` (Q,) are the sha256 of their bytes, or empty."""
-    scores, rows, method = _look_up(head, gallery, codes, k, index)
+    if reranking == "none":
+        scores, rows, method = _look_up(head, gallery, codes, k, index)
+    elif index == "faiss":
+        raise ParamError("--rerank compares with the whole gallery: use --index exact")
+    else:
+        scores, rows = reranked_knn(head.trained, reranking, codes, gallery=gallery.codes, k=k)
+        method = f"exact, in the order of {reranking} over the {len(codes)} queries together"
     answer = head.answer(scores.cpu().numpy())
     found = [
         [

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from heads.calibration import Calibration
-from heads.embeddings import embed, is_cosine, similarity_matrix
+from heads.embeddings import cross_similarity, embed, is_cosine, similarity_matrix, similarity_pairs
 from heads.errors import HeadError
 from heads.knn import knn
 from heads.models.layers import generators
@@ -65,6 +65,19 @@ def test_is_the_mean_of_what_scores_see_of_each_seed(settings, features):
     torch.testing.assert_close(
         similarity_matrix(head, embeddings[:3], embeddings[5:7]), oracle[:3, 5:7], atol=1e-3, rtol=1e-4
     )
+
+
+@pytest.mark.parametrize("settings", HEADS.values(), ids=HEADS.keys())
+def test_pairs_and_cross_similarity_are_entries_of_the_matrix(settings, features):
+    head = trained(**settings)
+    embeddings = embed(head, features)
+    whole = similarity_matrix(head, embeddings, embeddings)
+    pairs = similarity_pairs(head, embeddings[:5], embeddings[5:10])
+    torch.testing.assert_close(pairs, whole[range(5), range(5, 10)], atol=1e-3, rtol=1e-4)
+    cross = cross_similarity(head, embeddings[:5], embeddings[5:])
+    q, g = torch.tensor([2, 4]), torch.tensor([5, 30])
+    torch.testing.assert_close(cross.block(q, g), whole[q][:, g], atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(cross.pairs(q, g), whole[q, g], atol=1e-3, rtol=1e-4)
 
 
 def test_embeddings_of_cosine_heads_have_length_one(features):

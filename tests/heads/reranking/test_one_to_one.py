@@ -59,7 +59,7 @@ def test_a_row_is_not_assigned_to_itself():
 
 
 def test_bad_input(monkeypatch):
-    with pytest.raises(HeadError, match="1 to 2"):
+    with pytest.raises(HeadError, match="there are 1 and 2"):
         one_to_one(SIMILARITY, queries=[0], gallery=[1, 2])
     with pytest.raises(HeadError, match="not finite"):
         one_to_one(embedding_similarity(torch.full((4, 2), torch.nan)), queries=[0, 1], gallery=[2, 3])

@@ -12,6 +12,7 @@ from usable import FOLDER, make_usable
 from data.errors import DataError
 from data.images.open_images import open_images
 from data.tables.protocol import Protocol, write_protocol
+from heads.errors import HeadError
 from pipeline import load_head
 from pipeline.commands import search
 from pipeline.errors import ParamError
@@ -163,3 +164,17 @@ def test_a_sheet_of_names_that_are_no_text(images, capsys):
 def test_k_beyond_the_gallery(images):
     with pytest.raises(DataError, match="--k 12: emoji has 11 images; ask for at most 11"):
         run(images[0], k=12)
+
+
+def test_reranked_neighbours_of_several_queries(images, capsys):
+    plain = told(capsys, *images[:6], k=8)
+    found = told(capsys, *images[:6], k=8, reranking="csls")
+    assert "csls over the 6 queries together" in found["search"]
+    for before, after in zip(plain["queries"], found["queries"], strict=True):
+        numbers = {one["name"]: one["similarity"] for one in before["nearest"]}
+        for one in after["nearest"]:
+            assert one["similarity"] == pytest.approx(numbers.get(one["name"], one["similarity"]), abs=1e-3)
+    with pytest.raises(HeadError, match="two queries"):
+        run(images[0], k=2, reranking="one_to_one")
+    with pytest.raises(ParamError, match="--index exact"):
+        run(*images[:2], k=2, index="faiss", reranking="csls")

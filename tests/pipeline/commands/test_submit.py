@@ -3,6 +3,7 @@
 import csv
 import io
 import zipfile
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from features.storage.features_files import load_features
 from heads.store import load_head
 from pipeline.commands import submit
 from pipeline.params import Params, parse_params
+from pipeline.report.load_run import load_run
 from pipeline.stages import extract, prepare, train
 
 pytestmark = pytest.mark.forward
@@ -98,6 +100,26 @@ def test_confidences_rank_as_the_head_does(params, capsys):
         found = np.array([float(line[f"c{column}"]) for column in range(SIZE)])
         np.testing.assert_allclose(found, odds / odds.sum(), rtol=2e-2)
         assert found.sum() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("method", ["csls", "one_to_one"])
+def test_reranking_compares_all_queries_with_all_candidates(params, method, capsys):
+    plain = submit.confidences(load_run(params), read_protocol(Path("artifacts/tll/protocol.json")).submit)
+    scores = params.scores.model_copy(update={"rerank": method})
+    submit.run(params.model_copy(update={"scores": scores}))
+    assert f"re-ranked with all queries at once ({method})" in capsys.readouterr().out
+    found = np.array([[float(line[f"c{column}"]) for column in range(SIZE)] for line in written()])
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-6)
+    assert not np.allclose(found, plain)
+    # What changes is an amount per candidate image: lists that share two images agree on it.
+    lists = read_protocol(Path("artifacts/tll/protocol.json")).submit.candidates
+    slope = load_head(Path("artifacts/tll/head")).calibration.slope or 1
+    change = (np.log(found) - np.log(plain)) / slope
+    for a, b in combinations(range(QUERIES), 2):
+        shared = np.intersect1d(lists[a], lists[b])
+        if len(shared) > 1:
+            of_a, of_b = (change[row][[np.flatnonzero(lists[row] == image)[0] for image in shared]] for row in (a, b))
+            np.testing.assert_allclose(of_a - of_a[0], of_b - of_b[0], atol=1e-3)
 
 
 def test_the_table_in_a_zip_or_gone(params, capsys):
