@@ -1,7 +1,7 @@
 """What may be wrong with a prepared data set: an image twice, or a group in two splits that should be in one."""
 
-from collections import defaultdict
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -26,6 +26,12 @@ class Audit:
     contradictions: list[list[int]]  # rows of one image under different groups
     near: dict[tuple[str, str], NearDuplicates]  # by the two splits
     straddling: list[str]  # groups in more than one split, where splits are by group
+    unmatched: dict[str, list[str]] = field(
+        default_factory=dict
+    )  # by split: groups of one image there, which has no match
+    only_train: list[str] = field(
+        default_factory=list
+    )  # groups that are neither validated nor tested, where splits are by image
 
 
 def audit(rows: Rows, protocol: Protocol, dhashes: NDArray[np.uint64], *, max_pairs: int = 100) -> Audit:
@@ -50,4 +56,13 @@ def audit(rows: Rows, protocol: Protocol, dhashes: NDArray[np.uint64], *, max_pa
         straddling=sorted(group for group, found in splits.items() if len(found) > 1)
         if protocol.split_by == "group"
         else [],
+        unmatched={name: _single_groups(rows, name) for name in ("val", "test")},
+        only_train=sorted(group for group, found in splits.items() if found == {"train"})
+        if protocol.split_by == "image"
+        else [],
     )
+
+
+def _single_groups(rows: Rows, split: str) -> list[str]:
+    counts = Counter(rows.group[rows.split == split])
+    return sorted(group for group, count in counts.items() if count == 1)

@@ -1,10 +1,11 @@
-"""`datasets`: the catalogue, with what is here and what a download would cost."""
+"""`datasets`: the catalogue, with what is here and what a download would cost, and the layouts of one's own images."""
 
 from collections.abc import Iterator
 
 from data.catalogue import CATALOGUE, Dataset
 from data.files.cache import cache_root
 from data.files.download import is_cached
+from pipeline.commands.layouts import LAYOUTS, tree_lines
 from pipeline.paths import dataset_folder
 
 
@@ -12,6 +13,12 @@ def run() -> None:
     for name, entry in CATALOGUE.items():
         print("\n".join(lines(name, entry)))
     print(f"Archives are kept in {cache_root()} ($LOOKALIKE_CACHE); data.mirror names a place to fetch them from.")
+    print("\nYour own images, as a folder or a .zip; FOLDER is its path (absolute for --queue):")
+    for layout in LAYOUTS:
+        print(f"\n* {layout.description}")
+        print("\n".join(f"    {line}" for line in tree_lines(layout.files)))
+        print(f"  {layout.command}")
+    print("\nprepare prints how it read them: which splits are kept or drawn, what was left out and why.")
 
 
 def lines(name: str, entry: Dataset) -> Iterator[str]:

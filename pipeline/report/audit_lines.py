@@ -24,6 +24,10 @@ def audit_lines(found: Audit, protocol: Protocol, rows: Rows) -> list[str]:
     ]
     if len(protocol.rejected) > NAMED:
         text.append(f"  and {len(protocol.rejected) - NAMED:,} more, in protocol.json")
+    text += [f"note: {shown(note)}" for note in protocol.notes]
+    text.append(f"groups that only train: {_some(found.only_train)}")
+    for name, groups in found.unmatched.items():
+        text.append(f"groups of one image in {name}, which has no match: {_some(groups)}")
     text.append(f"groups in more than one split: {_some(found.straddling)}")
     text.append(f"identical images in two splits: {_rows_of(found.identical, rows)}")
     text.append(f"identical images of different groups: {_rows_of(found.contradictions, rows)}")

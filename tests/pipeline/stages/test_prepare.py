@@ -104,14 +104,40 @@ def test_a_folder_of_photos_with_odd_names(here, capsys):
         in said
     )
     assert "candidate lists of 13 (the test is small)" in said
-    audit.run(params(name="folder", path="photos"), here / "near.png")
+    audit.run(params(name="folder", path="photos"), here / "near.html")
     said = capsys.readouterr().out
     assert "rejected: 1 truncated, 1 unreadable" in said
     assert "  cats/page.jpg: unreadable not an image in a known format" in said
-    assert Image.open(here / "near.png").format == "PNG"
+    assert "groups that only train: none" in said
     photos(here / "photos", start=100, each=1)
     run(params(name="folder", path="photos"))
     assert "folder: 52 images" in capsys.readouterr().out
+
+
+def test_small_classes_are_decided_in_prepare_and_shown_by_audit(here, capsys):
+    top = photos(here / "photos", classes=tuple(f"c{index:02}" for index in range(12)), each=10)
+    photos(top, classes=("lone", "lost", "last"), each=1, start=500)
+    mine = params(name="folder", path="photos")
+    run(mine)
+    said = capsys.readouterr().out
+    assert "3 groups have too few images to be tested, and only train (last: 1, lone: 1, lost: 1)" in said
+    protocol = read_protocol(here / "artifacts" / "folder" / "protocol.json")
+    assert set(protocol.pairs) == {"val", "test_seen"}
+    audit.run(mine, None)
+    assert "groups that only train: 3 (last, lone, lost)" in capsys.readouterr().out
+
+
+def test_the_folder_of_the_transfer_learning_tutorial(here, capsys):
+    for part, start in (("train", 0), ("val", 500)):
+        photos(here / "hymenoptera_data" / part, classes=("ants", "bees"), each=20, start=start)
+    run(params(name="folder", path="hymenoptera_data"))
+    said = capsys.readouterr().out
+    assert "folder: 80 images, 2 groups (class)" in said
+    assert "val is kept, and a test is drawn from train" in said
+    rows = read_rows(here / "artifacts" / "folder" / "rows.parquet")
+    assert {name.split("/")[0] for name in rows.id[rows.split == "val"]} == {"val"}
+    assert {name.split("/")[0] for name in rows.id[rows.split != "val"]} == {"train"}
+    assert rows.seen.all()
 
 
 def test_an_audit_shows_near_copies(here, capsys):
@@ -128,10 +154,10 @@ def test_an_audit_shows_near_copies(here, capsys):
         if len(set(rows.split[np.isin(rows.id, [one, f"{one.rsplit('/', 1)[0]}/again.png"])])) == 2:
             break
     capsys.readouterr()
-    audit.run(params(name="folder", path="photos"), here / "near.png")
+    audit.run(params(name="folder", path="photos"), here / "near.html")
     said = capsys.readouterr().out
     assert "again.png" in said
-    assert "1 pairs drawn to" in said
+    assert "1 pairs in" in said
 
 
 def test_names_and_levels_that_are_not_there_are_said(here):
