@@ -15,6 +15,7 @@ from pipeline.inference.data_urls import data_url
 from pipeline.params import Params
 from pipeline.report import charts
 from pipeline.report.audit_lines import audit_lines
+from pipeline.report.below_baseline import below_baseline
 from pipeline.report.embedding_map import draw_map
 from pipeline.report.galleries import galleries
 from pipeline.report.load_run import TrainedRun
@@ -58,7 +59,7 @@ def collect(run: TrainedRun, params: Params) -> dict[str, Any]:
         "about": f"{queries:,} queries of the test split. Set: "
         + ", ".join(f"{name} {value}" for name, value in settings.items())
         + ".",
-        "warning": known_beforehand(params, params.head.features, params.data.name),
+        "warnings": warnings(table, params),
         "headline": headline(table),
         "table": score_table(table),
         "charts": curves(run),
@@ -80,6 +81,19 @@ def collect(run: TrainedRun, params: Params) -> dict[str, Any]:
         "licence": run.protocol.licence,
         "notes": list(run.protocol.notes),
     }
+
+
+def warnings(table: Table, params: Params) -> list[str]:
+    """Reasons to read the scores with care."""
+    rows = [
+        (row["subset"], row["score"], float(row["head"]), float(row["half_width"] or "nan"), float(row["baseline"]))
+        for row in table
+    ]
+    return [
+        each
+        for each in (below_baseline(rows), known_beforehand(params, params.head.features, params.data.name))
+        if each
+    ]
 
 
 def headline(table: Table) -> list[dict[str, str]]:
