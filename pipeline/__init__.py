@@ -5,6 +5,8 @@ From Python: `from pipeline import load_head`.
 
 from typing import TYPE_CHECKING, Any
 
+__version__ = "0.2.0"
+
 if TYPE_CHECKING:
     from pipeline.inference.predictor import load_head as load_head
 

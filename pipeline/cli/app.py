@@ -1,24 +1,40 @@
 """`python -m pipeline`: the stages that DVC runs, verbs for people, benchmarks; and how mistakes end."""
 
 import sys
+from typing import Annotated
 
 import typer
 
+from pipeline import __version__
 from pipeline.cli.bench import bench
 from pipeline.cli.commands import verbs
 from pipeline.cli.stages import stages
 from pipeline.errors import BAD_INPUT
 
 app = typer.Typer(
-    help="lookalike: which of these images look alike? Small heads on frozen features, run by DVC.",
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 app.add_typer(stages)
 app.add_typer(verbs)
 app.add_typer(bench, name="bench")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"lookalike {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """lookalike: which of these images look alike? Small heads on frozen features, run by DVC."""
 
 
 def main() -> None:

@@ -69,7 +69,7 @@ def train() -> None:
 
 @stages.command()
 def evaluate() -> None:
-    """Score the head on the test split, beside chance and the baseline."""
+    """Score the head on the test split, beside the baseline and chance."""
     from pipeline.params import load_params
 
     params = load_params()

@@ -3,6 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
+import pipeline
 from pipeline.cli.app import app
 
 
@@ -17,3 +18,12 @@ def test_every_verb_is_one_whole_line(words, first):
 def test_a_misspelt_verb_is_told_its_neighbour():
     result = CliRunner().invoke(app, ["searc"])
     assert result.exit_code == 2 and "No such command 'searc'. Did you mean 'search'?" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["-h"], ["bench", "-h"], ["train", "-h"]])
+def test_short_help(words):
+    assert "Usage:" in CliRunner().invoke(app, words).output
+
+
+def test_the_version_is_that_of_the_package():
+    assert CliRunner().invoke(app, ["--version"]).output == f"lookalike {pipeline.__version__}\n"
