@@ -5,6 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Stage = Annotated[int, Field(ge=0)]
+Channel = Annotated[float, Field(allow_inf_nan=False)]
+Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Backbone(BaseModel):
@@ -16,6 +18,9 @@ class Backbone(BaseModel):
     weights: str  # a published tag, `package:<name>`, a path to a checkpoint, or `random`
     # Not "size": DVC leaves keys of that name out of its run-cache key, and would bring back stale features.
     pixels: int | None = Field(None, ge=16, le=1024)  # of the whole shorter side; none: as published
+    # Per channel, of pixels from 0 to 1, in place of the published ones: for a checkpoint that was trained with others.
+    mean: tuple[Channel, Channel, Channel] | None = Field(None, exclude_if=lambda mean: mean is None)
+    std: tuple[Deviation, Deviation, Deviation] | None = Field(None, exclude_if=lambda std: std is None)
     output: Literal["global", "grid"] = "global"  # grid: the map before pooling, pooled to grid x grid cells
     grid: int = Field(2, ge=1, le=8)
     # Of grid: maps of earlier stages in place of the last one, each of length 1. Left out where empty, so that what was
@@ -28,13 +33,15 @@ class Backbone(BaseModel):
     average: bool = False  # one vector, the mean of the views (each of length 1), not one a view
 
     @model_validator(mode="after")
-    def _stages_of_a_grid(self) -> "Backbone":
+    def _fit_together(self) -> "Backbone":
         if self.stages and self.output != "grid":
             raise ValueError("stages are maps, not one vector: set output to grid")
         if list(self.stages) != sorted(set(self.stages)):
             raise ValueError(f"stages {list(self.stages)}: name each once, in ascending order")
         if self.std_pool and not self.stages:
             raise ValueError("std_pool is of the maps of stages: name some")
+        if self.model == "trained" and (self.mean or self.std):
+            raise ValueError("mean and std of a network trained here are those of its training: leave them out")
         return self
 
     @property

@@ -49,6 +49,9 @@ def load_network(name: str, entry: Backbone, *, section: str = "backbones") -> N
         case "local":
             from features.backbones.local import load
     network = load(entry, f"{section}.{name}")
+    own = {key: value for key, value in (("mean", entry.mean), ("std", entry.std)) if value is not None}
+    if own:
+        network = replace(network, preprocess=replace(network.preprocess, **own))
     return replace(network, flip=entry.flip, crops=entry.crops, average=entry.average)
 
 

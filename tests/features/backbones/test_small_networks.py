@@ -41,13 +41,13 @@ def test_widths(model, width):
     assert found.module(torch.zeros(2, 3, side, side)).shape == (2, width)
 
 
-def test_report_5_printed_the_size_of_its_network():
+def test_omniglot_alphabets_printed_the_size_of_its_network():
     printed = ConvNet10d((4, 16), 5)
     numbers = [*printed.parameters(), *(b for name, b in printed.named_buffers() if "running" in name)]
     assert sum(value.numel() for value in numbers) == 120_438
 
 
-def test_report_2_in_its_own_words():
+def test_mnist_plane_in_its_own_words():
     """As its code has it, step by step, on the same weights."""
     ours = ConvNet2d().eval()
     x = torch.randn(4, 3, 28, 28)
@@ -185,3 +185,32 @@ def test_a_network_trained_here_needs_its_description(tmp_path):
     (tmp_path / "network.json").write_text("{}")
     with pytest.raises(FeatureError, match=r"network.json was not written by finetune; copy it anew"):
         network("trained", str(path))
+
+
+def test_mean_and_std_of_a_checkpoint(tmp_path):
+    """A network without a classifier does not tell what its images were normalised with: the entry does."""
+    mean, std = (0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)
+    state = network("cifar_resnet20").module.state_dict()
+    torch.save(state, tmp_path / "net.pt")
+    plain, own = (
+        network("cifar_resnet20", str(tmp_path / "net.pt"), **more) for more in ({}, {"mean": mean, "std": std})
+    )
+    assert plain.preprocess.mean == IMAGENET_MEAN
+    assert (own.preprocess.mean, own.preprocess.std) == (mean, std)
+    pixels = torch.full((1, 3, 32, 32), 255, dtype=torch.uint8)
+    expected = (1 - torch.tensor(mean)) / torch.tensor(std)
+    torch.testing.assert_close(own.preprocess.normalise(pixels, torch.float32)[0, :, 0, 0], expected)
+
+
+@pytest.mark.parametrize("more", [{"std": (0.0, 1, 1)}, {"mean": (0.5, 0.5)}, {"std": (1, 1, float("inf"))}])
+def test_impossible_mean_and_std(more):
+    with pytest.raises(ValueError, match="std|mean"):
+        network("cifar_resnet20", **more)
+    with pytest.raises(ValueError, match="leave them out"):
+        network("trained", "a.safetensors", mean=(0.5, 0.5, 0.5))
+
+
+def test_entries_without_them_are_as_they_were():
+    """So that a sidecar that was written before still names its entry."""
+    entry = Backbone(library="local", model="conv4", weights="random")
+    assert not {"mean", "std"} & set(entry.model_dump())
