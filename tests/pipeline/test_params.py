@@ -90,12 +90,12 @@ def test_what_is_wrong_is_said_in_one_line(raw, key, value, message):
     assert "\n" not in str(error.value)
 
 
-def test_every_override_in_the_readme_is_one_that_dvc_takes(tmp_path):
+def test_every_override_in_readme_and_docs_is_one_that_dvc_takes(tmp_path):
     """DVC opens params.yaml in struct mode: a new key in an empty dict needs a `+`."""
     from dvc.utils.hydra import apply_overrides
 
-    readme = (TOP / "README.md").read_text().replace("\\\n", " ")
-    lines = [line for line in readme.splitlines() if line.startswith("dvc exp run")]
+    texts = [path.read_text().replace("\\\n", " ") for path in (TOP / "README.md", *(TOP / "docs").glob("*.md"))]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith("dvc exp run")]
     assert len(lines) > 8
     for line in lines:
         words = shlex.split(line, comments=True)
