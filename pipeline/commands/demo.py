@@ -14,9 +14,9 @@ def run(*, first: str | None, port: int, browser: bool) -> None:
     """
     check_free(port)
     from pipeline.demo.app import build, serve
-    from pipeline.demo.available_heads import Shelf
+    from pipeline.demo.available_heads import AvailableHeads
 
-    page = build(Shelf(ARTIFACTS, first))
+    page = build(AvailableHeads(ARTIFACTS, first))
     print(f"lookalike: http://127.0.0.1:{port} (Ctrl+C ends it)", flush=True)
     serve(page, port=port, browser=browser)
 

@@ -1,23 +1,18 @@
 """The whole page: which head, and three tabs."""
 
-import os
 from pathlib import Path
 
-# Before Gradio is imported, which reads them then: nothing is told to anyone.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
-# Gradio asks its own server whether it is up: that is no matter of a proxy.
-os.environ["NO_PROXY"] = ",".join(filter(None, (os.environ.get("NO_PROXY"), "127.0.0.1", "localhost")))
-
 import gradio as gr
+from starlette.middleware import Middleware
 
 from heads.errors import HeadError
-from pipeline.demo.available_heads import Shelf
+from pipeline.demo.available_heads import AvailableHeads
 from pipeline.demo.compare_tab import compare_tab
 from pipeline.demo.draw_tab import draw_tab
-from pipeline.demo.html import about
+from pipeline.demo.html import head_summary
+from pipeline.demo.request_guard import RequestGuard
 from pipeline.demo.search_tab import search_tab
-from pipeline.demo.uploads import MAX_UPLOAD, one_sentence
+from pipeline.demo.uploads import MAX_UPLOAD, errors_as_message
 
 HERE = Path(__file__).parent
 SYSTEM = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]  # no font is fetched
@@ -25,38 +20,38 @@ MONO = ["ui-monospace", "Menlo", "Consolas", "monospace"]
 KEEP = 3600  # seconds that an uploaded file is kept
 
 
-def build(shelf: Shelf) -> gr.Blocks:
+def build(heads: AvailableHeads) -> gr.Blocks:
     """
     Raises:
-        HeadError: no head in `shelf`.
+        HeadError: no head in `heads`.
     """
-    names = shelf.names()
+    names = heads.names()
     if not names:
-        raise HeadError(f"{shelf.artifacts}: no trained head here: run `dvc repro`")
+        raise HeadError(f"{heads.artifacts}: no trained head here: run `dvc repro`")
     with gr.Blocks(title="lookalike", analytics_enabled=False, delete_cache=(KEEP, KEEP)) as page:
         with gr.Row(elem_id="la-top"):
             gr.HTML('<h1>lookalike</h1><p class="la-about">Which of these images look alike?</p>')
             head = gr.Dropdown(names, value=names[0], label="Head trained on", scale=0, min_width=220, elem_id="head")
         line = gr.HTML(elem_id="about")
-        fills = []
+        tabs = []
         with gr.Tab("Search", id="search"):
-            fills.append(search_tab(shelf, head))
+            tabs.append(search_tab(heads, head))
         with gr.Tab("Compare", id="compare"):
-            fills.append(compare_tab(shelf, head))
+            tabs.append(compare_tab(heads, head))
         with gr.Tab("Draw", id="draw"):
-            fills.append(draw_tab(shelf, head))
+            tabs.append(draw_tab(heads, head))
 
-        @one_sentence
-        def described(name: str) -> str:
-            return about(shelf.get(name))
+        @errors_as_message
+        def summary(name: str) -> str:
+            return head_summary(heads.get(name))
 
-        gr.on([page.load, head.change], described, head, line, api_name=False, show_progress="hidden")
-        for fill in fills:
+        gr.on([page.load, head.change], summary, head, line, api_name=False, show_progress="hidden")
+        for tab in tabs:
             gr.on(
                 [page.load, head.change],
-                fill.refill,
-                [head, *fill.reads],
-                fill.shows,
+                tab.refresh,
+                [head, *tab.inputs],
+                tab.outputs,
                 preprocess=False,
                 api_name=False,
                 show_progress="hidden",
@@ -76,6 +71,7 @@ def serve(page: gr.Blocks, *, port: int, browser: bool, wait: bool = True) -> st
         show_error=False,
         ssr_mode=False,
         max_file_size=MAX_UPLOAD,
+        app_kwargs={"middleware": [Middleware(RequestGuard, upload_bytes=MAX_UPLOAD)]},
         footer_links=[],
         enable_monitoring=False,
         theme=gr.themes.Base(

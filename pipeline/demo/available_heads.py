@@ -1,4 +1,4 @@
-"""The heads that the page can use: every `artifacts/*/head`, loaded when it is first asked for."""
+"""The heads that the page can use: every `artifacts/*/head`, loaded on first use."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,15 +12,17 @@ from numpy.typing import NDArray
 from data.tables.protocol import Protocol, read_protocol
 from data.tables.rows import Rows, read_images, read_rows
 from heads.errors import HeadError
+from pipeline.display_names import display_name
+from pipeline.inference.agreement import LocalFeatures, local_features
 from pipeline.inference.predictor import ImageHead, load_head
 from pipeline.inference.search_index import Gallery, prepared_gallery
 
-KEPT = 3  # heads in memory; the one not asked for longest goes first
+KEPT = 3  # heads in memory; the least recently used goes first
 
 
 @dataclass(frozen=True)
-class Held:
-    """A head with the data set it was trained on. What is costly is made when it is first asked for."""
+class LoadedHead:
+    """A head with the data set it was trained on. What is costly is made on first use."""
 
     name: str
     folder: Path  # artifacts/<dataset>
@@ -38,20 +40,38 @@ class Held:
     def rows(self) -> Rows:
         return read_rows(self.folder / "rows.parquet")
 
+    @cached_property
+    def local(self) -> LocalFeatures | None:
+        """For heat maps of where two pictures agree; None where the network gives no map."""
+        return local_features(self.head.feature_set, device=self.head.device)
+
+    @cached_property
+    def search_texts(self) -> list[str]:
+        """(N,) what a name in the search box is looked for in: id, group and names for people, in lower case."""
+        names = {name: self.title(name) for name in {*self.rows.group.tolist()}}
+        return [
+            f"{one} {group} {names[group]}".casefold()
+            for one, group in zip(self.rows.id.tolist(), self.rows.group.tolist(), strict=True)
+        ]
+
+    def title(self, name: str) -> str:
+        """The id or the group `name`, for people."""
+        return display_name(name, self.protocol.dataset)
+
     def images(self, rows: NDArray[np.int64]) -> list[bytes]:
         """Encoded images of the data set; thumbnails where a clone has no images."""
         source = self.folder / "images.parquet"
         return read_images(source, rows) if source.exists() else self.gallery.pictures(rows.tolist())
 
 
-class Shelf:
+class AvailableHeads:
     """Finds heads in `artifacts`, and loads one again when it was trained again."""
 
     def __init__(
         self, artifacts: Path, first: str | None = None, load: Callable[[Path], ImageHead] = load_head
     ) -> None:
         self.artifacts, self.first, self._load = artifacts, first, load
-        self._held: dict[str, tuple[int, Held]] = {}
+        self._loaded: dict[str, tuple[int, LoadedHead]] = {}
         self.lock = RLock()  # one head computes at a time: two would only take each other's cores and memory
 
     def names(self) -> list[str]:
@@ -59,7 +79,7 @@ class Shelf:
         found = sorted(path.parent.parent.name for path in self.artifacts.glob("*/head/head.json"))
         return sorted(found, key=lambda name: name != self.first)
 
-    def get(self, name: str) -> Held:
+    def get(self, name: str) -> LoadedHead:
         """
         Raises:
             HeadError, FeatureError, DataError: no such head, or one that cannot be used; says what to do.
@@ -69,10 +89,10 @@ class Shelf:
             if name not in self.names():
                 raise HeadError(f"no head for '{name}' is there any more; choose another one")
             age = (folder / "head/head.json").stat().st_mtime_ns
-            kept = self._held.pop(name, None)
+            kept = self._loaded.pop(name, None)
             if kept is None or kept[0] != age:
-                kept = (age, Held(name, folder, self._load(folder / "head")))
-            self._held[name] = kept
-            while len(self._held) > KEPT:
-                self._held.pop(next(iter(self._held)))
+                kept = (age, LoadedHead(name, folder, self._load(folder / "head")))
+            self._loaded[name] = kept
+            while len(self._loaded) > KEPT:
+                self._loaded.pop(next(iter(self._loaded)))
             return kept[1]

@@ -1,4 +1,4 @@
-"""Compare: two pictures, how alike they are, and what that means."""
+"""Compare: two pictures, how alike they are, where they agree, and what that means."""
 
 import gradio as gr
 import numpy as np
@@ -6,15 +6,15 @@ from PIL import Image
 
 from data.images.decode import decode
 from heads.errors import HeadError
-from pipeline.demo.available_heads import Shelf
-from pipeline.demo.html import meter, sentence
+from pipeline.demo.available_heads import AvailableHeads
+from pipeline.demo.html import heat_maps_html, message, similarity_meter
 from pipeline.demo.tab import Tab
-from pipeline.demo.uploads import Upload, one_sentence, picture_input, read_upload
+from pipeline.demo.uploads import Upload, errors_as_message, picture_input, read_upload
 
-PARTS = ("test", "test_unseen", "test_seen")  # of the protocol; the first there is
+SUBSETS = ("test", "test_unseen", "test_seen")  # of the protocol; the first there is
 
 
-def compare_tab(shelf: Shelf, head: gr.Dropdown) -> Tab:
+def compare_tab(heads: AvailableHeads, head: gr.Dropdown) -> Tab:
     """Build the tab, inside `gr.Tab`."""
     with gr.Row():
         left, right = (
@@ -25,60 +25,61 @@ def compare_tab(shelf: Shelf, head: gr.Dropdown) -> Tab:
     with gr.Row():
         buttons = [gr.Button("Try a pair that is alike"), gr.Button("Try a pair that is not")]
 
-    def judge(name: str, a: Upload | None, b: Upload | None) -> str:
-        return one_sentence(judged_html)(shelf, name, a, b)
+    def compare(name: str, a: Upload | None, b: Upload | None) -> str:
+        return errors_as_message(compare_html)(heads, name, a, b)
 
     gr.on(
         [left.input, right.input, left.clear, right.clear],
-        judge,
+        compare,
         [head, left, right],
         verdict,
         api_name="compare",
         preprocess=False,
         trigger_mode="always_last",
     )
-    for button, same in zip(buttons, (True, False), strict=True):
+    for button, positive in zip(buttons, (True, False), strict=True):
         button.click(
-            lambda name, same=same: drawn_pair(shelf, name, same),
+            lambda name, positive=positive: example_pair(heads, name, positive),
             head,
             [left, right, verdict],
             api_name=False,
             show_progress="hidden",
         )
-    return Tab(reads=[left, right], shows=[verdict], refill=judge)
+    return Tab(inputs=[left, right], outputs=[verdict], refresh=compare)
 
 
-def judged_html(shelf: Shelf, name: str, a: Upload | None, b: Upload | None) -> str:
+def compare_html(heads: AvailableHeads, name: str, a: Upload | None, b: Upload | None) -> str:
     if a is None or b is None:
-        return sentence("Give two pictures." if a is None and b is None else "Give one more picture.")
+        return message("Give two pictures." if a is None and b is None else "Give one more picture.")
     pictures = [read_upload(upload, what) for upload, what in ((a, "The left picture"), (b, "The right picture"))]
-    return judged_pictures(shelf, name, pictures)
+    return compare_pictures(heads, name, pictures, heat=True)
 
 
-def drawn_pair(shelf: Shelf, name: str, same: bool) -> tuple:
-    """A pair of the test split, as an example."""
+def example_pair(heads: AvailableHeads, name: str, positive: bool) -> tuple:
+    """A pair of the test split."""
     chosen: list[Image.Image] = []
 
-    @one_sentence
-    def judged() -> str:
-        held = shelf.get(name)
-        parts = [held.protocol.pairs[part] for part in PARTS if part in held.protocol.pairs]
-        if not parts:
+    @errors_as_message
+    def compared() -> str:
+        loaded = heads.get(name)
+        subsets = [loaded.protocol.pairs[subset] for subset in SUBSETS if subset in loaded.protocol.pairs]
+        if not subsets:
             raise HeadError(f"The test split of {name} has no pairs to try.")
-        number = np.random.default_rng().choice(np.flatnonzero(parts[0].same == same))
-        rows = np.array([parts[0].a[number], parts[0].b[number]])
-        chosen.extend(decode(content) for content in held.images(rows))
-        return judged_pictures(shelf, name, chosen)
+        pairs = subsets[0]
+        number = np.random.default_rng().choice(np.flatnonzero(pairs.same == positive))
+        rows = np.array([pairs.a[number], pairs.b[number]])
+        chosen.extend(decode(content) for content in loaded.images(rows))
+        return compare_pictures(heads, name, chosen, heat=True)
 
-    said = judged()
-    if len(chosen) < 2:
-        return gr.skip(), gr.skip(), said
-    return *chosen, said
+    html = compared()
+    return (*chosen, html) if len(chosen) == 2 else (gr.skip(), gr.skip(), html)
 
 
-def judged_pictures(shelf: Shelf, name: str, pictures: list[Image.Image]) -> str:
-    """Two RGB pictures, as a meter."""
-    with shelf.lock:
-        head = shelf.get(name).head
+def compare_pictures(heads: AvailableHeads, name: str, pictures: list[Image.Image], *, heat: bool = False) -> str:
+    """Two RGB pictures, as a meter; with `heat`, also where they agree."""
+    with heads.lock:
+        loaded = heads.get(name)
+        head = loaded.head
         codes = head.codes_of(head.features_of(pictures))
-        return meter(head, head.answer(head.between(codes[:1], codes[1:])[0, 0]))
+        meter = similarity_meter(head, head.answer(head.between(codes[:1], codes[1:])[0, 0]))
+        return meter + (heat_maps_html(loaded, *pictures) if heat else "")

@@ -6,17 +6,17 @@ from pathlib import Path
 import gradio as gr
 
 from data.images.strokes import PAPERS, PLAIN, draw_strokes, parse_strokes
-from pipeline.demo.available_heads import Shelf
-from pipeline.demo.compare_tab import judged_pictures
-from pipeline.demo.html import sentence, small_png
+from pipeline.demo.available_heads import AvailableHeads
+from pipeline.demo.compare_tab import compare_pictures
+from pipeline.demo.html import message, small_png
 from pipeline.demo.tab import Tab
-from pipeline.demo.uploads import one_sentence
+from pipeline.demo.uploads import errors_as_message
 
 HERE = Path(__file__).parent
 KINDS = {"mnist": "digits", "omniglot": "letters of many alphabets"}
 
 
-def draw_tab(shelf: Shelf, head: gr.Dropdown) -> Tab:
+def draw_tab(heads: AvailableHeads, head: gr.Dropdown) -> Tab:
     """Build the tab, inside `gr.Tab`."""
     advice = gr.HTML(elem_id="draw-advice")
     drawing = gr.State([[], []])
@@ -28,37 +28,37 @@ def draw_tab(shelf: Shelf, head: gr.Dropdown) -> Tab:
     verdict = gr.HTML(elem_id="draw-verdict")
 
     def drawn(name: str, event: gr.EventData):
-        sent = event._data if isinstance(event._data, dict) else {}
-        both = [sent.get("left"), sent.get("right")]
-        return both, judge(name, both)
+        strokes = event._data if isinstance(event._data, dict) else {}
+        both = [strokes.get("left"), strokes.get("right")]
+        return both, compare(name, both)
 
-    def judge(name: str, both: list) -> str:
-        return one_sentence(judged_html)(shelf, name, both)
+    def compare(name: str, both: list) -> str:
+        return errors_as_message(compare_drawings_html)(heads, name, both)
 
-    def refill(name: str, both: list):
-        return advice_html(shelf, name), judge(name, both)
+    def refresh(name: str, both: list):
+        return advice_html(heads, name), compare(name, both)
 
     pads.input(drawn, head, [drawing, verdict], api_name=False, show_progress="hidden", trigger_mode="always_last")
-    return Tab(reads=[drawing], shows=[advice, verdict], refill=refill)
+    return Tab(inputs=[drawing], outputs=[advice, verdict], refresh=refresh)
 
 
-def judged_html(shelf: Shelf, name: str, both: list) -> str:
-    """What the head says of two drawings, and the pictures that it was given."""
+def compare_drawings_html(heads: AvailableHeads, name: str, both: list) -> str:
+    """The similarity of two drawings, and the pictures that the network was given."""
     left, right = (parse_strokes(strokes) for strokes in both)
     if not left or not right:
-        return sentence("Draw something on both." if not left and not right else "Now draw on the other one.")
+        return message("Draw something on both." if not left and not right else "Now draw on the other one.")
     paper = PAPERS.get(name, PLAIN)
     pictures = [draw_strokes(strokes, paper) for strokes in (left, right)]
     given = "".join(f'<img src="{small_png(picture)}" alt="">' for picture in pictures)
-    said = judged_pictures(shelf, name, pictures)
-    return f'{said}<div class="la-given"><span>what the network is given</span>{given}</div>'
+    meter = compare_pictures(heads, name, pictures)
+    return f'{meter}<div class="la-given"><span>what the network is given</span>{given}</div>'
 
 
-def advice_html(shelf: Shelf, name: str) -> str:
-    """Says plainly when the head in use was not trained on drawings."""
+def advice_html(heads: AvailableHeads, name: str) -> str:
+    """Whether the head in use was trained on drawings."""
     if name in PAPERS:
         return f'<p class="la-about">Trained on {KINDS[name]}: draw two, in any size.</p>'
-    others = [other for other in shelf.names() if other in PAPERS]
+    others = [other for other in heads.names() if other in PAPERS]
     train = " or ".join(f"<code>dvc exp run -S data.name={one}</code> ({kind})" for one, kind in KINDS.items())
     if others:
         do = f"Choose the head {' or '.join(f'<b>{escape(other)}</b>' for other in others)} above."
@@ -66,5 +66,5 @@ def advice_html(shelf: Shelf, name: str) -> str:
         do = f"To train one that was: {train}; then reload this page."
     return (
         f'<p class="la-note">The head <b>{escape(name)}</b> was not trained on drawings: '
-        f"it sees yours as any picture, black on white. {do}</p>"
+        f"yours are given to it as pictures, black on white. {do}</p>"
     )

@@ -1,6 +1,5 @@
 """The page's own pieces of HTML. Every name that comes from a file is escaped."""
 
-import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -9,53 +8,78 @@ from io import BytesIO
 import numpy as np
 from PIL import Image
 
-from pipeline.demo.available_heads import Held
+from pipeline.demo.available_heads import LoadedHead
+from pipeline.inference.data_urls import data_url
 from pipeline.inference.predictor import Answer, ImageHead
 
 
 @dataclass(frozen=True)
-class Card:
-    """A picture of the data set to look at and to click on."""
+class GalleryItem:
+    """A picture of the data set to look at and to tap."""
 
     row: int
     picture: bytes  # JPEG or PNG
     name: str
-    group: str
+    title: str  # for people
     similarity: float | None = None
     probability: float | None = None
     same: bool | None = None  # of the query's group, where that is known
 
 
-def sentence(text: str) -> str:
+def message(text: str) -> str:
     """What a person should know or do, in place of a result."""
     return f'<p class="la-note" role="status">{escape(text)}</p>'
 
 
-def cards(shown: Sequence[Card]) -> str:
-    """A grid of buttons; `data-row` says which picture was clicked."""
-    return f'<div class="la-cards">{"".join(map(_card, shown))}</div>'
+def picture_grid(items: Sequence[GalleryItem], *, threshold: float | None = None) -> str:
+    """A grid of buttons; `data-row` names the row of the picture.
 
+    Similarities are bars from the least of them to the largest, so that differences show, with `threshold` marked.
+    """
+    if threshold is None:
+        return f'<div class="la-cards">{"".join(_button(item, "") for item in items)}</div>'
+    values = [item.similarity for item in items if item.similarity is not None]
+    low, high = min([*values, threshold]), max([*values, threshold])
+    room = 0.1 * (high - low) or 1.0
+    low, high = low - room, high + room / 2
 
-def _card(card: Card) -> str:
-    lines = f'<span class="la-name" title="{escape(card.name)}">{escape(card.group)}</span>'
-    if card.similarity is not None:
-        lines = (
-            f'<span class="la-score">{card.similarity:.3f}</span>'
-            f'<span class="la-bar"><i style="width:{100 * card.probability:.1f}%"></i></span>{lines}'
+    def at(value: float) -> float:
+        return 100 * (value - low) / (high - low)
+
+    cut = f'<b style="left:{at(threshold):.1f}%"></b>'
+    buttons = [
+        _button(
+            item,
+            f'<span class="la-score">{item.similarity:.3f} <small>{percent(item.probability)}</small></span>'
+            f'<span class="la-bar"><i style="width:{at(item.similarity):.1f}%"></i>{cut}</span>',
         )
-    kind = " la-same" if card.same else ""
+        for item in items
+    ]
+    legend = (
+        f"Similarity, and probability of “alike”. Bars run from {low:.2f} to {high:.2f}; "
+        f"the line is the threshold: alike from {threshold:.2f} on. Green: the same group."
+    )
+    return f'<div class="la-cards">{"".join(buttons)}</div><p class="la-about">{legend}</p>'
+
+
+def _button(item: GalleryItem, score: str) -> str:
+    kind = " la-same" if item.same else ""
     return (
-        f'<button class="la-card{kind}" data-row="{card.row}" title="search with this one">'
-        f'<img src="{data_url(card.picture)}" alt="{escape(card.name)}">{lines}</button>'
+        f'<button class="la-card{kind}" data-row="{item.row}" title="search with this one: {escape(item.name)}">'
+        f'<img src="{data_url(item.picture)}" alt="{escape(item.title)}">{score}'
+        f'<span class="la-name">{escape(item.title)}</span></button>'
     )
 
 
-def data_url(picture: bytes) -> str:
-    kind = "png" if picture.startswith(b"\x89PNG") else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+def heat_maps_html(loaded: LoadedHead, a: Image.Image, b: Image.Image, *, what: str = "Where they agree") -> str:
+    """Both pictures with heat maps of where they agree; empty where the network gives no map."""
+    if loaded.local is None:
+        return ""
+    maps = "".join(f'<img src="{jpeg_url(one)}" alt="">' for one in loaded.local.heat_maps(a, b))
+    return f'<div class="la-given la-heat"><span>{what}, by the network\'s local features</span>{maps}</div>'
 
 
-def meter(head: ImageHead, answer: Answer) -> str:
+def similarity_meter(head: ImageHead, answer: Answer) -> str:
     """Similarity of one pair on a scale, with the threshold on it; probability and decision in words."""
     value, probability, alike = float(answer.similarity), float(answer.probability), bool(answer.alike)
     low, high, ends = scale(head)
@@ -100,14 +124,21 @@ def small_png(picture: Image.Image, side: int = 112) -> str:
     return data_url(file.getvalue())
 
 
-def about(held: Held) -> str:
+def jpeg_url(picture: Image.Image) -> str:
+    """A data URL."""
+    file = BytesIO()
+    picture.save(file, "JPEG", quality=85)
+    return data_url(file.getvalue())
+
+
+def head_summary(loaded: LoadedHead) -> str:
     """One line on the head in use, and whose pictures are shown."""
-    settings = held.head.trained.settings
+    settings = loaded.head.trained.settings
     seeds = f", mean of {settings.seeds} seeds" if settings.seeds > 1 else ""
     what = f"{settings.model} head, {settings.loss} loss{seeds}"
     if settings.model == "identity":
-        what = "no head: plain features"
+        what = "no head: the baseline"
     return (
         f'<p class="la-about">{escape(what)}, on <code>{escape(settings.features)}</code>. Pictures: '
-        f"{escape(held.protocol.source)}; {escape(held.protocol.licence)}</p>"
+        f"{escape(loaded.protocol.source)}; {escape(loaded.protocol.licence)}</p>"
     )

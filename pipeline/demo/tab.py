@@ -8,11 +8,11 @@ from gradio.components import Component
 
 @dataclass(frozen=True)
 class Tab:
-    """`refill(head's name, *reads)` gives new values of `shows`, when the page is opened or another head is chosen.
+    """`refresh(name of the head, *inputs)` gives new values of `outputs`: when the page opens, and for another head.
 
-    What it reads comes as the browser sent it (`preprocess=False`).
+    Inputs come as the browser sent them (`preprocess=False`).
     """
 
-    reads: Sequence[Component]
-    shows: Sequence[Component]
-    refill: Callable
+    inputs: Sequence[Component]
+    outputs: Sequence[Component]
+    refresh: Callable

@@ -1,4 +1,4 @@
-"""Uploads: bytes as they came, under the one decode policy."""
+"""Uploads: bytes as they came, under the one decode policy, in a process with a time limit."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -9,10 +9,10 @@ import gradio as gr
 from gradio_client.utils import is_http_url_like
 from PIL import Image
 
-from data.errors import DataError
+from data.errors import DataError, Unusable
 from data.files.archives import read_file
-from data.images.decode import Unusable, decode
-from pipeline.demo.html import sentence
+from pipeline.demo.decode_process import decode_in_process
+from pipeline.demo.html import message
 from pipeline.errors import BAD_INPUT
 
 MAX_UPLOAD = 32 << 20  # bytes
@@ -54,21 +54,21 @@ def read_upload(upload: Upload, what: str) -> Image.Image:
     try:
         if isinstance(content, Unusable):
             raise content
-        return decode(content)
+        return decode_in_process(content)
     except Unusable as why:
         raise DataError(f"{what} cannot be used ({why}). Give another one.") from None
 
 
-def one_sentence(handler: Callable[P, str]) -> Callable[P, str]:
-    """The handler's HTML, or one sentence where a person, the picture or the machine's state is at fault."""
+def errors_as_message(handler: Callable[P, str]) -> Callable[P, str]:
+    """The handler's HTML; where it raises for a picture, a head or the machine's state, one sentence."""
 
     @wraps(handler)
-    def said(*args: P.args, **kwargs: P.kwargs) -> str:
+    def answered(*args: P.args, **kwargs: P.kwargs) -> str:
         try:
             return handler(*args, **kwargs)
         except (*BAD_INPUT, OSError) as error:
-            return sentence(str(error))
+            return message(str(error))
         except MemoryError:
-            return sentence("There is not enough memory for this. Give a smaller picture.")
+            return message("There is not enough memory for this. Give a smaller picture.")
 
-    return said
+    return answered

@@ -8,7 +8,7 @@ import pytest
 from usable import FOLDER, make_usable, write_small_protocol
 
 from heads.errors import HeadError
-from pipeline.demo.available_heads import KEPT, Shelf
+from pipeline.demo.available_heads import KEPT, AvailableHeads
 
 pytestmark = pytest.mark.forward
 
@@ -29,40 +29,40 @@ def put(*names: str) -> None:
 def test_heads_are_found_the_chosen_one_first():
     put("cifar10", "mnist", "emoji")
     Path("artifacts/empty").mkdir()
-    assert Shelf(Path("artifacts"), "mnist").names() == ["mnist", "cifar10", "emoji"]
-    assert Shelf(Path("artifacts"), "no such").names() == ["cifar10", "emoji", "mnist"]
-    assert Shelf(Path("nowhere")).names() == []
+    assert AvailableHeads(Path("artifacts"), "mnist").names() == ["mnist", "cifar10", "emoji"]
+    assert AvailableHeads(Path("artifacts"), "no such").names() == ["cifar10", "emoji", "mnist"]
+    assert AvailableHeads(Path("nowhere")).names() == []
 
 
-def test_an_unknown_name_is_one_sentence():
+def test_an_unknown_name_is_errors_as_message():
     with pytest.raises(HeadError, match=r"^no head for '../x' is there any more; choose another one$"):
-        Shelf(Path("artifacts")).get("../x")
+        AvailableHeads(Path("artifacts")).get("../x")
 
 
 def test_a_head_is_loaded_once_and_again_when_it_was_trained_again():
     put("emoji")
     loads = []
-    shelf = Shelf(Path("artifacts"), load=lambda folder: loads.append(folder) or object())
-    first = shelf.get("emoji")
-    assert shelf.get("emoji") is first and loads == [Path("artifacts/emoji/head")]
+    heads = AvailableHeads(Path("artifacts"), load=lambda folder: loads.append(folder) or object())
+    first = heads.get("emoji")
+    assert heads.get("emoji") is first and loads == [Path("artifacts/emoji/head")]
     os.utime("artifacts/emoji/head/head.json", ns=(1, 1))
-    assert shelf.get("emoji") is not first and len(loads) == 2
+    assert heads.get("emoji") is not first and len(loads) == 2
 
 
 def test_few_heads_stay_in_memory():
     names = [f"set{i}" for i in range(KEPT + 1)]
     put(*names)
     loads = []
-    shelf = Shelf(Path("artifacts"), load=lambda folder: loads.append(folder.parent.name) or object())
+    heads = AvailableHeads(Path("artifacts"), load=lambda folder: loads.append(folder.parent.name) or object())
     for name in (*names, names[-1], names[0]):
-        shelf.get(name)
+        heads.get(name)
     assert loads == [*names, names[0]]
 
 
 def test_what_is_held_is_the_data_set_of_the_head():
     images, _ = make_usable()
     write_small_protocol()
-    held = Shelf(Path("artifacts")).get("emoji")
+    held = AvailableHeads(Path("artifacts")).get("emoji")
     assert len(held.gallery) == len(held.rows) == 11 and held.protocol.dataset == "emoji"
     assert held.images(held.protocol.pairs["test"].b) == [images[1], images[2]]
     shutil.move(FOLDER / "images.parquet", "elsewhere")

@@ -19,7 +19,7 @@ httpx = pytest.importorskip("httpx")
 playwright = pytest.importorskip("playwright.sync_api")
 
 from pipeline.demo.app import build, serve  # noqa: E402
-from pipeline.demo.available_heads import Shelf  # noqa: E402
+from pipeline.demo.available_heads import AvailableHeads  # noqa: E402
 from pipeline.demo.uploads import MAX_UPLOAD  # noqa: E402
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -79,7 +79,7 @@ def served(tmp_path_factory) -> Iterator[Served]:
         shutil.copytree("artifacts/emoji", "artifacts/mnist")
         write_small_protocol(Path("artifacts/mnist"))
         called = watch_calls(patch)
-        page = build(Shelf(Path("artifacts"), "emoji"))
+        page = build(AvailableHeads(Path("artifacts"), "emoji"))
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -173,7 +173,7 @@ def test_draw_with_the_mouse(tab):
     tab.wait_for_function(f"document.querySelector('#draw-verdict .la-given img')?.src !== {json.dumps(before)}")
 
 
-def test_what_is_no_picture_is_one_sentence_on_the_page(served, tab):
+def test_what_is_no_picture_is_errors_as_message_on_the_page(served, tab):
     files = {"cut.png": served.images[0][:200], "page.jpg": HTML, "empty.png": b"", "tiny.gif": gif(1)}
     reasons = {"cut.png": "truncated", "page.jpg": "unreadable", "empty.png": "unreadable", "tiny.gif": "tiny"}
     for name, content in files.items():
@@ -234,6 +234,13 @@ def test_what_is_too_large_is_refused(served):
     check_alive(served)
 
 
+def test_other_hosts_and_addresses_are_refused(served):
+    host = httpx.get(f"{served.address}config", headers={"Host": "evil.example", "Origin": "http://evil.example"})
+    assert host.status_code == 403
+    assert httpx.get(f"{served.address}gradio_api/file=http://example.com/").status_code == 403
+    check_alive(served)
+
+
 def test_other_sites_may_not_ask(served):
     sent = httpx.post(
         f"{served.address}gradio_api/call/offer", json={"data": ["emoji", ""]}, headers={"Origin": "http://example.com"}
@@ -244,3 +251,48 @@ def test_other_sites_may_not_ask(served):
 def test_the_server_calls_nobody(served):
     """After all of the above: its own start-up check, and these tests."""
     assert served.called and set(served.called) <= {"127.0.0.1", "localhost", "::1"}
+
+
+PHONE = {"width": 390, "height": 844}
+OUTSIDE = """() => [...document.querySelectorAll('body *')].filter(one => {
+  const box = one.getBoundingClientRect(), style = getComputedStyle(one);
+  if (!box.width || !box.height || style.visibility === 'hidden' || style.position === 'fixed') return false;
+  for (let up = one.parentElement; up; up = up.parentElement)
+    if (getComputedStyle(up).overflowX !== 'visible' && !['BODY', 'HTML'].includes(up.tagName)) return false;
+  return box.right > innerWidth + 1 || box.left < -1;
+}).map(one => one.tagName + '.' + one.className)"""
+OVERLAPS = """selector => {
+  const boxes = [...document.querySelectorAll(selector)].map(x => x.getBoundingClientRect()).filter(x => x.width);
+  return boxes.flatMap((a, i) => boxes.slice(i + 1).filter(b =>
+    a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1)).length;
+}"""
+
+
+def test_on_a_phone_nothing_overlaps_or_leaves_the_screen(served, tab):
+    tab.set_viewport_size(PHONE)
+    assert tab.evaluate(OUTSIDE) == []
+    assert tab.evaluate(OVERLAPS, "#la-top h1, #la-top p, #head") == 0
+    tab.locator("#search-offered .la-card").first.click()
+    playwright.expect(tab.locator("#search-found .la-card").first).to_be_in_viewport(timeout=WAIT)
+    assert tab.evaluate(OUTSIDE) == [] and tab.evaluate(OVERLAPS, "#search-found .la-card, .la-heat") == 0
+    tab.get_by_role("tab", name="Compare").click()
+    tab.get_by_role("button", name="Try a pair that is alike").click()
+    tab.wait_for_selector("#compare-verdict .la-meter")
+    assert tab.evaluate(OUTSIDE) == []
+    tab.get_by_role("tab", name="Draw").click()
+    draw(tab, "left", FOUR)
+    draw(tab, "right", FOUR)
+    tab.wait_for_selector("#draw-verdict .la-meter")
+    assert tab.evaluate(OUTSIDE) == [] and tab.evaluate(OVERLAPS, "#draw-pads canvas, #draw-pads button") == 0
+
+
+def test_a_drawing_is_judged_while_it_is_drawn(tab):
+    tab.get_by_role("tab", name="Draw").click()
+    draw(tab, "left", FOUR)
+    canvas = tab.locator("canvas[data-pad=right]").bounding_box()
+    tab.mouse.move(canvas["x"] + 40, canvas["y"] + 40)
+    tab.mouse.down()
+    for step in range(20):
+        tab.mouse.move(canvas["x"] + 40 + 5 * step, canvas["y"] + 40 + 3 * step)
+    tab.wait_for_selector("#draw-verdict .la-meter")  # the pen is still down
+    tab.mouse.up()

@@ -1,0 +1,51 @@
+"""Decoding in a process: the same pixels, the same reasons, and an end after some seconds."""
+
+import time
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+from small_images import encode
+
+from data.errors import Unusable
+from data.images.decode import decode
+from pipeline.demo.decode_process import DecodeProcess
+
+
+@pytest.fixture(scope="module")
+def process():
+    process = DecodeProcess()
+    yield process
+    process.close()
+
+
+def test_the_same_picture_and_the_same_reason(process):
+    content = encode(3)
+    np.testing.assert_array_equal(process.decode(content, seconds=60), decode(content))
+    for bad in (b"", b"<html>", content[:100]):
+        with pytest.raises(Unusable) as here:
+            decode(bad)
+        with pytest.raises(Unusable) as there:
+            process.decode(bad, seconds=60)
+        assert str(there.value) == str(here.value)
+
+
+def test_what_takes_long_ends_and_the_next_picture_is_decoded(process):
+    process.decode(encode(1), seconds=60)  # started
+    slow = BytesIO()
+    Image.effect_noise((5000, 5000), 90).convert("RGB").save(slow, "JPEG", progressive=True)
+    start = time.monotonic()
+    with pytest.raises(Unusable, match=r"huge: takes more than 0\.01 seconds"):
+        process.decode(slow.getvalue(), seconds=0.01)
+    assert time.monotonic() - start < 20
+    np.testing.assert_array_equal(process.decode(encode(2), seconds=60), decode(encode(2)))
+
+
+def test_a_process_that_died_is_told_and_started_again(process):
+    process.decode(encode(1), seconds=60)
+    process._started[0].kill()
+    process._started[0].join()
+    with pytest.raises(Unusable, match="died"):
+        process.decode(encode(1), seconds=60)
+    process.decode(encode(1), seconds=60)
