@@ -31,18 +31,19 @@ def epoch_score(
     cannot fill such a list gives shorter ones: the epochs are still told apart.
 
     Raises:
-        HeadError: the gallery is too small even to ask for the best k.
+        HeadError: a query has fewer than k images of other groups in the gallery.
     """
     chosen = np.union1d(queries, gallery)  # val rows alone are encoded
     place = np.full(len(codes), -1)
     place[chosen] = np.arange(len(chosen))
     rows = inputs[torch.from_numpy(chosen).to(inputs.device)]
-    groups = len(np.unique(codes[gallery]))
+    sizes = np.unique(codes[gallery], return_counts=True)[1]
+    negatives = len(gallery) - int(sizes.max())  # of a query of the largest group
     k = int(settings.select.removeprefix("top")) if settings.select.startswith("top") else 1
-    if groups <= k:
+    if negatives < k:
         smaller = " or choose a smaller head.select" if k > 1 else ""
         raise HeadError(
-            f"val has {groups} groups, too few to choose an epoch by {settings.select}: "
+            f"val has {len(sizes)} groups, too few to choose an epoch by {settings.select}: "
             f"enlarge data.splits.val{smaller}"
         )
 

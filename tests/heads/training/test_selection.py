@@ -33,8 +33,14 @@ def test_every_score_that_can_choose_an_epoch(select, expected):
 def test_too_few_groups_to_choose_an_epoch():
     with pytest.raises(HeadError, match=r"val has 2 groups, too few to choose an epoch by top2: enlarge"):
         epoch_score(
-            torch.eye(4), np.array([0, 0, 1, 1]), SETTINGS, queries=np.arange(4), gallery=np.arange(4), candidates=20
+            torch.eye(4), np.array([0, 0, 1, 1]), SETTINGS, queries=np.arange(4), gallery=np.arange(1, 3), candidates=20
         )
+
+
+def test_two_groups_of_several_images_can_choose_an_epoch():
+    inputs, rows = torch.eye(2).repeat_interleave(4, 0), np.arange(8)
+    score = epoch_score(inputs, np.repeat([0, 1], 4), SETTINGS, queries=rows, gallery=rows, candidates=20)
+    assert score(Head("cosine")) == [1.0, 1.0]
 
 
 def test_one_group_has_no_smaller_select():
