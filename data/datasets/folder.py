@@ -1,6 +1,5 @@
 """`folder`: a person's own classes, a folder (or .zip) of class folders, with splits or without."""
 
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -50,10 +49,6 @@ def _group(folders: tuple[str, ...], level: str) -> str:
 
 def _layout_notes(layout: Layout, others: int) -> list[str]:
     notes = []
-    found = Counter(split for split, _ in layout.places.values() if split)
-    if found:
-        counted = ", ".join(f"{name} {found[name]:,}" for name in ("train", "val", "test") if found[name])
-        notes.append(f"the folders' own splits are kept: {counted} images")
     for top, names in layout.unlabelled.items():
         notes.append(f"{len(names):,} images of {top} lie in no class folder: left out")
     for top, names in layout.beside.items():

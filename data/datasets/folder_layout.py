@@ -171,7 +171,7 @@ def check_classes(layout: Layout, where: str) -> None:
             holders[name].add(top)
     shared = sorted(name for name, where in holders.items() if len(where) > 1)
     if len(shared) > 1 and 2 * len(shared) >= len(holders):
-        above = sorted({top for name in shared for top in holders[name]})
+        above = sorted({top.split("/")[0] for name in shared for top in holders[name]})
         raise DataError(
             f"{where}: the same class names ({first_five(shared)}) come in each of {first_five(above)}; say what a "
             f"class is: -S data.group=leaf takes {shared[0]} for one class wherever it lies, -S data.group=top each of "

@@ -19,7 +19,7 @@ _OTHER_FILES = re.compile(
     r"\.(txt|csv|tsv|jsonl?|xml|ya?ml|md|rst|pdf|docx?|xlsx?|py|ipynb|m|mat|np[yz]|pkl|h5|hdf5|parquet|arrow|db|sqlite|ini"
     r"|cfg|toml|log|sh|bat|url|lnk|zip|tar|t?gz|7z|rar|mp[34]|mov|avi|mkv|aae|wav)$"
 )
-_OTHER_NAMES = frozenset(("license", "licence", "readme", "notice", "copying", "citation", "changelog"))
+_OTHER_NAMES = frozenset(("license", "licence", "readme", "notice", "copying", "citation", "changelog", "_ds_store"))
 
 
 class ImageNames:
@@ -155,6 +155,12 @@ def is_no_image(name: str) -> bool:
     """Whether a file is no image by its name."""
     file = name.casefold().rsplit("/", 1)[-1]
     return file in _OTHER_NAMES or _OTHER_FILES.search(file) is not None
+
+
+def unnamed_note(tree: Tree, named: Iterable[str]) -> tuple[str, ...]:
+    """A note on the images of `tree` that no table names."""
+    count = sum(not is_no_image(name) for name in {*tree.names}.difference(named))
+    return (f"{count:,} images that no table names are left out",) if count else ()
 
 
 def folder_of(name: str) -> str:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from data.components import components
 from data.datasets.csv_tables import read_csv
-from data.datasets.image_names import ImageNames, folder_of
+from data.datasets.image_names import ImageNames, folder_of, unnamed_note
 from data.datasets.source import Item, Source, first_five, tree_source
 from data.errors import DataError
 from data.files.archives import Tree, open_tree, unicode_name
@@ -85,6 +85,7 @@ def csv_pairs(
     if selves := [pair.left for pair in every if pair.left == pair.right]:
         raise DataError(f"{table}: left and right are the same image: {first_five(selves)}")
     notes += (f"{len(given) - len(every)} rows repeat a pair: read once",) if len(every) < len(given) else ()
+    notes += unnamed_note(tree, files) if outside is None else ()
     unread = [name for name in rows[0] if name and name not in ("left", "right", column)]
     notes += (f"columns that are not read: {first_five(unread)}",) if unread else ()
     counts = Counter(name for pair in every for name in (pair.left, pair.right))

@@ -1,7 +1,7 @@
 """The usual names of splits: `train`, `Training`, `valid`, `dev`, `test_set`, `seg_train` beside `seg_test`, ..."""
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 
 from data.datasets.source import Item, first_five
@@ -55,7 +55,13 @@ def split_names(names: Collection[str]) -> dict[str, str]:
 def split_notes(items: Sequence[Item]) -> list[str]:
     """What a person must know of the splits that the data came with: what is missing in them, what is new in them."""
     groups = {name: {item.group for item in items if item.part == name} for name in ("train", "val", "test")}
+    counts = Counter(item.part for item in items if item.part in groups)
     notes = []
+    if counts:
+        counted = ", ".join(f"{name} {counts[name]:,}" for name in groups if counts[name])
+        free = len(items) - sum(counts.values())
+        more = f"; the other {free:,} are split anew" if free else ""
+        notes.append(f"the splits of the data are kept: {counted} images{more}")
     if groups["val"] and not groups["test"]:
         notes.append("the data have a val split and no test split: val is kept, and a test is drawn from train")
     if groups["train"]:

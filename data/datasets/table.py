@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from data.datasets.csv_tables import read_csv
-from data.datasets.image_names import ImageNames, folder_of
+from data.datasets.image_names import ImageNames, folder_of, unnamed_note
 from data.datasets.labels import read_labels, unlabelled_note
 from data.datasets.source import Item, Source, first_five, tree_source
 from data.datasets.split_names import split_names, split_notes, split_of
@@ -47,39 +47,85 @@ def table(path: Path, label: str | None) -> Source:
     tree = open_tree(path.parent if is_table else path)
     top = path.parent.name if is_table else path.stem if path.is_file() else path.name
     names = [path.name] if is_table else _tables(tree, path)
-    parts = split_names([PurePosixPath(name).stem for name in names]) if len(names) > 1 else {}
     notes = (
         ["DVC watches the table only; name its folder in data.path to have the images watched too"] if is_table else []
     )
+    found = {}
+    for name in names:
+        columns = _read(tree, name)
+        images = ImageNames(tree, name, top=top, base=folder_of(name), outside=path.parent if is_table else None)
+        try:
+            found[name] = _Listed(name, columns, images, label)
+        except DataError as why:
+            if len(names) == 1:
+                raise
+            notes.append(f"left out: {why}")
+    parts = _parts(path, list(found), notes)
     rows: dict[str, tuple[str, str]] = {}  # file -> group and part
     kinds: dict[str, list[str]] = defaultdict(list)
-    column = ""
-    for name in names:
-        found = _read(tree, name)
-        images = ImageNames(tree, name, top=top, base=folder_of(name), outside=path.parent if is_table else None)
-        image_column = _image_column(name, found, images)
-        column = _label_column(name, found, image_column, label)
-        if not column:
-            if len(names) == 1:
-                raise DataError(f"{name}: no label column; name it in data.group; it has {first_five(found)}")
-            notes.append(f"{name} has no label column: left out")
-            continue
-        groups, kind = read_labels(found[column], name)
+    for name, listed in found.items():
+        groups, kind = read_labels(listed.columns[listed.label], name)
         kinds[kind].append(name)
-        split = _splits(name, found, parts.get(PurePosixPath(name).stem, ""), {image_column, column})
-        files = images.find_all([str(value) for value in found[image_column]])
-        tree = images.tree
+        files = listed.images.find_all([str(value) for value in listed.columns[listed.image]])
+        tree = listed.images.tree
         if unlabelled := groups.count(None):
             notes.append(unlabelled_note(unlabelled, name))
-        _add(name, rows, zip(files, groups, split, strict=True))
+        _add(name, rows, zip(files, groups, listed.splits(parts[name]), strict=True))
     if len(kinds) > 1:
         raise DataError(
             f"{path}: labels are numbers in {first_five(kinds['numbers'])}, text in {first_five(kinds['text'])}"
         )
+    notes += () if is_table else unnamed_note(tree, rows)
+    level = next(iter(found.values())).label
     items = [(Item(id=unicode_name(file), group=group, part=part), file) for file, (group, part) in rows.items()]
     if len({item.group for item, _ in items}) < 2:
-        raise DataError(f"{path}: column {column} holds fewer than two labels; name the label column in data.group")
-    return tree_source(tree, items, column, notes=(*notes, *split_notes([item for item, _ in items])))
+        raise DataError(f"{path}: column {level} holds fewer than two labels; name the label column in data.group")
+    return tree_source(tree, items, level, notes=(*notes, *split_notes([item for item, _ in items])))
+
+
+class _Listed:
+    """A table, and which of its columns are which.
+
+    Raises:
+        DataError: it has no image or no label column.
+    """
+
+    def __init__(self, name: str, columns: Table, images: ImageNames, label: str | None) -> None:
+        if {"left", "right"} <= columns.keys():
+            raise DataError(f"{name}: names pairs, in columns left and right; use -S data.name=pairs")
+        self.name, self.columns, self.images = name, columns, images
+        self.image = _image_column(name, columns, images)
+        self.label = _label_column(name, columns, self.image, label)
+
+    def splits(self, part: str) -> list[str]:
+        """The split of each row: what a column says, or `part`.
+
+        Raises:
+            DataError: some values of the column are splits, and some are not.
+        """
+        for column in SPLIT_COLUMNS:
+            if column in self.columns and column not in (self.image, self.label):
+                return read_splits(self.name, column, self.columns[column], part)
+        return [part] * len(self.columns[self.image])
+
+
+def _parts(path: Path, names: list[str], notes: list[str]) -> dict[str, str]:
+    """The split that each of several tables is named after, "" for a single one.
+
+    Raises:
+        DataError: there is none, or several are named like no splits.
+    """
+    if not names:
+        raise DataError(f"{path}: no table of images and labels; {notes[0]}")
+    splits = split_names([PurePosixPath(name).stem for name in names])
+    parts = {name: splits.get(PurePosixPath(name).stem, "") for name in names}
+    if len(names) == 1:  # a test alone would leave nothing to train on
+        return {names[0]: "train" if parts[names[0]] == "train" else ""}
+    if strange := [name for name, part in parts.items() if not part]:
+        raise DataError(
+            f"{path}: several tables ({first_five(names)}); {strange[0]} names no split; name one in data.path"
+        )
+    return parts
 
 
 def _add(name: str, rows: dict[str, tuple[str, str]], found: Iterable[tuple[str, str | None, str]]) -> None:
@@ -99,16 +145,7 @@ def _tables(tree: Tree, path: Path) -> list[str]:
     if not found:
         raise DataError(f"{path}: no table (.csv, .tsv, .parquet) of image and label inside")
     depth = min(name.count("/") for name in found)
-    found = [name for name in found if name.count("/") == depth]
-    if len(found) > 1:
-        splits = split_names([PurePosixPath(name).stem for name in found])
-        named = [name for name in found if PurePosixPath(name).stem in splits]
-        if not named:
-            raise DataError(
-                f"{path}: several tables ({first_five(found)}), named like no splits; name one in data.path"
-            )
-        return named
-    return found
+    return [name for name in found if name.count("/") == depth]
 
 
 def _read(tree: Tree, name: str) -> Table:
@@ -145,22 +182,17 @@ def _label_column(name: str, found: Table, image: str, label: str | None) -> str
         return label.strip().lower()
     others = [column for column in found if column not in (image, *SPLIT_COLUMNS)]
     known = [column for column in LABEL_COLUMNS if column in others]
-    return known[0] if known else others[0] if len(others) == 1 else ""
-
-
-def _splits(name: str, found: Table, part: str, used: set[str]) -> list[str]:
-    """The split of each row: what its table is named after, or what a column says.
-
-    Raises:
-        DataError: some values of the column are splits, and some are not.
-    """
-    for column in SPLIT_COLUMNS:
-        if column in found and column not in used:
-            return read_splits(name, column, found[column], part)
-    return [part] * len(next(iter(found.values())))
+    if not known and len(others) != 1:
+        raise DataError(f"{name}: no label column; name it in data.group; it has {first_five(found)}")
+    return known[0] if known else others[0]
 
 
 def read_splits(where: str, column: str, values: list[Any], part: str = "") -> list[str]:
+    """The split of each value of a column; `part` where it is empty, or if no value is the name of a split.
+
+    Raises:
+        DataError: some values are names of splits and some are not, or none is in a column called `split`.
+    """
     words = {str(value).strip() for value in values if value is not None}
     splits = {word: split_of(word) for word in words if word}
     strange = sorted(word for word, split in splits.items() if split is None)

@@ -90,7 +90,7 @@ def test_what_the_splits_lack_and_what_lies_beside_them_is_noted(tmp_path):
     write(tmp_path, {"labels.csv": b"x", "val/a/0.xml": b"x"})
     notes = "\n".join(opened("folder", tmp_path).notes)
     for said in (
-        "train 4, val 4 images",
+        "are kept: train 4, val 4 images",
         "2 images of samples",
         "2 files that are no images",
         "test is drawn from train",

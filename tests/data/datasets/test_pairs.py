@@ -48,7 +48,7 @@ def test_pairs_of_a_table(tmp_path):
         ("left/a/2.png", "a/2.png", "left"),
         ("right/b/2.png", "a/2.png", "right"),
     ]
-    assert source.notes == ("columns that are not read: comment",)
+    assert source.notes == ("2 images that no table names are left out", "columns that are not read: comment")
     assert list(source.read([3])) == [png(102)]
     alone = opened("pairs", tmp_path / "my pairs.csv")
     assert alone.items == source.items

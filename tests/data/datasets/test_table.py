@@ -58,7 +58,7 @@ def test_tables_named_after_splits_count_together(tmp_path):
     images(tmp_path, "train", "test")
     table = "image,label\n{0}/0.jpg,cat\n{0}/1.jpg,dog\n"
     write(tmp_path, {f"{split}.csv": table.format(split).encode() for split in ("train", "test")})
-    write(tmp_path, {"sample_submission.csv": b"id,label\n0,cat\n"})
+    write(tmp_path, {"sample_submission.csv": b"id,cat,dog\n0,0.5,0.5\n"})
     assert found(opened("table", tmp_path)) == {
         f"{split}/{i}.jpg": (("cat", "dog")[i], split) for split in ("train", "test") for i in range(2)
     }
@@ -68,7 +68,7 @@ def test_a_test_table_without_labels_is_left_out_and_noted(tmp_path):
     write(images(tmp_path), {"train.csv": b"id,label\n0,cat\n1,dog\n", "test.csv": b"id\n2\n3\n"})
     source = opened("table", tmp_path)
     assert [item.part for item in source.items] == ["train", "train"]
-    assert any("test.csv has no label column" in note for note in source.notes)
+    assert any("test.csv: no label column" in note for note in source.notes)
 
 
 def test_missing_labels_are_left_out_and_counted(tmp_path):
@@ -76,6 +76,8 @@ def test_missing_labels_are_left_out_and_counted(tmp_path):
     source = opened("table", tmp_path)
     assert [item.group for item in source.items] == ["7", "8"]
     assert any("2 images of t.csv have no label" in note for note in source.notes)
+    write(tmp_path, {"t.csv": b"image,label\n0.jpg,7\n1.jpg,8\n"})
+    assert opened("table", tmp_path).notes == ("2 images that no table names are left out",)
 
 
 def test_a_table_in_parquet(tmp_path):
@@ -112,6 +114,12 @@ def test_tables_that_do_not_do_are_an_error(tmp_path, files, level, said):
     write(images(tmp_path), {name: content.encode() for name, content in files.items()})
     with pytest.raises(DataError, match=said):
         opened("table", tmp_path, level)
+
+
+def test_a_table_of_pairs_is_sent_to_the_other_reader(tmp_path):
+    write(images(tmp_path), {"t.csv": b"left,right,label\n0.jpg,1.jpg,1\n"})
+    with pytest.raises(DataError, match=r"data\.name=pairs"):
+        opened("table", tmp_path)
 
 
 def test_the_same_name_in_two_folders_is_an_error(tmp_path):
