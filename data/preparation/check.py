@@ -1,5 +1,7 @@
 """Is each image usable? Decoded once, on all cores, in the order of the input."""
 
+import os
+import threading
 import warnings
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -7,7 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from io import BytesIO
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 from PIL import Image
 
@@ -69,7 +71,7 @@ def check_all(contents: Iterable[bytes | Unusable], total: int) -> Iterator[Chec
         return
     waiting: deque[Future[list[Checked | Unusable]]] = deque()
     # spawn: pyarrow's threads and a fork do not go together
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
         try:
             for chunk in _chunks(contents):
                 waiting.append(pool.submit(_check_chunk, chunk))
@@ -83,6 +85,18 @@ def check_all(contents: Iterable[bytes | Unusable], total: int) -> Iterator[Chec
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def end_with_parent() -> None:
+    """Let this worker process end when the main process does, also when that is killed and can tell nobody."""
+    parent = parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _check_or_pass(content: bytes | Unusable) -> Checked | Unusable:

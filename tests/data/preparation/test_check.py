@@ -1,18 +1,26 @@
 """What becomes of images that cannot be used, and of odd ones: each is listed, and nothing else moves."""
 
+import os
+import subprocess
+import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from built import classes, made, pair_source, prepare
 from pictures import class_folder, encoded, picture, png
 
+from data.cores import cores
 from data.datasets.folder import folder
 from data.errors import DataError
 from data.images.decode import Unusable
 from data.preparation import check as checking
 from data.preparation.check import check_all
 from data.tables.rows import read_images, read_rows
+
+TOP = Path(__file__).parents[3]
 
 
 def test_rejected_images_are_listed_counted_and_nothing_else_moves(tmp_path):
@@ -103,3 +111,40 @@ def test_a_thousand_damaged_files_in_a_folder_are_each_accounted_for(tmp_path):
         rows.id, read_images(tmp_path / "out" / "images.parquet", np.arange(len(rows))), strict=True
     ):
         assert content == (tmp_path / "in" / name).read_bytes()
+
+
+FOREVER = """
+import sys
+from data.preparation.check import check_all
+from pictures import png
+
+def contents():
+    while True:
+        yield png(1)
+
+if __name__ == "__main__":
+    for number, _ in enumerate(check_all(contents(), 10**9)):
+        if number == 300:
+            print("working", flush=True)
+"""
+
+
+def test_worker_processes_end_when_the_main_process_is_killed(tmp_path):
+    script = tmp_path / "forever.py"
+    script.write_text(FOREVER)
+    path = os.pathsep.join(str(TOP / folder) for folder in ("", "tests/helpers"))
+    main = subprocess.Popen(
+        [sys.executable, script], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}, cwd=tmp_path
+    )
+    try:
+        assert main.stdout is not None
+        if cores() < 2:
+            pytest.skip("one core: everything is done in the main process")
+        assert main.stdout.readline() == b"working\n"
+        children = psutil.Process(main.pid).children(recursive=True)
+        assert len(children) >= 2
+    finally:
+        main.kill()
+        main.wait()
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
