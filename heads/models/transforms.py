@@ -96,11 +96,27 @@ def _principal(x: Tensor, count: int, *, tiny: float) -> tuple[Tensor, Tensor]:
     `tiny`: a share of the largest moment that is rounding in x's dtype.
     """
     if count <= len(x) < x.shape[1]:  # of few wide rows the (N, N) inner products know the same: D / N cubed as fast
-        moments, left = torch.linalg.eigh((x @ x.T) / len(x))
+        moments, left = _eigh((x @ x.T) / len(x))
         if moments[-count] > tiny * moments[-1]:  # else the rows do not span that many directions
             return moments.flip(0)[:count], _signed(normalize(x.T @ left.flip(1)[:, :count], dim=0))
-    moments, axes = torch.linalg.eigh((x.T @ x) / len(x))
+    moments, axes = _eigh((x.T @ x) / len(x))
     return moments.flip(0)[:count], _signed(axes.flip(1)[:, :count])
+
+
+def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """Eigenvalues, ascending, and eigenvectors of a symmetric matrix.
+
+    Raises:
+        HeadError: they cannot be found.
+    """
+    for precise in (matrix, matrix.double()):  # float32 does not do for rows that are nearly all the same
+        try:
+            values, vectors = torch.linalg.eigh(precise)
+        except torch.linalg.LinAlgError:
+            continue
+        if vectors.isfinite().all():
+            return values.to(matrix.dtype), vectors.to(matrix.dtype)
+    raise HeadError("features have no principal directions: are nearly all images the same?")
 
 
 def _signed(axes: Tensor) -> Tensor:
