@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, normalize
 
 from features.backbones.preprocess import Preprocess
-from features.errors import FeatureError
+from features.errors import FeatureError, one_line
 from features.settings import Backbone
 
 TINY = 1e-12  # a variance
@@ -48,7 +49,18 @@ def load_network(name: str, entry: Backbone, *, section: str = "backbones") -> N
             from features.backbones.open_clip import load
         case "local":
             from features.backbones.local import load
-    network = load(entry, f"{section}.{name}")
+    where = f"{section}.{name}"
+    try:
+        network = load(entry, where)
+    except (FeatureError, ImportError):
+        raise
+    except Exception as error:
+        if not Path(entry.weights).expanduser().is_file():
+            raise
+        raise FeatureError(  # a file of someone else's may raise nearly every type there is
+            f"{where}.weights: {entry.weights} cannot be loaded as {entry.model} ({one_line(error, 80)}); give the "
+            "weights of the named model"
+        ) from error
     own = {key: value for key, value in (("mean", entry.mean), ("std", entry.std)) if value is not None}
     if own:
         network = replace(network, preprocess=replace(network.preprocess, **own))

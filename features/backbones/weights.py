@@ -4,11 +4,9 @@ import hashlib
 import importlib
 from collections.abc import Callable
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
@@ -39,11 +37,11 @@ def read_checkpoint(path: Path, where: str) -> StateDict:
     """The tensors of a .safetensors file or of a `torch.save` file, without running any code in it.
 
     Raises:
-        FeatureError: the file is not a checkpoint, or holds more than tensors.
+        FeatureError: the file is not a checkpoint, or holds more than named tensors of plain numbers.
     """
     try:
         loaded = load_file(path) if path.suffix == ".safetensors" else torch.load(path, "cpu", weights_only=True)
-    except (UnpicklingError, RuntimeError, EOFError, KeyError, ValueError, SafetensorError) as error:
+    except Exception as error:  # a damaged file raises nearly every type there is
         raise FeatureError(
             f"{where}: {path} is not a checkpoint of plain tensors ({one_line(error, 80)}); "
             f"give a .safetensors file or a state dict saved with torch.save"
@@ -51,9 +49,20 @@ def read_checkpoint(path: Path, where: str) -> StateDict:
     for key in ("state_dict", "model"):  # as training scripts wrap it
         if isinstance(loaded, dict) and isinstance(loaded.get(key), dict):
             loaded = loaded[key]
-    if not isinstance(loaded, dict) or not all(isinstance(value, Tensor) for value in loaded.values()):
+    if not isinstance(loaded, dict) or not all(isinstance(name, str) for name in loaded):
         raise FeatureError(f"{where}: {path} holds no state dict (names to tensors)")
+    if odd := [name for name, value in loaded.items() if not _is_plain(value)]:
+        raise FeatureError(f"{where}: {path} holds no state dict (names to tensors): {odd[0]!r} is no plain tensor")
     return {name.removeprefix("module."): value for name, value in loaded.items()}
+
+
+def _is_plain(value: object) -> bool:
+    """A dense tensor in memory, of which each number is stored: an expanded one may unpack to any size."""
+    if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
+        return False
+    if value.is_quantized or value.is_complex():
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def load_strictly(network: nn.Module, state: StateDict, *, unused: tuple[str, ...], where: str, source: str) -> None:
@@ -69,7 +78,13 @@ def load_strictly(network: nn.Module, state: StateDict, *, unused: tuple[str, ..
         if name.endswith("num_batches_tracked"):
             state[name] = own[name]
     missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    wrong = [name for name in own.keys() & state.keys() if own[name].shape != state[name].shape]
+    both = own.keys() & state.keys()
+    wrong = [name for name in both if own[name].shape != state[name].shape]
+    kinds = [name for name in both if own[name].is_floating_point() != state[name].is_floating_point()]
+    if kinds and not wrong:
+        raise FeatureError(
+            f"{where}: {source}: {min(kinds)} is {state[min(kinds)].dtype}; give weights as they trained"
+        )
     if missing or extra or wrong:
         first = [f"no {missing[0]}"] if missing else []
         first += [f"unknown {extra[0]}"] if extra else []

@@ -1,6 +1,7 @@
 import pytest
 import timm
 import torch
+from mutations import fuzzed
 from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
@@ -161,3 +162,67 @@ def test_grid_of_one_cell_is_the_global_feature():
     with torch.inference_mode():
         whole, cell = load_network("a", entry).module(images), load_network("a", grid).module(images)
     assert torch.allclose(whole, cell, atol=1e-6)
+
+
+def conv4() -> dict[str, torch.Tensor]:
+    return load_network("small", Backbone(library="local", model="conv4", weights="random")).module.state_dict()
+
+
+ODD = {
+    "integer keys": lambda state: dict(enumerate(state.values())),
+    "a list": lambda state: list(state.values()),
+    "nothing": lambda state: {},
+    "None": lambda state: None,
+    "a number": lambda state: {**state, next(iter(state)): 7},
+    "a nested dict": lambda state: {**state, next(iter(state)): {"a": torch.ones(1)}},
+    "sparse": lambda state: {**state, next(iter(state)): next(iter(state.values())).to_sparse()},
+    "complex": lambda state: {**state, next(iter(state)): next(iter(state.values())).to(torch.complex64)},
+    "integers": lambda state: {name: value.to(torch.int8) for name, value in state.items()},
+    "without storage": lambda state: {name: value.to("meta") for name, value in state.items()},
+    "expanded": lambda state: {name: torch.zeros(1).expand(10**6, 10**5) for name in state},
+    "a string in a tensor's place": lambda state: {**state, next(iter(state)): "a"},
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_checkpoint_with_something_else_inside_is_one_line(tmp_path, name, wrapped):
+    path = tmp_path / "odd.pt"
+    odd = ODD[name](conv4())
+    torch.save({"state_dict": odd} if wrapped else odd, path)
+    assert "odd.pt" in refused(library="local", model="conv4", weights=str(path))
+
+
+@pytest.mark.parametrize("error", [AttributeError, IndexError, MemoryError, OverflowError, AssertionError, OSError])
+def test_whatever_reading_a_checkpoint_raises_is_one_line(tmp_path, monkeypatch, error):
+    def broken(*args, **options):
+        raise error("of a file of someone else's")
+
+    path = tmp_path / "odd.pt"
+    torch.save(conv4(), path)
+    monkeypatch.setattr(torch, "load", broken)
+    assert "odd.pt" in refused(library="local", model="conv4", weights=str(path))
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ["pt", "legacy", "safetensors"])
+def test_fuzzed_checkpoints_load_or_are_one_line(tmp_path, kind):
+    small = {"0.weight": torch.ones(4, 3), "0.bias": torch.zeros(4)}
+    path = tmp_path / f"odd.{'safetensors' if kind == 'safetensors' else 'pt'}"
+    if kind == "safetensors":
+        save_file(small, path)
+    else:
+        torch.save(small, path, _use_new_zipfile_serialization=kind == "pt")
+
+    @fuzzed(path.read_bytes())
+    def check(content: bytes) -> None:
+        path.write_bytes(content)
+        network = nn.Sequential(nn.Linear(3, 4))
+        try:
+            load_strictly(network, read_checkpoint(path, "here"), unused=(), where="here", source=str(path))
+        except FeatureError as error:
+            assert str(path) in str(error)
+            assert "\n" not in str(error)
+
+    check()
