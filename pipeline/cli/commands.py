@@ -175,6 +175,7 @@ def study(
     check: bool = typer.Option(False, "--check", help="list rows whose number is of older code, settings or data"),
     mirror: str | None = typer.Option(None, help="a folder or address with <dataset>/<archive> and SHA256SUMS"),
     path: str | None = typer.Option(None, help="the place of your copy of a data set without an address (tll)"),
+    weights: str | None = typer.Option(None, help="a folder with the checkpoints that a study names (cifar100)"),
     anyway: bool = typer.Option(False, "--anyway", help="also rows that need a GPU, on a machine without one"),
 ) -> None:
     """Run a report's rows again, and write our figures beside its own.
@@ -189,7 +190,9 @@ def study(
 
     if every == bool(name) or (every and rows):
         raise ParamError(f"give the name of one study, or --all (without --rows); known: {', '.join(known_studies())}")
-    options = Options(rows=tuple(rows or ()), dry_run=dry_run, check=check, mirror=mirror, path=path, anyway=anyway)
+    options = Options(
+        rows=tuple(rows or ()), dry_run=dry_run, check=check, mirror=mirror, path=path, weights=weights, anyway=anyway
+    )
     if run_studies(known_studies() if every else [name], options):
         raise typer.Exit(1)
 

@@ -37,6 +37,7 @@ class Options:
     check: bool = False
     mirror: str | None = None
     path: str | None = None
+    weights: str | None = None  # folder of checkpoints that a study names
     anyway: bool = False  # also rows that need a GPU
 
 
@@ -134,7 +135,9 @@ def _places(options: Options) -> dict[str, str | None]:
         raise ParamError(f"--path {path}: nothing there; give the folder or archive of your copy")
     if mirror is not None and "://" not in mirror and not Path(mirror).expanduser().is_dir():
         raise ParamError(f"--mirror {mirror}: no such folder; a mirror holds <dataset>/<archive> and SHA256SUMS")
-    return {"mirror": mirror, "path": path}
+    if options.weights is not None and not Path(options.weights).expanduser().is_dir():
+        raise ParamError(f"--weights {options.weights}: no such folder; give the one with the checkpoints of the study")
+    return {"mirror": mirror, "path": path, "weights": options.weights}
 
 
 def _about(seconds: float | None) -> str:

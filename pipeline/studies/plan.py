@@ -60,7 +60,8 @@ def plan_row(
     """
     Args:
         raw: params.yaml as a dict.
-        places: `mirror` and `path` of the data, over those of params.yaml.
+        places: `mirror` and `path` of the data, over those of params.yaml, and the folder of `weights` files that the
+            study names.
 
     Raises:
         ParamError: the row sets a key or value that params.yaml would not take.
@@ -89,8 +90,8 @@ def fill(raw: Mapping[str, Any], settings: Settings, places: Mapping[str, str | 
             section = section[parent]
         section[last] = copy.deepcopy(value)
     for entry in filled.get("backbones", {}).values():
-        if isinstance(entry, dict) and Path(str(entry.get("weights"))).expanduser().is_file():
-            entry["weights"] = absolute(entry["weights"])
+        if isinstance(entry, dict) and isinstance(entry.get("weights"), str):
+            entry["weights"] = _weights_place(entry["weights"], places.get("weights"))
     features = filled["head"].get("features")
     parts = filled["concatenations"].get(features, {}).get("features", [features])
     frozen = [part for part in parts if part in filled.get("backbones", {})]
@@ -108,6 +109,14 @@ def _written_out(filled: Mapping[str, Any], params: Params) -> dict[str, Any]:
     """`filled` with every key of the sections that a row decides, for DVC compares whole sections."""
     whole = params.model_dump(mode="json")
     return {**filled, **{section: whole[section] for section in (*DECIDED, *NAMED)}}
+
+
+def _weights_place(weights: str, folder: str | None) -> str:
+    """A checkpoint's path, absolute if it is there: as it is, or in the folder of `--weights`."""
+    for place in (weights, *([str(Path(folder) / weights)] if folder else [])):
+        if Path(place).expanduser().is_file():
+            return absolute(place)
+    return weights
 
 
 def _places_of(name: str, own: Mapping[str, Any], places: Mapping[str, str | None]) -> dict[str, str]:

@@ -103,7 +103,8 @@ def of_weights(where: str, entry: Backbone) -> Requirement:
         return HERE
     found = {"torchvision": _torchvision, "timm": _timm, "open_clip": _open_clip}.get(entry.library, _none)(entry)
     if found is None:
-        return Requirement("missing", f"weights: no file and no published tag '{source}' for {where}; give a path")
+        remedy = "give a path" if path.is_absolute() else "give its folder: --weights FOLDER"
+        return Requirement("missing", f"weights: no file and no published tag '{source}' for {where}; {remedy}")
     if found.here:
         return HERE
     return Requirement("to fetch", f"weights: {source} of {entry.model} ({where})", partial(_load, where, entry))

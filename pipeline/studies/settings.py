@@ -38,6 +38,7 @@ class Point(Strict):
 
     series: str  # rows of one series are joined by a line
     x: float
+    with_baseline: bool = False  # also a line for the baseline of its features
 
 
 class Curve(Strict):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data.files.atomic import write_bytes
+from pipeline.studies.curve import curve_csv, curve_points, curve_svg
 from pipeline.studies.page import study_page
 from pipeline.studies.plan import PlannedRow
 from pipeline.studies.project_copy import BUILD
@@ -104,8 +105,18 @@ class StudyRun:
                 own = earlier_rows(each, self.earlier) or rows_without_result(each, reason)
             results |= {(row.row, row.metric): row for row in own}
         write_results(self.csv, results.values())
-        marks = other_protocols(self.rows, results)
-        write_bytes(self.page, study_page(self.name, self.study, results, other_protocol=marks).encode())
+        points = curve_points(self.study, results)
+        if points:
+            write_bytes(FOLDER / f"{self.name}.curve.csv", curve_csv(points))
+            write_bytes(FOLDER / f"{self.name}.curve.svg", curve_svg(self.study, points))
+        page = study_page(
+            self.name,
+            self.study,
+            results,
+            other_protocol=other_protocols(self.rows, results),
+            chart=f"{self.name}.curve.svg" if points else "",
+        )
+        write_bytes(self.page, page.encode())
         return results
 
     def missing_side(self, planned: PlannedRow) -> str | None:

@@ -16,8 +16,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from project import call, copy_project
 
+from features.backbones.small_networks import CifarResNet
+from features.backbones.weights import random_network
 from pipeline.studies.project_copy import BUILD
 from pipeline.studies.running import RESULT
 
@@ -142,15 +145,32 @@ set:
   head.loss: triplet
   head.seeds: 1
   head.epochs: 1
+curve: {title: Budget, x: seen classes, metrics: [seen/triplet_accuracy, unseen/balanced_accuracy]}
 sections:
 - title: Rows
   rows:
   - name: 4-2
+    point: {series: recipe, x: 4}
     compare:
     - {metric: seen/triplet_accuracy, published: 0.9}
     - {metric: seen/balanced_accuracy, published: 0.8}
     - {metric: unseen/accuracy, published: 0.5, published_as: ("few shot")}
     - {metric: unseen/fewshot_accuracy}
+  - name: 4-2 its network
+    point: {series: its network, x: 4}
+    set:
+      finetunes: {}
+      head.features: its_network
+      backbones.its_network:
+        library: local
+        model: cifar_resnet20
+        weights: report/4-2.pt
+        pixels: 32
+        mean: [0.49, 0.48, 0.44]
+        std: [0.2, 0.2, 0.2]
+    compare:
+    - {metric: seen/triplet_accuracy, published: 0.9}
+    - {metric: unseen/balanced_accuracy}
 """
 
 
@@ -180,10 +200,23 @@ def test_a_network_trained_on_an_archive_in_the_official_layout(tmp_path):
     small_cifar(archive)
     digest = hashlib.sha256(archive.read_bytes()).hexdigest()
     (tmp_path / "mirror/SHA256SUMS").write_text(f"{digest}  cifar100/{archive.name}\n")
-    said = call(folder, "python", "-m", "pipeline", "study", "made", "--mirror", str(tmp_path / "mirror"))
+    command = ("python", "-m", "pipeline", "study", "made", "--mirror", str(tmp_path / "mirror"))
+    said = call(folder, *command)
     assert "  4-2: seen/triplet_accuracy 0." in said
+    assert "  4-2 its network: not run: weights: " in said and "--weights FOLDER" in said
+    # The report's own network, re-scored: its checkpoint, with the mean and std of its training.
+    checkpoint = tmp_path / "weights/report/4-2.pt"
+    checkpoint.parent.mkdir(parents=True)
+    torch.save(random_network(lambda: CifarResNet(20)).state_dict(), checkpoint)
+    said = call(folder, *command, "--weights", str(tmp_path / "weights"))
+    assert "  4-2: here already" in said and "  4-2 its network: seen/triplet_accuracy 0." in said
+    curve = list(csv.DictReader((folder / "studies/made.curve.csv").read_text().splitlines()))
+    assert {(point["series"], point["x"]) for point in curve} == {
+        (name, "4.0") for name in ("published", "recipe", "its network")
+    }
+    assert "](made.curve.svg)" in (folder / "studies/made.md").read_text()
     lines = list(csv.DictReader((folder / "studies/made.csv").read_text().splitlines()))
-    found = {line["metric"]: line for line in lines}
+    found = {line["metric"]: line for line in lines if line["row"] == "4-2"}
     assert float(found["seen/balanced_accuracy"]["trivial"]) == 0.5
     # Two unseen classes of six: of an image's 11 others, 6 are of the other class.
     assert float(found["unseen/accuracy"]["trivial"]) == pytest.approx(6 / 11, abs=1e-4)
