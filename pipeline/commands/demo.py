@@ -4,6 +4,7 @@ import socket
 
 from pipeline.errors import ParamError
 from pipeline.paths import ARTIFACTS
+from pipeline.put_away import announce_restored
 
 
 def run(*, first: str | None, port: int, browser: bool) -> None:
@@ -16,6 +17,7 @@ def run(*, first: str | None, port: int, browser: bool) -> None:
     from pipeline.demo.app import build, serve
     from pipeline.demo.available_heads import AvailableHeads
 
+    announce_restored()
     page = build(AvailableHeads(ARTIFACTS, first))
     print(f"lookalike: http://127.0.0.1:{port} (Ctrl+C ends it)", flush=True)
     serve(page, port=port, browser=browser)

@@ -30,6 +30,7 @@ from pipeline.devices import device
 from pipeline.errors import ParamError
 from pipeline.params import Params
 from pipeline.paths import ARTIFACTS, dataset_folder
+from pipeline.put_away import announce_restored
 from pipeline.report.pretraining_overlap import known_beforehand
 from pipeline.report.subsets import clusters, test_subsets
 
@@ -67,6 +68,7 @@ def run(params: Params) -> None:
     Raises:
         ParamError: fewer than two prepared data sets have the feature set.
     """
+    announce_restored()
     names = find_data_sets(params.head.features)
     sets = [load_data_set(name, params) for name in names]
     baseline = {one.name: evaluations(baseline_similarity(one.inputs), one) for one in sets}

@@ -22,6 +22,8 @@ from heads.store import TrainedHead, dump_head
 from heads.store import load_head as load_trained
 from pipeline.devices import device as this_device
 from pipeline.inference.feature_sources import FeatureSet, find_networks
+from pipeline.paths import ARTIFACTS, head_folder
+from pipeline.put_away import restore_data_sets
 
 ImageLikes = ImageLike | Sequence[ImageLike]
 FloatArray = NDArray[np.float32]
@@ -141,10 +143,11 @@ def load_head(folder: str | Path | None = None) -> ImageHead:
     """
     if folder is None:
         from pipeline.params import load_params
-        from pipeline.paths import head_folder
 
         folder = head_folder(load_params())
     folder = Path(folder)
+    if not folder.exists() and folder.parent.parent == ARTIFACTS:
+        restore_data_sets()
     trained = load_trained(folder)
     found = find_networks(folder.parent / "features", trained.settings.features, npy_sha256=trained.features_sha256)
     return ImageHead(trained, found, device=this_device())

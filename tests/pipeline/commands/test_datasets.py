@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from opened_sources import opened, write
+from pictures import png
 
 from data.catalogue import CATALOGUE
-from pictures import png
 from pipeline.commands import datasets
 from pipeline.commands.layouts import LAYOUTS, Layout
 
