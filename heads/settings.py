@@ -211,4 +211,5 @@ class ScoreSettings(BaseModel):
     n_bootstrap: int = Field(1000, ge=100)  # resamples per interval
     gallery: int = Field(6, ge=1, le=50)  # queries shown as gained, and as lost
     queries: int | None = Field(None, ge=10)  # that are ranked in the gallery; null: all of the test split
-    rerank: Literal["none", "csls", "one_to_one"] = "none"  # scores after re-ranking, beside the others
+    # Scores after re-ranking, beside the others.
+    rerank: Literal["none", "csls", "one_to_one", "query_expansion", "k_reciprocal"] = "none"

@@ -6,10 +6,17 @@ from numpy.typing import ArrayLike
 
 from heads.errors import HeadError
 from heads.reranking.csls import csls
+from heads.reranking.k_reciprocal import k_reciprocal
 from heads.reranking.one_to_one import one_to_one
+from heads.reranking.query_expansion import query_expansion
 from heads.similarity import Similarity
 
-METHODS: dict[str, Callable[..., Similarity]] = {"csls": csls, "one_to_one": one_to_one}
+METHODS: dict[str, Callable[..., Similarity]] = {
+    "csls": csls,
+    "one_to_one": one_to_one,
+    "query_expansion": query_expansion,
+    "k_reciprocal": k_reciprocal,
+}
 
 
 def rerank(method: str, similarity: Similarity, *, queries: ArrayLike, gallery: ArrayLike) -> Similarity:

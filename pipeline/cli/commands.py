@@ -33,6 +33,8 @@ class Reranking(StrEnum):
     none = "none"
     csls = "csls"
     one_to_one = "one_to_one"
+    query_expansion = "query_expansion"
+    k_reciprocal = "k_reciprocal"
 
 
 HeadFolder = Annotated[
@@ -70,7 +72,7 @@ def search(
     index: Annotated[Index, typer.Option(help="auto: exact, or faiss from 1,000,000 images on")] = Index.auto,
     rerank: Annotated[
         Reranking,
-        typer.Option(help="order by all queries together: csls against hubs, one_to_one for disjoint answers"),
+        typer.Option(help="order by all queries and the gallery together; docs/reranking.md says which helps when"),
     ] = Reranking.none,
     html: Annotated[Path | None, typer.Option(help="also a contact sheet: one HTML file")] = None,
     as_json: Json = False,

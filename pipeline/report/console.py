@@ -7,12 +7,13 @@ from heads.reranking.registry import METHODS
 from pipeline.report.below_baseline import below_baseline, is_below
 
 SHOWN = ("top1", "top2", "top5", "recall_at_1", "map_at_r", "auc", "balanced_accuracy", "fewshot_accuracy")
-RERANKED = tuple(f"{method} {score}" for method in METHODS for score in ("top2", "recall_at_1"))
+RERANKED = tuple(f"{method} {score}" for method in METHODS for score in ("top2", "recall_at_1", "map_at_r"))
 
 
 def console_table(table: Sequence[ScoreRow]) -> str:
     """Head with its 95 % interval, baseline and chance, in per cent; subsets apart; a warning if a head is worse."""
-    lines = [f"  {'':24}{'head':>16}{'baseline':>10}{'chance':>9}"]
+    width = max([24, *(len(line.subset) + len(line.score) + 2 for line in table if line.score in RERANKED)])
+    lines = [f"  {'':{width}}{'head':>16}{'baseline':>10}{'chance':>9}"]
     for line in table:
         if line.score in (*SHOWN, *RERANKED):
             name = line.score if line.subset == "test" else f"{line.subset} {line.score}"
@@ -21,6 +22,6 @@ def console_table(table: Sequence[ScoreRow]) -> str:
             )
             chance = f"{100 * line.chance:.1f}" if line.chance is not None else ""
             mark = "  below the baseline" if is_below(line.head, line.half_width, line.baseline) else ""
-            lines.append(f"  {name:24}{head:>16}{100 * line.baseline:>10.1f}{chance:>9}{mark}")
+            lines.append(f"  {name:{width}}{head:>16}{100 * line.baseline:>10.1f}{chance:>9}{mark}")
     warning = below_baseline((line.subset, line.score, line.head, line.half_width, line.baseline) for line in table)
     return "\n".join([*lines, *([f"  warning: {warning}"] if warning else [])])
