@@ -23,18 +23,26 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-        _sync_folder(path.parent)
-    except OSError as error:
-        if error.filename in (None, str(part), part):
-            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
-        raise
+        with name_errors(path, instead_of=part):
+            with part.open("wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+            _sync_folder(path.parent)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def name_errors(path: Path, *, instead_of: Path | None = None) -> Iterator[None]:
+    """A system error that names no file (disk full, file too large), or `instead_of`, names `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename in (None, str(instead_of), instead_of):
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
+        raise
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from data.datasets.source import Item, Source, first_five, shown
 from data.errors import DataError
-from data.files.atomic import sha256_bytes
+from data.files.atomic import name_errors, sha256_bytes
 from data.images.decode import Unusable
 from data.preparation.checked_images import Thumbnails, check_images
 from data.preparation.choose import choose, seen_groups
@@ -60,7 +60,7 @@ def build(
     progress(2 * (len(items) - len(chosen)))
     order = sorted(chosen, key=lambda index: items[index].id)
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=out) as spool:  # thumbnails wait on disk; gone even when killed
+    with name_errors(out), tempfile.TemporaryFile(dir=out) as spool:  # thumbnails wait on disk; gone even when killed
         checked = check_images(source, order, Thumbnails(spool), progress)
         if source.has_roles:
             checked.leave_out_partners(items)

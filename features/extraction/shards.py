@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,12 @@ def read_shards(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
                 continue
             except (SafetensorError, KeyError):
                 pass
-        path.unlink()
+        with suppress(OSError):  # in a cache that may not be written to it stays
+            path.unlink()
     for part in folder.glob(".*.part"):
         if time.time() - part.stat().st_mtime > OLD_PART:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
 
 
 def missing_rows(folder: Path, keys: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from pipeline import __version__
 from pipeline.cli.bench import bench
 from pipeline.cli.commands import verbs
 from pipeline.cli.stages import stages
-from pipeline.errors import BAD_INPUT
+from pipeline.errors import BAD_INPUT, machine_error
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,5 +45,5 @@ def main() -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {machine_error(error)}", file=sys.stderr)
         sys.exit(1)

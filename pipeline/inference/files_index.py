@@ -4,6 +4,7 @@ Kept in the scratch cache, one small file a folder; it may be deleted at any tim
 """
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,8 @@ class FilesIndex:
             for name, (state, found) in self.known.items()
             if state is not None  # a link to nowhere: looked at again every time
         }
-        write_bytes(self.path, json.dumps(plain).encode())
+        with suppress(OSError):  # a disk that is full or may not be written to: not kept
+            write_bytes(self.path, json.dumps(plain).encode())
 
 
 def open_index(folder: Path) -> FilesIndex:

@@ -1,5 +1,8 @@
 """The features of the images in a folder: what was seen before comes from the scratch cache."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -56,18 +59,25 @@ def folder_features(head: ImageHead, folder: Path, *, progress: Progress) -> Fol
     """
     if not folder.is_dir():
         raise DataError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}; name a folder of images")
-    names = open_tree(folder).names
+    tree = open_tree(folder)
+    names = [name for name in tree.names if name not in tree.problems]
     states = {name: state(folder / name) for name in names}
     index = open_index(folder)
-    shards = []
+    shards: list[Path] = []
+    made_by: list[str] = []
     for part in head.feature_set.parts:
         compute = compute_here(dtype=matching_dtype(part.made_by, head.device))
         shards.append(_shards(part, compute))
+        made_by.append(shards[-1].name)
         todo = _unread(names, states, index, shards[-1])
         if todo:
             paths = [folder / name for name in todo]
             with progress(len(todo)) as advance:
-                found = extract_files(paths, part.network, compute=compute, folder=shards[-1], progress=advance)
+                try:
+                    found = extract_files(paths, part.network, compute=compute, folder=shards[-1], progress=advance)
+                except OSError:  # a cache that is full or may not be written to
+                    shards[-1] = _not_kept(shards[-1])
+                    found = extract_files(paths, part.network, compute=compute, folder=shards[-1], progress=advance)
             index.known.update((name, (states[name], kind)) for name, kind in zip(todo, found, strict=True))
     index.known = {name: index.known[name] for name in names}
     index.save()
@@ -76,10 +86,25 @@ def folder_features(head: ImageHead, folder: Path, *, progress: Progress) -> Fol
     return FolderFeatures(
         names=good,
         keys=keys,
-        rejected=[(name, index.known[name][1]) for name in names if isinstance(index.known[name][1], Unusable)],
-        made_by=[path.name for path in shards],
+        rejected=sorted(
+            [
+                *((name, index.known[name][1]) for name in names if isinstance(index.known[name][1], Unusable)),
+                *tree.problems.items(),
+            ],
+            key=lambda pair: pair[0],
+        ),
+        made_by=made_by,
         features=lambda: _gather(head, shards, keys),
     )
+
+
+def _not_kept(shards: Path) -> Path:
+    """A temporary folder with what `shards` holds, for features that cannot be kept."""
+    folder = Path(tempfile.mkdtemp(prefix="lookalike-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    for path in shards.glob("*.safetensors"):
+        (folder / path.name).symlink_to(path.absolute())
+    return folder
 
 
 def _unread(names: Sequence[str], states: dict, index: FilesIndex, shards: Path) -> list[str]:

@@ -1,6 +1,7 @@
 """What is searched: the prepared data set, or any folder of images, as codes of the head that searches."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,9 +129,10 @@ def cached_codes(key: str, head: ImageHead, features: Callable[[], NDArray[np.fl
         held = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError):  # none yet, or cut off
         held = head.codes_of(features()).cpu().numpy()
-        with atomic_file(path) as file:
-            np.save(file, held)
-        _prune(path.parent)
+        with suppress(OSError):  # a disk that is full or may not be written to: not kept
+            with atomic_file(path) as file:
+                np.save(file, held)
+            _prune(path.parent)
     return torch.from_numpy(held).to(head.device)
 
 

@@ -1,10 +1,14 @@
 """The help of the command line: every verb on one whole line, stages first."""
 
+import errno
+import os
+
 import pytest
 from typer.testing import CliRunner
 
 import pipeline
 from pipeline.cli.app import app
+from pipeline.errors import machine_error
 
 
 @pytest.mark.parametrize(("words", "first"), [([], "prepare"), (["bench"], "extract")])
@@ -27,3 +31,9 @@ def test_short_help(words):
 
 def test_the_version_is_that_of_the_package():
     assert CliRunner().invoke(app, ["--version"]).output == f"lookalike {pipeline.__version__}\n"
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EFBIG, errno.EROFS, errno.EACCES])
+def test_a_disk_that_fails_is_one_line_with_the_file_and_a_remedy(code):
+    said = machine_error(OSError(code, os.strerror(code), "artifacts/emoji/images.parquet"))
+    assert os.strerror(code) in said and "images.parquet'; " in said and "\n" not in said

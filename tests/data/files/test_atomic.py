@@ -1,6 +1,9 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +51,28 @@ def test_sha256(tmp_path):
     content = os.urandom(3_000_000)
     (tmp_path / "file").write_bytes(content)
     assert sha256_file(tmp_path / "file") == sha256_bytes(content) == hashlib.sha256(content).hexdigest()
+
+
+def test_a_file_that_may_not_be_that_large_is_named(tmp_path):
+    """In a process of its own: the limit holds for all that it writes."""
+    code = """
+import resource, sys, tempfile
+from pathlib import Path
+from data.files.atomic import name_errors, write_bytes
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+top = Path(sys.argv[1])
+for name in ("whole", "spool"):
+    try:
+        if name == "whole":
+            write_bytes(top / name, bytes(5000))
+        else:
+            with name_errors(top / name), tempfile.TemporaryFile(dir=top) as file:
+                file.write(bytes(5000))
+    except OSError as error:
+        print(error)
+"""
+    pytest.importorskip("resource")
+    top = Path(__file__).parents[3]
+    done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=top, capture_output=True, text=True, check=True)
+    assert [line.split("/")[-1] for line in done.stdout.splitlines()] == ["whole'", "spool'"]
+    assert names(tmp_path) == []

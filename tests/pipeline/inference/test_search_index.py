@@ -1,5 +1,6 @@
 """Galleries: what is searched, and what is read and embedded again when a folder changes."""
 
+import errno
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,3 +181,42 @@ def test_codes_of_older_code_are_not_found(images, pictures, monkeypatch):
     assert prepared_gallery(head, FOLDER).key == first.key
     monkeypatch.setattr(gallery_module, "fingerprint", lambda module: "edited")
     assert prepared_gallery(head, FOLDER).key != first.key
+
+
+@pytest.mark.parametrize("features", ["small", "both"])
+def test_a_cache_that_cannot_be_written_keeps_nothing_and_changes_nothing(images, pictures, features, monkeypatch):
+    head = ready(features=features)
+    wanted = folder_gallery(head, pictures, progress=counted)
+    Path("file").write_text("no folder")
+    monkeypatch.setenv("LOOKALIKE_CACHE", str(Path("file/cache").absolute()))
+    found = folder_gallery(head, pictures, progress=counted)
+    assert found.names == wanted.names
+    assert found.key == wanted.key
+    np.testing.assert_allclose(found.codes.numpy(), wanted.codes.numpy(), atol=1e-6)
+
+
+def test_a_cache_that_is_full_still_gives_what_it_holds(images, pictures, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    head = ready(features="small")
+    wanted = folder_gallery(head, pictures, progress=counted)
+    (pictures / "new.png").write_bytes(images[7])
+    for module in ("features.extraction.shards", "pipeline.inference.files_index"):
+        monkeypatch.setattr(f"{module}.write_bytes", full)
+    with pytest.raises(OSError, match="No space left"):  # nor is there room for temporary files
+        folder_gallery(head, pictures, progress=counted)
+    (pictures / "new.png").unlink()
+    sizes.clear()
+    assert folder_gallery(head, pictures, progress=counted).key == wanted.key
+    assert sum(sizes) == 0
+
+
+def test_what_the_tree_says_of_a_folder_stays_in_a_search(images, pictures):
+    (pictures / "logo.png").mkdir()
+    (pictures / "logo.png" / "1.png").write_bytes(images[6])
+    (pictures / "linked").symlink_to((pictures / "a").absolute())
+    found = folder_gallery(ready(), pictures, progress=counted)
+    rejected = {name: str(why) for name, why in found.rejected}
+    assert "1 files; rename" in rejected["logo.png"]
+    assert "not followed; 2 files" in rejected["linked"]
