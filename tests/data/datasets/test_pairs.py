@@ -95,7 +95,7 @@ def test_a_table_beside_or_below_its_images(tmp_path):
     for path in (tmp_path, tmp_path / "meta" / "t.tsv"):
         source = opened("pairs", path)
         assert list(source.read([0, 1])) == [png(1), png(101)]
-    with pytest.raises(DataError, match="name in data.path a folder that holds the table and the images"):
+    with pytest.raises(DataError, match=r"name in data\.path a folder that holds the table and the images"):
         opened("pairs", tmp_path / "meta")
 
 

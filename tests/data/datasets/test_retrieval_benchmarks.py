@@ -129,7 +129,7 @@ def test_damaged_lists_are_an_error(tmp_path):
     with pytest.raises(DataError, match="line 1 has 3 words, not 2"):
         opened("cub", folder)
     write(tmp_path / "cars", {"cars_annos.mat": b"no"})
-    with pytest.raises(DataError, match="cars_annos.mat: not in the published layout"):
+    with pytest.raises(DataError, match=r"cars_annos\.mat: not in the published layout"):
         opened("cars", tmp_path / "cars")
 
 
