@@ -18,7 +18,8 @@ def folder(path: Path, level: str = "class") -> Source:
     """`path`: a folder or a .zip. The folders that hold an image, down from the split, name its group.
 
     `level` says what a group is: `class`, all of these folders (`cats/black`); `top`, the outermost; `leaf`, the
-    innermost; `path`, as `class`, but no folder is taken for a split and equal names in two places are no error.
+    innermost; `path`, as `class`, but what is unclear is no error: folders that may be splits or classes are classes,
+    and equal names in two places are two classes.
     Files whose names say that they are no images (.txt, .csv, ...) are left out, any other that cannot be decoded is
     rejected.
 
@@ -27,7 +28,12 @@ def folder(path: Path, level: str = "class") -> Source:
     """
     tree = open_tree(path)
     names = [name for name in tree.names if not is_no_image(name)]
-    layout = read_layout(names, str(path), splits=level != "path")
+    try:
+        layout = read_layout(names, str(path))
+    except DataError:
+        if level != "path":
+            raise
+        layout = read_layout(names, str(path), splits=False)
     if level == "class":
         check_classes(layout, str(path))
     files = [

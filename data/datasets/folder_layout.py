@@ -159,8 +159,20 @@ def _check_no_split_is_left(cut: dict[str, Parts], where: str) -> None:
 def check_classes(layout: Layout, where: str) -> None:
     """
     Raises:
-        DataError: the same class names come in several folders: one class each, or one class in all?
+        DataError: the same class names come in several folders, or elsewhere in another split: one class each, or one
+            class in all?
     """
+    groups: dict[str, set[Parts]] = defaultdict(set)
+    for split, folders in layout.places.values():
+        groups[split].add(folders)
+    depth = {folders[-1]: folders for folders in groups["train"]}
+    for split in ("val", "test"):
+        for folders in sorted(groups[split] - groups["train"]):
+            if other := depth.get(folders[-1]):
+                raise DataError(
+                    f"{where}: {'/'.join(other)} of train and {'/'.join(folders)} of {split} would be two classes; "
+                    f"make them one with -S data.group=leaf, or keep both with -S data.group=path"
+                )
     tops: dict[str, set[str]] = defaultdict(set)
     for _, folders in layout.places.values():
         if len(folders) > 1:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from data.datasets.source import first_five
+from data.datasets.split_names import split_of
 from data.errors import DataError
 from data.files.archives import Tree, read_file
 from data.images.decode import Unusable
@@ -62,13 +63,13 @@ class ImageNames:
 
         return replace(self._tree, names=[*self._tree.names, *beyond], read=read)
 
-    def find_all(self, wanted: Sequence[str]) -> list[str]:
-        """The file of each name.
+    def find_all(self, wanted: Sequence[str], *, split: str = "") -> list[str]:
+        """The file of each name; of several, the one in a folder named after `split`.
 
         Raises:
             DataError: some are not there, or not in one place only.
         """
-        found = {name: self.find(name) for name in dict.fromkeys(wanted)}
+        found = {name: _in_split(self.find(name), split) for name in dict.fromkeys(wanted)}
         if missing := [name for name, files in found.items() if not files]:
             web = any(name.startswith(("http://", "https://")) for name in missing)
             remedy = "; download them first" if web else self._remedy(missing)
@@ -129,6 +130,12 @@ class ImageNames:
         if any(_normal(name).startswith(("/", "..")) for name in missing):
             return "; name in data.path a folder that holds the table and the images"
         return "; names count from the folder of the table"
+
+
+def _in_split(files: list[str], split: str) -> list[str]:
+    if len(files) < 2 or not split:
+        return files
+    return [file for file in files if split in map(split_of, file.split("/")[:-1])] or files
 
 
 def _normal(name: str) -> str:

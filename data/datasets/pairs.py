@@ -1,5 +1,6 @@
 """`pairs`: a person's own pairs, a table of left,right (and perhaps 0/1), or two folders with equal names."""
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from data.files.archives import Tree, open_tree, unicode_name
 # Columns that say whether a pair matches, and the words in them.
 _JUDGEMENTS = ("label", "match", "matches", "same", "similar", "positive", "target", "y", "class", "duplicate")
 _JUDGEMENTS += tuple(f"is_{word}" for word in _JUDGEMENTS)
+_NO_JUDGEMENT = re.compile(r"|id|idx|index|unnamed.*|fold|split|left|right")
 _YES, _NO = ("1", "1.0", "true", "yes", "y"), ("0", "0.0", "-1", "-1.0", "false", "no", "n")
 _TABLES = (".csv", ".tsv")
 
@@ -88,15 +90,18 @@ def csv_pairs(
     notes += unnamed_note(tree, files) if outside is None else ()
     unread = [name for name in rows[0] if name and name not in ("left", "right", column)]
     notes += (f"columns that are not read: {first_five(unread)}",) if unread else ()
+    if not any(pair.same for pair in every):
+        raise DataError(f"{table}: column {column} marks no pair as matching; matching pairs have 1, others 0")
     counts = Counter(name for pair in every for name in (pair.left, pair.right))
-    if column is None and max(counts.values()) == 1:
+    judged = not all(pair.same for pair in every)
+    if not judged and max(counts.values()) == 1:
         items = [
             (Item(id=unicode_name(f"{role}/{name}"), group=unicode_name(pair.left), role=role), name)
             for pair in every
             for role, name in (("left", pair.left), ("right", pair.right))
         ]
         return tree_source(names.tree, items, "pair", notes=notes)
-    return _connected_pairs(names.tree, table, every, judged=column is not None, notes=notes)
+    return _connected_pairs(names.tree, table, every, judged=judged, notes=notes)
 
 
 def _connected_pairs(tree: Tree, table: str, every: list[_Pair], *, judged: bool, notes: tuple[str, ...]) -> Source:
@@ -150,7 +155,7 @@ def _judgement_column(table: str, rows: list[dict[str, str]]) -> str | None:
     """
     binary, doubtful = [], []
     for column in rows[0]:
-        values = {row[column].lower() for row in rows} if column not in ("left", "right", "") else set()
+        values = set() if _NO_JUDGEMENT.fullmatch(column) else {row[column].lower() for row in rows}
         if values and values <= {*_YES, *_NO}:
             binary.append(column)
         elif column in _JUDGEMENTS or column in ("score", "similarity"):

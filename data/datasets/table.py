@@ -66,7 +66,7 @@ def table(path: Path, label: str | None) -> Source:
     for name, listed in found.items():
         groups, kind = read_labels(listed.columns[listed.label], name)
         kinds[kind].append(name)
-        files = listed.images.find_all([str(value) for value in listed.columns[listed.image]])
+        files = listed.images.find_all([str(value) for value in listed.columns[listed.image]], split=parts[name])
         tree = listed.images.tree
         if unlabelled := groups.count(None):
             notes.append(unlabelled_note(unlabelled, name))

@@ -11,7 +11,7 @@ from data.errors import DataError, Unusable
 
 MAX_FILE = 256 << 20  # bytes; no picture within the decode limits is larger
 _MAX_COUNT = 100_000
-_JUNK = ("thumbs.db", "desktop.ini", "__macosx")
+_JUNK = ("thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "system volume information")
 _PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".avif")
 
 

@@ -114,6 +114,7 @@ def test_a_test_split_without_classes_is_left_out_and_counted(tmp_path):
         (("test/a", "test/b"), "holds test and no train split"),
         (("a/train", "a/test", "b/other"), "look like splits inside the classes, and there are images in b/other"),
         (("x/y/train/a", "x/z/test/a", "w/a"), "look like splits, and do not lie above the classes"),
+        (("train/pets/a", "train/pets/b", "test/a"), "pets/a of train and a of test would be two classes"),
         (("amazon/mug", "amazon/pen", "dslr/mug", "dslr/pen"), r"same class names \(mug, pen\) come in each of amazon"),
         (("fold1/cat", "fold1/dog", "fold2/cat", "fold2/dog"), "data.group=leaf takes cat for one class"),
     ],
@@ -122,7 +123,7 @@ def test_folders_that_may_be_splits_or_classes_are_an_error_with_a_remedy(tmp_pa
     lay_out(tmp_path, *folders)
     with pytest.raises(DataError, match=said):
         opened("folder", tmp_path)
-    assert len(groups_of(opened("folder", tmp_path, "path"))[""]) == len(folders)
+    assert len({item.group for item in opened("folder", tmp_path, "path").items}) == len(folders)
 
 
 def test_the_remedies_for_equal_class_names_do_what_they_say(tmp_path):

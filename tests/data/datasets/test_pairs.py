@@ -118,6 +118,11 @@ def test_an_image_in_several_pairs_makes_one_group(tmp_path):
     assert "1 images are in several pairs: connected pairs are one group, the largest of 3 images" in notes
 
 
+def test_a_column_that_marks_every_pair_as_matching_changes_nothing(tmp_path):
+    write(images(tmp_path), {"t.csv": b"Unnamed: 0,left,right,label\n0,a/1.png,b/1.png,1\n1,a/2.png,b/2.png,1\n"})
+    assert [item.role for item in opened("pairs", tmp_path).items] == ["left", "right"] * 2
+
+
 def judged(top, *, column="label", yes="1", no="0", count=40):
     """Pairs a/i, b/i that match, and a/i, b/i+1 that do not, for every second i."""
     lines = [f"a/{i}.png,b/{i}.png,{yes}" for i in range(1, count)]
@@ -158,6 +163,7 @@ def test_pairs_marked_as_not_matching_are_not_alike_and_verify(tmp_path, column,
         ("left,right\n\udcff,b\n", r"t\.csv: not a CSV file in UTF-8"),
         ("left,right,label\na/1.png,b/1.png,cat\n", "does label say which pairs match"),
         ("left,right,winner\na/1.png,b/1.png,1\na/2.png,b/2.png,0\n", "does winner say which pairs match"),
+        ("left,right,label\na/1.png,b/1.png,0\n", "column label marks no pair as matching"),
         ("left,right,similarity\na/1.png,b/1.png,0.3\n", "does similarity say which pairs match"),
         (
             "left,right,label\na/1.png,b/1.png,1\nb/1.png,a/2.png,1\na/1.png,a/2.png,0\n",

@@ -71,6 +71,12 @@ def test_a_test_table_without_labels_is_left_out_and_noted(tmp_path):
     assert any("test.csv: no label column" in note for note in source.notes)
 
 
+def test_equal_names_in_the_folders_of_two_splits_are_told_by_the_tables_name(tmp_path):
+    images(tmp_path, "train_images", "test_images")
+    write(tmp_path, {"train.csv": b"id,label\n0,cat\n1,dog\n", "test.csv": b"id,label\n0,cat\n"})
+    assert set(found(opened("table", tmp_path))) == {"train_images/0.jpg", "train_images/1.jpg", "test_images/0.jpg"}
+
+
 def test_missing_labels_are_left_out_and_counted(tmp_path):
     write(images(tmp_path), {"t.csv": b"image,label\n0.jpg,7\n1.jpg,8\n2.jpg,-1\n3.jpg,NaN\n"})
     source = opened("table", tmp_path)
