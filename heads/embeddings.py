@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from heads.models.embedding_heads import Head
+from heads.models.base import Head
 from heads.similarity import Similarity, euclidean_matrix, euclidean_pairs
 from heads.store import TrainedHead
 
 
 def is_cosine(trained: TrainedHead) -> bool:
     """Whether the inner product of two embeddings is their similarity."""
-    return trained.head.embeds and trained.head.distance == "cosine"
+    return trained.embeds and trained.distance == "cosine"
 
 
 @torch.no_grad()
@@ -28,13 +28,13 @@ def embed(trained: TrainedHead, features: Tensor) -> Tensor:
     Raises:
         HeadError: features of another width than those of training.
     """
-    return concat_seeds(trained.head, trained.embeddings(features))
+    return concat_seeds(trained.heads, trained.embeddings(features))
 
 
-def concat_seeds(head: Head, encoded: Tensor) -> Tensor:
-    """A head's outputs (S, N, E) -> embeddings (N, S * E)."""
-    encoded = encoded[: distinct_seeds(head, len(encoded))]
-    if head.embeds and head.distance == "cosine":
+def concat_seeds(heads: list[Head], encoded: Tensor) -> Tensor:
+    """What the heads of S seeds give, (S, N, E), -> embeddings (N, S * E)."""
+    encoded = encoded[: len(distinct_heads(heads))]
+    if heads[0].embeds and heads[0].distance == "cosine":
         encoded = normalize(encoded, dim=-1) / len(encoded) ** 0.5
     return encoded.transpose(0, 1).flatten(1)
 
@@ -48,9 +48,10 @@ def similarity_matrix(trained: TrainedHead, left: Tensor, right: Tensor) -> Tens
     if is_cosine(trained):
         return left @ right.T
     left, right = (_by_seed(trained, side) for side in (left, right))
-    if trained.head.embeds:  # a distance and its square rank alike; thresholds are of the distance itself
+    if trained.embeds:  # a distance and its square rank alike; thresholds are of the distance itself
         return -euclidean_matrix(left, right).mean(0)
-    return trained.head.block(left, right).mean(0)
+    of_seeds = zip(distinct_heads(trained.heads), left, right, strict=True)
+    return torch.stack([head.pairwise(a, b) for head, a, b in of_seeds]).mean(0)
 
 
 @torch.no_grad()
@@ -59,9 +60,10 @@ def similarity_pairs(trained: TrainedHead, left: Tensor, right: Tensor) -> Tenso
     if is_cosine(trained):
         return (left * right).sum(1)
     left, right = (_by_seed(trained, side) for side in (left, right))
-    if trained.head.embeds:
+    if trained.embeds:
         return -euclidean_pairs(left, right).mean(0)
-    return trained.head.rowwise(left, right.unsqueeze(2))[:, :, 0].mean(0)
+    of_seeds = zip(distinct_heads(trained.heads), left, right, strict=True)
+    return torch.stack([head.elementwise(a, b) for head, a, b in of_seeds]).mean(0)
 
 
 def cross_similarity(trained: TrainedHead, queries: Tensor, gallery: Tensor) -> Similarity:
@@ -75,10 +77,9 @@ def cross_similarity(trained: TrainedHead, queries: Tensor, gallery: Tensor) -> 
 
 def _by_seed(trained: TrainedHead, embeddings: Tensor) -> Tensor:
     """(N, S * E) -> (S, N, E)"""
-    shape = (distinct_seeds(trained.head, trained.settings.seeds), -1)
-    return embeddings.unflatten(1, shape).transpose(0, 1).contiguous()
+    return embeddings.unflatten(1, (len(distinct_heads(trained.heads)), -1)).transpose(0, 1).contiguous()
 
 
-def distinct_seeds(head: Head, seeds: int) -> int:
-    """How many parts an embedding has: S, or 1 where the head has no parameters and all seeds are equal."""
-    return seeds if any(True for _ in head.parameters()) else 1
+def distinct_heads(heads: list[Head]) -> list[Head]:
+    """The heads that differ: all, or the first where heads have no parameters and all seeds are equal."""
+    return heads if any(True for _ in heads[0].parameters()) else heads[:1]

@@ -1,6 +1,7 @@
 """A head as a scikit-learn transformer, for GridSearchCV and Pipeline."""
 
 import warnings
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,12 @@ from heads.embeddings import concat_seeds
 from heads.errors import HeadError
 from heads.metrics.ranking import rank_queries
 from heads.metrics.retrieval import retrieval
-from heads.models.embedding_heads import Head
 from heads.models.transforms import fit_transform
 from heads.settings import EMBEDDERS, HeadSettings
 from heads.similarity import embedding_similarity
 from heads.store import encode_rows
-from heads.training.loop import train_heads
-from heads.training.samplers import make_pool
+from heads.training.samplers import make_training_set
+from heads.training.seeds import train_heads
 
 
 class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -185,15 +185,18 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         settings = self._settings()
         self.classes_, labels = np.unique(y, return_inverse=True)
         features = torch.from_numpy(np.array(X))
-        pool = make_pool(np.arange(len(labels)), labels, None, images=settings.images_per_group)
+        training_set = make_training_set(np.arange(len(labels)), labels, None, images=settings.images_per_group)
         self._transform = fit_transform(
             settings.transform, features, components=settings.components, power=settings.whitening
         )
         seed = int(check_random_state(self.random_state).randint(2**31))
-        trained = train_heads(self._transform(features), pool, settings, seed=seed, validate=LastEpoch(settings.seeds))
-        for message in trained.alarms:
+        calls = count()  # in place of a val score: every epoch is better than the one before
+        trained = train_heads(
+            self._transform(features), training_set, settings, seed=seed, validate=lambda head: float(next(calls))
+        )
+        for message in (message for one in trained for message in one.warnings):
             warnings.warn(message, UserWarning, stacklevel=2)
-        self._head, self._seeds = trained.head, settings.seeds
+        self._heads = [one.head for one in trained]
         self._n_features_out = self._embed(X[:1]).shape[1]
         return self
 
@@ -223,15 +226,15 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         X, y = validate_data(self, X, y, dtype=np.float32, reset=False)
         labels = np.unique(y, return_inverse=True)[1]
         rows = np.arange(len(labels))
-        distance = "cosine" if self._head.distance == "cosine" else "euclidean"
+        distance = "cosine" if self._heads[0].distance == "cosine" else "euclidean"
         similarity = embedding_similarity(torch.from_numpy(self._embed(X)), distance)
         ranks = rank_queries(similarity, labels, queries=rows, gallery=rows)
         return float(retrieval(ranks, ks=(1,)).recall[1].mean())
 
     @torch.no_grad()
     def _embed(self, X: NDArray[np.float32]) -> NDArray[np.float32]:
-        encoded = encode_rows(self._head, self._transform(torch.from_numpy(np.array(X))), seeds=self._seeds)
-        return concat_seeds(self._head, encoded).numpy()
+        inputs = self._transform(torch.from_numpy(np.array(X)))
+        return concat_seeds(self._heads, torch.stack([encode_rows(head, inputs) for head in self._heads])).numpy()
 
     def _settings(self) -> HeadSettings:
         values = {name: value for name, value in self.get_params(deep=False).items() if name != "random_state"}
@@ -250,24 +253,13 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         return settings
 
     def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "_head")
+        return hasattr(self, "_heads")
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.target_tags.required = True
         tags.transformer_tags.preserves_dtype = ["float32"]
         return tags
-
-
-class LastEpoch:
-    """In place of a val score: every epoch is better than the one before."""
-
-    def __init__(self, seeds: int) -> None:
-        self.seeds, self.epoch = seeds, 0
-
-    def __call__(self, head: Head) -> list[float]:
-        self.epoch += 1
-        return [float(self.epoch)] * self.seeds
 
 
 def _check_labels(y: ArrayLike) -> None:

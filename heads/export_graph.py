@@ -1,8 +1,9 @@
 """A trained head as one graph for export: what `heads.embeddings` computes, without its batches and checks."""
 
+import torch
 from torch import Tensor, nn
 
-from heads.embeddings import concat_seeds, distinct_seeds
+from heads.embeddings import concat_seeds, distinct_heads
 from heads.store import TrainedHead
 
 
@@ -11,21 +12,20 @@ class HeadGraph(nn.Module):
 
     def __init__(self, trained: TrainedHead) -> None:
         super().__init__()
-        self.trained = trained
-        self.transform, self.head = trained.transform, trained.head
+        self.transform, self.heads = trained.transform, nn.ModuleList(distinct_heads(trained.heads))
 
     def forward(self, features: Tensor) -> Tensor:
-        return concat_seeds(self.head, self.encoded(features))
+        return concat_seeds(list(self.heads), self.of_seeds(features))
 
-    def encoded(self, features: Tensor) -> Tensor:
+    def of_seeds(self, features: Tensor) -> Tensor:
         """(B, D) -> (S, B, E)"""
-        return self.head.encode(self.transform(features).expand(self.trained.settings.seeds, -1, -1))
+        inputs = self.transform(features)
+        return torch.stack([head(inputs) for head in self.heads])
 
 
 class PairGraph(HeadGraph):
     """Features of B pairs (B, D), (B, D) -> similarities (B,): the diagonal of `heads.embeddings.similarity_matrix`."""
 
     def forward(self, left: Tensor, right: Tensor) -> Tensor:
-        seeds = distinct_seeds(self.head, self.trained.settings.seeds)
-        a, b = (self.encoded(features)[:seeds] for features in (left, right))
-        return self.head.rowwise(a, b.unsqueeze(2))[:, :, 0].mean(0)
+        pairs = zip(self.heads, self.of_seeds(left), self.of_seeds(right), strict=True)
+        return torch.stack([head.elementwise(a, b) for head, a, b in pairs]).mean(0)

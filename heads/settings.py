@@ -11,35 +11,33 @@ EMBEDDERS = ("identity", "linear", "mlp", "residual", "pseudo_class", "membershi
 PAIR_MODELS = ("pair_bc", "pair_mlp", "distance_logit")  # similarity is the logit of a classifier of the pair
 
 # A margin is a distance for contrastive and a gap between similarities for triplet: one number cannot suit both.
-MARGINS = {"contrastive": 0.7, "triplet": 0.2, "proxy_anchor": 0.1}
+MARGINS = {"contrastive": 0.7, "triplet": 0.2}
 
 # `head.loss_args` of our own losses; those of pytorch-metric-learning take what their classes take.
 ARGUMENTS: dict[str, dict[str, float]] = {
     "contrastive": {"every_negative": False},  # the mean over all negatives, as reports have it; else those inside
-    "angular": {"alpha": 45.0},  # degrees
-    "multi_similarity": {"alpha": 2.0, "beta": 50.0, "base": 0.5, "epsilon": 0.1},
-    "proxy_anchor": {"alpha": 32.0},
+}
+
+# One loss has one spelling: other names of a loss -> the one that is meant.
+OTHER_NAMES = {
+    "angular": "AngularLoss",
+    "multi_similarity": "MultiSimilarityLoss",
+    "proxy_anchor": "ProxyAnchorLoss",
+    "ContrastiveLoss": "contrastive",
+    "TripletMarginLoss": "triplet",
+    "NTXentLoss": "infonce",
+    "SupConLoss": "supcon",
+    "NormalizedSoftmaxLoss": "cross_entropy",
 }
 
 Model = Literal[
     "identity", "linear", "mlp", "residual", "pseudo_class", "membership", "pair_bc", "pair_mlp", "distance_logit"
 ]
-OwnLoss = Literal[
-    "contrastive",
-    "triplet",
-    "infonce",
-    "supcon",
-    "angular",
-    "multi_similarity",
-    "cross_entropy",
-    "proxy_anchor",
-    "bce",
-]
+OwnLoss = Literal["contrastive", "triplet", "infonce", "supcon", "cross_entropy", "bce"]
 LibraryLoss = Literal[  # of pytorch-metric-learning, by their class names: tests/heads/test_library_losses.py
     "AngularLoss",
     "ArcFaceLoss",
     "CircleLoss",
-    "ContrastiveLoss",
     "CosFaceLoss",
     "FastAPLoss",
     "GeneralizedLiftedStructureLoss",
@@ -52,8 +50,6 @@ LibraryLoss = Literal[  # of pytorch-metric-learning, by their class names: test
     "MultiSimilarityLoss",
     "NCALoss",
     "NPairsLoss",
-    "NTXentLoss",
-    "NormalizedSoftmaxLoss",
     "P2SGradLoss",
     "PNPLoss",
     "ProxyAnchorLoss",
@@ -64,15 +60,12 @@ LibraryLoss = Literal[  # of pytorch-metric-learning, by their class names: test
     "SoftTripleLoss",
     "SphereFaceLoss",
     "SubCenterArcFaceLoss",
-    "SupConLoss",
-    "TripletMarginLoss",
     "TupletMarginLoss",
 ]
 Loss = Literal[OwnLoss, LibraryLoss]
 LIBRARY_LOSSES = get_args(LibraryLoss)
 # Losses that need no list of negatives, only embeddings and groups.
-WITHOUT_NEGATIVES = ("cross_entropy", "proxy_anchor", *LIBRARY_LOSSES)
-OF_COSINES = ("angular", "multi_similarity", "proxy_anchor", *LIBRARY_LOSSES)
+WITHOUT_NEGATIVES = ("cross_entropy", *LIBRARY_LOSSES)
 OF_LOGITS = ("bce", "triplet", "infonce", "supcon")  # a logit is no distance and no cosine
 NEGATIVES = ("in_batch", "semihard", "hard", "random:19", "offline:5")  # random and offline: any count
 # top-k is in lists of candidates, the others in the whole gallery.
@@ -137,6 +130,13 @@ class Objective(BaseModel):
         """N of `random:N` and `offline:N`; 0 for the kinds that look inside the batch."""
         return int(re.sub(r"\D", "", self.negatives) or 0)
 
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _one_spelling(cls, loss: object) -> object:
+        if isinstance(loss, str) and loss in OTHER_NAMES:
+            raise ValueError(f"'{loss}' is '{OTHER_NAMES[loss]}' here: write that")
+        return loss
+
     @field_validator("negatives")
     @classmethod
     def _known_negatives(cls, negatives: str) -> str:
@@ -181,7 +181,7 @@ class HeadSettings(HeadModel, Objective):
             return f"model {self.model} compares by cosine: set distance to cosine"
         if self.model in PAIR_MODELS and self.loss not in OF_LOGITS:
             return f"{loss} cannot use the logits of model {self.model}: choose loss {losses}"
-        if self.loss in OF_COSINES and self.distance != "cosine":
+        if self.loss in LIBRARY_LOSSES and self.distance != "cosine":
             return f"{loss} is made for cosines: set distance to cosine"
         if self.loss in WITHOUT_NEGATIVES and self.negatives != "in_batch":
             return f"{loss} has no negatives to choose: set negatives to in_batch"
@@ -201,8 +201,6 @@ class HeadSettings(HeadModel, Objective):
                     return f"loss_args: {name} is {value!r}: give true or false"
             elif isinstance(value, bool | str) or value <= 0:
                 return f"loss_args: {name} is {value!r}: give a number above 0"
-        if self.loss == "angular" and self.arguments["alpha"] >= 90:
-            return f"loss_args: alpha is {self.arguments['alpha']!r}: give an angle below 90 degrees"
         return None
 
 

@@ -8,13 +8,11 @@ import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor
+from torch import Generator, Tensor, nn
 
 from heads.calibration import Calibration
 from heads.errors import HeadError
-from heads.models.embedding_heads import Head
-from heads.models.layers import generators
-from heads.models.pair_heads import seed_of
+from heads.models.base import Head
 from heads.models.registry import build_head
 from heads.models.transforms import Transform
 from heads.settings import HeadSettings
@@ -25,19 +23,28 @@ CHUNK = 65_536  # rows encoded at once
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """S heads ready to use, the transform before them, and what they were trained on."""
+    """S heads ready to use, one per seed, the transform before them, and what they were trained on."""
 
     settings: HeadSettings
     width: int  # D, of the features
     groups: int  # of training
     transform: Transform
-    head: Head
+    heads: list[Head]  # (S,)
     thresholds: list[float]  # (S,), or (1,) of an ensemble: alike from this similarity on; chosen on val
     calibration: Calibration  # of the mean of the seeds, which is how a head is used
     best_epochs: list[int]  # (S,)
     features_sha256: str
     images_hash: str
     protocol_sha256: str
+
+    @property
+    def embeds(self) -> bool:
+        """Whether similarity is the cosine or negated distance of two embeddings; else a classifier's logit."""
+        return self.heads[0].embeds
+
+    @property
+    def distance(self) -> str:
+        return self.heads[0].distance
 
     def embeddings(self, features: Tensor) -> Tensor:
         """(N, D) -> (S, N, E) float32.
@@ -50,49 +57,46 @@ class TrainedHead:
                 f"the head was trained on features of width {self.width}, these have {features.shape[1]}: "
                 "use the feature set named in head.json, or train again"
             )
-        self.head.to(features.device)
         self.transform.to(features.device)
-        return encode_rows(self.head, self.transform(features.float()), seeds=self.settings.seeds)
+        inputs = self.transform(features.float())
+        return torch.stack([encode_rows(head.to(features.device), inputs) for head in self.heads])
 
     def similarities(self, features: Tensor) -> list[Similarity]:
-        """One similarity a seed, over the rows of `features` (N, D); one in all for an ensemble."""
-        return similarities(self.head, self.embeddings(features), ensemble=self.settings.ensemble)
+        """One similarity per seed, over the rows of `features` (N, D); one in all for an ensemble."""
+        return similarities(self.heads, self.embeddings(features), ensemble=self.settings.ensemble)
 
 
 @torch.inference_mode()
-def encode_rows(head: Head, inputs: Tensor, *, seeds: int) -> Tensor:
-    """Transformed inputs (N, D) through every seed's head: (S, N, E)."""
-    parts = [head.encode(chunk.expand(seeds, -1, -1)) for chunk in inputs.split(CHUNK)]
-    return torch.cat(parts, 1)
+def encode_rows(head: Head, inputs: Tensor) -> Tensor:
+    """Transformed inputs (N, D) -> embeddings (N, E), in chunks."""
+    return torch.cat([head(chunk) for chunk in inputs.split(CHUNK)])
 
 
-def similarities(head: Head, encoded: Tensor, *, ensemble: bool = False) -> list[Similarity]:
-    """One similarity a seed, from what `encode_rows` gave (S, N, E); their mean alone for an ensemble."""
-    if ensemble:
-        return [mean_similarity(similarities(head, encoded))]
+def similarities(heads: list[Head], embeddings: Tensor, *, ensemble: bool = False) -> list[Similarity]:
+    """One similarity per seed, from the heads and their embeddings (S, N, E); their mean alone for an ensemble."""
+    of_seeds = [head_similarity(head, rows) for head, rows in zip(heads, embeddings, strict=True)]
+    return [mean_similarity(of_seeds)] if ensemble else of_seeds
+
+
+def head_similarity(head: Head, embeddings: Tensor) -> Similarity:
+    """The similarity of the rows of `embeddings` (N, E), which `head` gave."""
     if head.embeds:
-        # A distance and its square rank alike; scores and thresholds speak of the distance itself.
-        distance = "cosine" if head.distance == "cosine" else "euclidean"
-        return [embedding_similarity(seed, distance) for seed in encoded]
-    return [_pair_similarity(seed_of(head, s), encoded[s : s + 1]) for s in range(len(encoded))]
-
-
-def _pair_similarity(head: Head, encoded: Tensor) -> Similarity:
-    """The logits of one seed's classifier of pairs, encoded (1, N, E)."""
+        # A distance and its square rank alike; scores and thresholds are of the distance itself.
+        return embedding_similarity(embeddings, "cosine" if head.distance == "cosine" else "euclidean")
 
     @torch.no_grad()
     def block(q: Tensor, g: Tensor) -> Tensor:
-        return head.block(encoded[:, q], encoded[:, g])[0]
+        return head.pairwise(embeddings[q], embeddings[g])
 
     @torch.no_grad()
     def pairs(a: Tensor, b: Tensor) -> Tensor:
-        return head.rowwise(encoded[:, a], encoded[:, b].unsqueeze(2))[0, :, 0]
+        return head.elementwise(embeddings[a], embeddings[b])
 
     return Similarity(block=block, pairs=pairs)
 
 
 def mean_similarity(several: list[Similarity]) -> Similarity:
-    """The ensemble: the mean of what several heads say of a pair."""
+    """The ensemble: the mean of the similarities of several heads."""
     return Similarity(
         block=lambda q, g: torch.stack([one.block(q, g) for one in several]).mean(0),
         pairs=lambda a, b: torch.stack([one.pairs(a, b) for one in several]).mean(0),
@@ -101,7 +105,7 @@ def mean_similarity(several: list[Similarity]) -> Similarity:
 
 def dump_head(trained: TrainedHead) -> dict[str, bytes]:
     """File name -> content. Equal heads give equal bytes."""
-    tensors = {f"head.{name}": value for name, value in trained.head.state_dict().items()}
+    tensors = {f"head.{name}": value for name, value in nn.ModuleList(trained.heads).state_dict().items()}
     tensors |= {f"transform.{name}": value for name, value in trained.transform.state_dict().items()}
     about = {
         "settings": trained.settings.model_dump(mode="json"),
@@ -137,9 +141,10 @@ def load_head(folder: Path) -> TrainedHead:
         about["calibration"] = Calibration(**about["calibration"])
         transform = Transform(settings.transform, tensors["transform.mean"], tensors["transform.matrix"])
         width = settings.components or about["width"]
-        head = build_head(settings, width, generators(0, settings.seeds), groups=about["groups"])
-        head.load_state_dict({k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")})
-        return TrainedHead(settings=settings, transform=transform, head=head.eval(), **about)
+        heads = [build_head(settings, width, Generator(), groups=about["groups"]) for _ in range(settings.seeds)]
+        weights = {k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")}
+        nn.ModuleList(heads).load_state_dict(weights)
+        return TrainedHead(settings=settings, transform=transform, heads=[head.eval() for head in heads], **about)
     except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError, ValidationError) as error:
         raise HeadError(f"{folder}: damaged head ({_brief(error)}): {again}") from None
     except (KeyError, TypeError, RuntimeError) as error:

@@ -14,11 +14,11 @@ from features.backbones.registry import Network, load_network
 from features.backbones.weights import random_network
 from features.errors import FeatureError
 from features.extraction.replicas import Compute
-from features.finetuning.augment import turned_pool
+from features.finetuning.augment import rotated_training_set
 from features.finetuning.freeze_layers import choose_layers
 from features.finetuning.pixels import load_pixels, pixels_key
 from features.finetuning.settings import Finetune
-from features.finetuning.train import Material
+from features.finetuning.train import TrainingInputs
 from heads.settings import HeadSettings
 from heads.training.loop import Validate
 from heads.training.selection import epoch_score
@@ -29,7 +29,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.params import Params
 from pipeline.paths import dataset_folder
 from pipeline.progress import progress
-from pipeline.training_rows import training_pool, val_queries
+from pipeline.training_rows import training_set, val_queries
 
 CANDIDATES = 20  # of the lists on val that choose the epoch; fewer where val is small
 PIXELS = "features/finetuning/pixels.py"  # decodes the training images
@@ -39,7 +39,7 @@ PIXELS = "features/finetuning/pixels.py"  # decodes the training images
 class ReadyToTrain:
     base: Network  # as it was loaded: its preprocessing, and the views that its features have
     width: int  # D of the loaded network
-    material: Material
+    inputs: TrainingInputs
     validator: Callable[[HeadSettings], Validate]
 
 
@@ -57,7 +57,7 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
     """
     entry, where = find_entry(params, name), f"finetunes.{name}"
     base, target = load_network(f"{name}.network", entry.network, section="finetunes"), device()
-    pool = training_pool(rows, entry.objective)
+    chosen = training_set(rows, entry.objective)
     queries, gallery = val_queries(rows, seed=params.seed)
     side = base.preprocess.size
     with torch.no_grad():
@@ -67,7 +67,7 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
     if frozen and not network(torch.zeros(2, 3, side, side)).requires_grad:
         names = ", ".join(entry.layers)
         raise FeatureError(f"{where}.layers: nothing of {names} leads to the features; name earlier layers")
-    needed = np.union1d(pool.rows, np.union1d(queries, gallery))
+    needed = np.union1d(chosen.rows, np.union1d(queries, gallery))
     with progress(len(needed), f"decode for {name}") as advance:
         pixels = load_pixels(
             dataset_folder(params) / "images.parquet",
@@ -81,7 +81,7 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
             progress=advance,
         )
     if entry.augment.rotations:
-        pool = turned_pool(pool, len(rows))
+        chosen = rotated_training_set(chosen, len(rows))
     network = network.to(target)
     if base.convolutional:
         network = network.to(memory_format=torch.channels_last)
@@ -90,8 +90,8 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
         inputs = torch.arange(len(rows), device=target)[:, None]
         return epoch_score(inputs, rows.labels, settings, queries=queries, gallery=gallery, candidates=CANDIDATES)
 
-    material = Material(network, base.preprocess, pixels, pool, frozen, base.convolutional)
-    return ReadyToTrain(base, width, material, validator)
+    inputs = TrainingInputs(network, base.preprocess, pixels, chosen, frozen, base.convolutional)
+    return ReadyToTrain(base, width, inputs, validator)
 
 
 def finetune_compute(params: Params) -> Compute:

@@ -5,18 +5,18 @@ from numpy.typing import NDArray
 
 from data.tables.rows import Rows
 from heads.settings import HeadSettings
-from heads.training.samplers import Pool, make_pool
+from heads.training.samplers import TrainingSet, make_training_set
 from pipeline.csv_text import csv_of_dicts
 from pipeline.splits import queries_and_gallery, split_rows
 
 VAL_QUERIES = 2000  # at most: enough to tell epochs apart, few enough for every epoch
 
 
-def training_pool(rows: Rows, settings: HeadSettings) -> Pool:
+def training_set(rows: Rows, settings: HeadSettings) -> TrainingSet:
     """The rows of the train split, with their groups and, for pairs, their sides."""
     chosen = split_rows(rows, "train")
     sides = (rows.role[chosen] == "right").astype(np.int64) if rows.has_roles else None
-    return make_pool(chosen, rows.labels[chosen], sides, images=settings.images_per_group)
+    return make_training_set(chosen, rows.labels[chosen], sides, images=settings.images_per_group)
 
 
 def val_queries(rows: Rows, *, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

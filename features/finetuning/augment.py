@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 from features.finetuning.settings import Augment
-from heads.training.samplers import Pool
+from heads.training.samplers import TrainingSet
 
 TURNS = 4
 
@@ -72,16 +72,17 @@ def warp(images: Tensor, maps: Tensor) -> Tensor:
     return grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
 
 
-def turned_pool(pool: Pool, total: int) -> Pool:
-    """`pool` of a data set of `total` rows, turned by no, one, two and three quarters: four times as many groups
-    (Santoro et al. 2016, section 4.2).
+def rotated_training_set(training_set: TrainingSet, total: int) -> TrainingSet:
+    """`training_set` of a data set of `total` rows, turned by no, one, two and three quarters: four times as many
+    groups (Santoro et al. 2016, section 4.2).
     """
-    most = int(pool.codes.max()) + 1
+    groups = int(training_set.labels.max()) + 1
+    sides = training_set.sides
     return replace(
-        pool,
-        rows=np.concatenate([pool.rows + quarters * total for quarters in range(TURNS)]),
-        codes=np.concatenate([pool.codes + quarters * most for quarters in range(TURNS)]),
-        sides=None if pool.sides is None else np.tile(pool.sides, TURNS),
+        training_set,
+        rows=np.concatenate([training_set.rows + quarters * total for quarters in range(TURNS)]),
+        labels=np.concatenate([training_set.labels + quarters * groups for quarters in range(TURNS)]),
+        sides=None if sides is None else np.tile(sides, TURNS),
     )
 
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from heads.models.embedding_heads import linear_start
+from heads.models.embedding_heads import pca_init
 
 
 @torch.no_grad()
@@ -13,6 +13,6 @@ def start_as_heads(layer: nn.Linear, outputs: Tensor) -> None:
     So before any step cosines are about those of the centred outputs, and not of a random projection.
     """
     mean = outputs.mean(0)
-    start = linear_start(layer.in_features, layer.out_features, outputs - mean)
+    start = pca_init(layer.in_features, layer.out_features, outputs - mean)
     layer.weight.copy_(start.T)
     layer.bias.copy_(-layer.weight @ mean)

@@ -1,22 +1,22 @@
-"""Any loss of pytorch-metric-learning, by its own class name and with its own arguments; one instance a seed."""
+"""Any loss of pytorch-metric-learning, by its own class name and with its own arguments."""
 
 import inspect
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from functools import partial
 from typing import TypeVar
 
 import torch
 from pytorch_metric_learning import losses as library
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
 from heads.errors import HeadError
-from heads.models.layers import Generators
 from heads.settings import HeadSettings
-from heads.training.batches import Step
+from heads.training.batches import Batch
 
 T = TypeVar("T")
+GLOBAL_RNG = threading.Lock()
 Arguments = dict[str, float | int | bool | str]
 
 # What a constructor wants to know of the training set; it is told, and needs no argument for it.
@@ -28,33 +28,34 @@ KNOWN = {
 
 
 class LibraryLoss(nn.Module):
-    """Step -> (S,): the library's loss of each seed's embeddings (B, E) and labels (B,), one seed after the other.
+    """Batch -> scalar: the library's loss of the embeddings (B, E) and labels (B,).
 
     Parameters of its own (proxies, class weights) train with the head. The library draws from torch's global
-    generator: it is set from each seed's own for the call, and put back, so that a seed is the same alone.
+    generator: its state is that of `rng` for the call, and is put back, so that a seed is the same alone.
     """
 
-    def __init__(self, settings: HeadSettings, *, width: int, groups: int, draws: Generators) -> None:
+    def __init__(self, settings: HeadSettings, *, width: int, groups: int, rng: Generator) -> None:
         super().__init__()
         kind = getattr(library, settings.loss)
         arguments = _arguments(kind, settings, {"width": width, "groups": groups})
-        self.name = settings.loss
-        self.draws = draws
+        self.name, self.rng = settings.loss, rng
         with refusals("head.loss_args", self.name):
-            self.seeds = nn.ModuleList(drawn_from(draw, lambda: kind(**arguments)) for draw in draws)
+            self.loss = with_global_rng(rng, lambda: kind(**arguments))
 
-    def forward(self, step: Step) -> Tensor:
-        each = zip(self.seeds, self.draws, step.encoded.flatten(1, 2), step.codes.flatten(1), strict=True)
+    def forward(self, batch: Batch) -> Tensor:
         with refusals("head.loss", self.name):
-            return torch.stack([drawn_from(draw, partial(loss, x, codes)) for loss, draw, x, codes in each])
+            return with_global_rng(self.rng, lambda: self.loss(batch.embeddings, batch.labels))
 
 
-def drawn_from(draw: torch.Generator, call: Callable[[], T]) -> T:
-    """call() with torch's global generator in the place of `draw`, which moves on; the global one is put back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.set_state(draw.get_state())
+def with_global_rng(rng: Generator, call: Callable[[], T]) -> T:
+    """call() with torch's global generator in the state of `rng`, which moves on; the global one is put back.
+
+    One thread at a time: seeds train side by side, and there is one global generator.
+    """
+    with GLOBAL_RNG, torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.set_state(rng.get_state())
         result = call()
-        draw.set_state(torch.random.default_generator.get_state())
+        rng.set_state(torch.random.default_generator.get_state())
     return result
 
 

@@ -1,31 +1,50 @@
-"""Losses of similarities. All take, for S seeds and A anchors a seed,
+"""Losses of the similarities within a batch. All take
 
-    positive (S, A, P)   similarity of each anchor to its positives
-    negative (S, A, N)   similarity of each anchor to its negatives
-    valid    (S, A, N)   False where a column is no negative of that anchor (itself, or of the same group)
+    similarity (A, L)   of A anchors to the L images that each is compared with; higher is more similar
+    positives (A, L)    True where an image is a positive of the anchor
+    negatives (A, L)    True where an image is a negative of the anchor
 
-and return (S,): one loss a seed, so that S heads train in one pass without seeing each other.
+and return a scalar. A column that is neither (the anchor itself, a negative that was not mined) counts for nothing.
+Anchors without positives, or without negatives, are allowed: what cannot be compared adds nothing.
 """
 
-import math
-
-import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-NONE = -1e30  # the logarithm of nothing. Minus infinity would turn the gradient of an empty sum into NaN.
+from heads.losses.masked import masked_logsumexp, masked_mean
 
 
-def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean over all but the seed axis, of the valid entries; 0 where there is none. (S, ...) -> (S,)"""
-    valid = valid.expand_as(values)
-    total = torch.where(valid, values, 0.0).flatten(1).sum(1)
-    return total / valid.flatten(1).sum(1).clamp(min=1)
+def contrastive(
+    similarity: Tensor,
+    positives: Tensor,
+    negatives: Tensor,
+    *,
+    margin: float,
+    distance: str,
+    margin_on: str = "distance",
+    every_negative: bool = False,
+) -> Tensor:
+    """Mean of d^2 over positives plus the mean of max(margin - d, 0)^2 over negatives (Hadsell et al. 2006, eq. 4).
+
+    Args:
+        distance: what a similarity stands for, see `to_distance`.
+        margin_on: `distance` or `squared`, see `push_apart`.
+        every_negative: the mean over all negatives, which is the loss of balanced pairs that the MNIST plane and
+            Omniglot reports minimise. Otherwise over those inside the margin: with hundreds of negatives per batch
+            nearly all are far, and the few that matter would fade.
+    """
+    d = to_distance(similarity, distance)
+    apart = push_apart(d, margin=margin, margin_on=margin_on)
+    return masked_mean(d.square(), positives) + masked_mean(
+        apart, negatives if every_negative else negatives & (apart > 0)
+    )
 
 
-def masked_logsumexp(values: Tensor, valid: Tensor, dim: int) -> Tensor:
-    """log of the sum of exp over the valid entries of `dim`, which goes; about -1e30 where there is none."""
-    return torch.where(valid, values, NONE).logsumexp(dim)
+def push_apart(d: Tensor, *, margin: float, margin_on: str) -> Tensor:
+    """The term of a negative at distance d: max(margin - d, 0)^2, or max(margin - d^2, 0) where `margin_on` is
+    `squared`.
+    """
+    return relu(margin - d.square()) if margin_on == "squared" else relu(margin - d).square()
 
 
 def to_distance(similarity: Tensor, distance: str) -> Tensor:
@@ -39,90 +58,46 @@ def to_distance(similarity: Tensor, distance: str) -> Tensor:
             return (-similarity + 1e-12).sqrt()
 
 
-def contrastive(
-    positive: Tensor,
-    negative: Tensor,
-    valid: Tensor,
-    *,
-    margin: float,
-    distance: str,
-    margin_on: str = "distance",
-    every_negative: bool = False,
-) -> Tensor:
-    """d^2 for positives, `push_apart` for negatives (Hadsell et al. 2006, eq. 4; reports 2 and 5).
-
-    The negatives' mean is over those inside the margin: with hundreds of them a batch, nearly all are far, and a
-    plain mean would let the few that matter fade. With `every_negative` it is the plain mean, so that the loss is what
-    the reports minimise: that of balanced pairs. Positives and negatives weigh the same.
+def triplet(similarity: Tensor, positives: Tensor, negatives: Tensor, *, margin: float) -> Tensor:
+    """max(s_an - s_ap + margin, 0) over all triplets of the batch (Schroff et al. 2015, eq. 3), of similarities:
+    cosines or negated (squared) distances. The mean is over the active triplets (Hermans et al. 2017, section 2):
+    satisfied ones would only shrink the step.
     """
-    pull = to_distance(positive, distance).square().flatten(1).mean(1)
-    push = push_apart(to_distance(negative, distance), margin=margin, margin_on=margin_on)
-    return pull + masked_mean(push, valid if every_negative else valid & (push > 0))
+    anchor, of_positive = positive_pairs(similarity, positives)
+    terms = relu(similarity.index_select(0, anchor) - of_positive.unsqueeze(1) + margin)  # (positives, L)
+    return masked_mean(terms, negatives[anchor] & (terms > 0))
 
 
-def push_apart(d: Tensor, *, margin: float, margin_on: str) -> Tensor:
-    """A negative's term at distance d: max(margin - d, 0)^2, the margin on the `distance` (Hadsell et al. 2006, eq. 4;
-    reports 2 and 5), or max(margin - d^2, 0), the margin on its square (`squared`).
+def infonce(similarity: Tensor, positives: Tensor, negatives: Tensor, *, scale: Tensor | float) -> Tensor:
+    """-log(exp(c s_ap) / (exp(c s_ap) + sum_n exp(c s_an))), the mean over all positives (van den Oord et al. 2018,
+    eq. 4), with c = `scale` = 1 / temperature. Where groups are pairs the anchors are queries and gallery images, so
+    the loss has both directions, rows and columns, as in CLIP (Radford et al. 2021, figure 3).
     """
-    return relu(margin - d.square()) if margin_on == "squared" else relu(margin - d).square()
+    anchor, of_positive = positive_pairs(similarity, positives)
+    against = masked_logsumexp(scale * similarity, negatives, 1)
+    return softplus(against[anchor] - scale * of_positive).sum() / max(1, len(anchor))
 
 
-def contrastive_of_pairs(
-    d: Tensor,
-    *,
-    margin: float,
-    margin_on: str = "distance",
-    same: Tensor | None = None,
-    different: Tensor | None = None,
-) -> Tensor:
-    """The contrastive term of each labelled pair, as reports write it: distances d and labels of one shape.
-
-    Give the labels by the name of what 1 (or True) means, for the two spellings look alike:
-        different   (1 - y) d^2 + y max(margin - d, 0)^2, report 2 (margin 5)
-        same        y d^2 + (1 - y) max(margin - d, 0)^2, report 5
-
-    Raises:
-        TypeError: not exactly one of `same` and `different`.
+def supcon(similarity: Tensor, positives: Tensor, negatives: Tensor, *, temperature: float) -> Tensor:
+    """-1/|P(a)| sum_{p in P(a)} log(exp(s_ap / t) / sum_{i in P(a) or N(a)} exp(s_ai / t)), L_out of Khosla et al.
+    2020, eq. 2; the mean over anchors that have a positive.
     """
-    if (same is None) == (different is None):
-        raise TypeError("give the labels once: same=... or different=...")
-    alike = same.bool() if same is not None else ~different.bool()
-    return torch.where(alike, d.square(), push_apart(d, margin=margin, margin_on=margin_on))
+    logits = similarity / temperature
+    log_odds = logits - masked_logsumexp(logits, positives | negatives, 1).unsqueeze(1)
+    weight = positives / positives.sum(1, keepdim=True).clamp(min=1)
+    return -(weight * log_odds).sum() / positives.any(1).sum().clamp(min=1)
 
 
-def triplet(positive: Tensor, negative: Tensor, valid: Tensor, *, margin: float) -> Tensor:
-    """max(d_ap - d_an + margin, 0) over all triplets (Schroff et al. 2015, eq. 3), as similarities: a cosine
-    (reports 3 and 4) or a negated (squared) distance (report 5). The mean is over the active triplets (Hermans et
-    al. 2017, section 2): satisfied ones would only shrink the step.
-    """
-    terms = relu(negative.unsqueeze(2) - positive.unsqueeze(3) + margin)  # (S, A, P, N)
-    return masked_mean(terms, valid.unsqueeze(2) & (terms > 0))
-
-
-def infonce(positive: Tensor, negative: Tensor, valid: Tensor, *, scale: Tensor) -> Tensor:
-    """-log(exp(c s_ap) / (exp(c s_ap) + sum_n exp(c s_an))), the mean over anchors and their positives (van den Oord
-    et al. 2018, eq. 4), with c = 1 / temperature, scale (S,). Where groups are pairs the lists hold both directions,
-    rows and columns, as in CLIP (Radford et al. 2021, figure 3).
-    """
-    scale = scale.view(-1, 1, 1)
-    against = masked_logsumexp(scale * negative, valid, 2).unsqueeze(2)  # (S, A, 1)
-    return softplus(against - scale * positive).flatten(1).mean(1)
-
-
-def bce(positive: Tensor, negative: Tensor, valid: Tensor) -> Tensor:
-    """Binary cross entropy of logits (reports 1, 3 and 5): softplus(-l) for positives, softplus(l) for negatives.
+def bce(similarity: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    """Binary cross entropy of logits: softplus(-l) for positives, softplus(l) for negatives.
 
     Balanced: half of the mean over positives and half of the mean over negatives, as if pairs were drawn half and
     half. So a logit of 0 means even odds, however many negatives a batch holds.
     """
-    return 0.5 * (softplus(-positive).flatten(1).mean(1) + masked_mean(softplus(negative), valid))
+    return 0.5 * (masked_mean(softplus(-similarity), positives) + masked_mean(softplus(similarity), negatives))
 
 
-def angular(positive: Tensor, negative: Tensor, valid: Tensor, *, between: Tensor, alpha: float) -> Tensor:
-    """log(1 + sum_n exp(f_apn)), f = 4 tan^2(alpha) (x_a + x_p)'x_n - 2 (1 + tan^2(alpha)) x_a'x_p, the mean over
-    anchors and their positives (Wang, Zhou, Wen, Liu and Lin 2017: eq. 4, smooth and over a batch). Similarities are
-    cosines, alpha is in degrees, and between (S, A, P, N) holds x_p'x_n.
-    """
-    tan2 = math.tan(math.radians(alpha)) ** 2
-    terms = 4 * tan2 * (negative.unsqueeze(2) + between) - 2 * (1 + tan2) * positive.unsqueeze(3)
-    return softplus(masked_logsumexp(terms, valid.unsqueeze(2), 3)).flatten(1).mean(1)
+def positive_pairs(similarity: Tensor, positives: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows (P,) and the similarities (P,) of the entries of `similarity` (A, L) that are positives."""
+    anchor, column = positives.nonzero(as_tuple=True)
+    return anchor, similarity[anchor, column]

@@ -1,62 +1,61 @@
-"""Layers for S seeds at once: every parameter has a leading seed axis, so S heads train in one batched pass.
+"""Layers that start from a generator of their own, so that a seed gives the same head whatever ran before it."""
 
-Seed s draws its start from its own generator: it gets the same numbers alone or beside others.
-"""
+from itertools import pairwise
 
 import torch
 from torch import Generator, Tensor, nn
+from torch.nn.functional import relu
 
-Generators = list[Generator]  # one a seed
-
-
-def generators(seed: int, count: int) -> Generators:
-    """The generators of seeds `seed`, `seed + 1`, ..."""
-    return [torch.Generator().manual_seed(seed + s) for s in range(count)]
+from heads.settings import HeadModel
 
 
-def stacked_normal(shape: tuple[int, ...], std: float, draws: Generators) -> Tensor:
-    """(S, *shape), each seed's part from its own generator."""
-    return torch.stack([torch.randn(shape, generator=draw) * std for draw in draws])
+def linear(width: int, out: int, rng: Generator, *, start: Tensor | None = None) -> nn.Linear:
+    """A linear layer (B, width) -> (B, out), its bias at zero.
 
-
-class Linear(nn.Module):
-    """x (S, B, I) -> (S, B, O). Starts as `start` (I, O) for every seed, or at He's scale (He et al. 2015, eq. 10)."""
-
-    def __init__(self, width: int, out: int, draws: Generators, *, start: Tensor | None = None) -> None:
-        super().__init__()
-        if start is None:
-            weight = stacked_normal((width, out), (2 / width) ** 0.5, draws)
-        else:
-            weight = start.expand(len(draws), width, out).clone()
-        self.weight = nn.Parameter(weight)
-        self.bias = nn.Parameter(torch.zeros(len(draws), 1, out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, x, self.weight)
-
-
-class LayerNorm(nn.Module):
-    """Layer normalisation with a gain and a bias a seed (Ba et al. 2016)."""
-
-    def __init__(self, width: int, seeds: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.ones(seeds, 1, width))
-        self.bias = nn.Parameter(torch.zeros(seeds, 1, width))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return nn.functional.layer_norm(x, x.shape[-1:]) * self.gain + self.bias
+    Its weights start as `start` (width, out), or normally distributed at He's scale (He et al. 2015, eq. 10).
+    """
+    layer = torch.nn.utils.skip_init(nn.Linear, width, out)  # torch would draw from its global generator
+    if start is None:
+        start = torch.randn((width, out), generator=rng) * (2 / width) ** 0.5
+    with torch.no_grad():
+        layer.weight.copy_(start.T)
+        layer.bias.zero_()
+    return layer
 
 
 class Dropout(nn.Module):
-    """Dropout whose mask comes from each seed's own generator."""
+    """Dropout with a generator of its own."""
 
-    def __init__(self, share: float, draws: Generators) -> None:
+    def __init__(self, share: float, rng: Generator) -> None:
         super().__init__()
         self.share = share
-        self.draws = draws
+        self.rng = rng
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.share == 0:
             return x
-        keep = torch.stack([torch.rand(x.shape[1:], generator=draw) >= self.share for draw in self.draws])
+        keep = torch.rand(x.shape, generator=self.rng) >= self.share
         return x * keep.to(x.device) / (1 - self.share)
+
+
+class MLP(nn.Module):
+    """(B, width) -> (B, out): hidden layers (linear, norm, ReLU, dropout), then a linear layer.
+
+    The weights of the last layer start at `last_scale` times He's scale.
+    """
+
+    def __init__(self, width: int, out: int, settings: HeadModel, rng: Generator, *, last_scale: float) -> None:
+        super().__init__()
+        widths = [width, *settings.hidden]
+        self.hidden = nn.ModuleList(linear(i, o, rng) for i, o in pairwise(widths))
+        norm = nn.LayerNorm if settings.norm == "layer" else nn.Identity
+        self.norms = nn.ModuleList(norm(o) for o in settings.hidden)
+        self.dropout = Dropout(settings.dropout, rng)
+        self.last = linear(widths[-1], out, rng)
+        with torch.no_grad():
+            self.last.weight.mul_(last_scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer, norm in zip(self.hidden, self.norms, strict=True):
+            x = self.dropout(relu(norm(layer(x))))
+        return self.last(x)

@@ -1,52 +1,53 @@
 """The head that `head.model` names."""
 
-from torch import Tensor
+from torch import Generator, Tensor
 
-from heads.models.embedding_heads import (
-    BesideHead,
-    Head,
-    LinearHead,
-    MembershipHead,
-    MlpHead,
-    PseudoClassHead,
-    ResidualHead,
-    linear_start,
-)
-from heads.models.layers import Generators
+from heads.models.base import Head
+from heads.models.cosine_mix import CosineMix, MembershipHead
+from heads.models.embedding_heads import LinearHead, MLPHead, PseudoClassHead, ResidualHead, pca_init
 from heads.models.pair_heads import DistanceLogitHead, PairHead
 from heads.settings import HeadSettings
 
 
 def build_head(
-    settings: HeadSettings, width: int, draws: Generators, *, train: Tensor | None = None, groups: int = 0
+    settings: HeadSettings, width: int, rng: Generator, *, start: Tensor | None = None, groups: int = 0
 ) -> Head:
-    """The head of `settings.model` for inputs of `width`, one seed for every generator, beside its input if so set.
+    """The head of `settings.model` for inputs of `width`, its random weights drawn from `rng`.
 
-    `groups` is how many training has, which only `membership` needs.
-    `train` (N, D), the transformed training rows, sets where linear paths start; without it (a head about to be
-    loaded) they start at zero.
+    Args:
+        start: where the linear path of `linear` and `mlp` starts, see `projection_start`; None: at zero, for a head
+            whose weights are loaded afterwards.
+        groups: the number of training groups, which only `membership` needs.
     """
-    learned = _learned(settings, width, draws, train, groups)
-    return BesideHead(learned, settings.cosine_weight) if settings.cosine_weight else learned
+    learned = _learned(settings, width, rng, start, groups)
+    return CosineMix(learned, settings.cosine_weight) if settings.cosine_weight else learned
 
 
-def _learned(settings: HeadSettings, width: int, draws: Generators, train: Tensor | None, groups: int) -> Head:
+def projection_start(settings: HeadSettings, train: Tensor) -> Tensor | None:
+    """Where linear paths start, from the transformed training rows `train` (N, D): one for all seeds, since its
+    eigenvectors take longer than an epoch. None for heads without such a path.
+    """
+    width = train.shape[1]
+    return pca_init(width, settings.dim or width, train) if settings.model in ("linear", "mlp") else None
+
+
+def _learned(settings: HeadSettings, width: int, rng: Generator, start: Tensor | None, groups: int) -> Head:
     out = settings.dim or width
     match settings.model:
         case "identity":
             return Head(settings.distance)
         case "linear":
-            return LinearHead(linear_start(width, out, train), settings.distance, draws)
+            return LinearHead(pca_init(width, out, None) if start is None else start, settings, rng)
         case "mlp":
-            return MlpHead(linear_start(width, out, train), settings, draws)
+            return MLPHead(pca_init(width, out, None) if start is None else start, settings, rng)
         case "residual":
-            return ResidualHead(width, settings, draws)
+            return ResidualHead(width, settings, rng)
         case "pseudo_class":
-            return PseudoClassHead(width, out, settings, draws)
+            return PseudoClassHead(width, out, settings, rng)
         case "membership":
-            return MembershipHead(width, groups, settings, draws)
+            return MembershipHead(width, groups, settings, rng)
         case "pair_bc" | "pair_mlp":
-            return PairHead(width, settings, draws, last_relu=settings.model == "pair_bc")
+            return PairHead(width, settings, rng, last_relu=settings.model == "pair_bc")
         case "distance_logit":
-            return DistanceLogitHead(width, settings, draws)
+            return DistanceLogitHead(width, settings, rng)
     raise ValueError(settings.model)

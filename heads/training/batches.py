@@ -1,4 +1,4 @@
-"""One epoch's steps: which images meet, encoded once each, and each anchor's similarities."""
+"""The batches of an epoch: images encoded once each, their similarities, and masks of positives and negatives."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,131 +7,126 @@ import numpy as np
 import torch
 from torch import Generator, Tensor
 
-from heads.models.embedding_heads import Head
+from heads.models.base import Head
 from heads.settings import HeadSettings
 from heads.training.augment import add_noise, mix_blocks, pick_views
-from heads.training.masks import Lists, explicit_lists, in_batch_lists, positives_to_negatives
 from heads.training.mining import mine, mine_offline
-from heads.training.samplers import Pool, epoch_batches, random_negatives
+from heads.training.samplers import TrainingSet, batches_per_epoch, epoch_batches, random_negatives
 
 
 @dataclass(frozen=True)
-class Feed:
-    """What steps are made of. pooled (n, V, D): the pool's rows in V views; one generator a seed of each kind."""
+class EpochInputs:
+    """What the batches of an epoch are made of."""
 
-    pooled: Tensor
-    pool: Pool
+    views: Tensor  # (n, V, D): the rows of the training set, in V views each
+    training_set: TrainingSet
     settings: HeadSettings
-    draws: list[Generator]
-    orders: list[np.random.Generator]
+    rng: Generator  # noise
+    order_rng: np.random.Generator  # which rows meet, negatives, views, mix-up
+
+    @property
+    def batches(self) -> int:
+        settings = self.settings
+        return batches_per_epoch(self.training_set, batch=settings.batch, images=settings.images_per_group)
 
 
 @dataclass(frozen=True)
-class Step:
-    """One step's images, compared.
-
-    `lists` are what losses of similarities take, negatives mined. encoded (S, M, K, E) and codes (S, M, K): M blocks of
-    K images of one group. `chosen` (S, M, N, E) are negatives taken for each block's first image, None where the batch
-    has them.
-    """
+class Batch:
+    """The images of one step, compared: A anchors with L images each."""
 
     head: Head
-    lists: Lists
-    encoded: Tensor
-    codes: Tensor
-    chosen: Tensor | None
-    paired: bool
-
-    @property
-    def whole(self) -> Lists:
-        """similarity, same, other (S, A, L): every image an anchor is compared with, and which are its positives."""
-        positive, negative, valid = self.lists
-        if self.chosen is not None:
-            alike = torch.ones_like(positive, dtype=torch.bool)
-            same = torch.cat([alike, torch.zeros_like(valid)], 2)
-            return torch.cat([positive, negative], 2), same, torch.cat([~alike, valid], 2)
-        if self.paired:
-            same = self.codes[:, :, None, 0] == self.codes[:, None, :, 1]
-            return negative, torch.cat([same, same.mT], 1), valid
-        code = self.codes.flatten(1)
-        itself = torch.eye(code.shape[1], dtype=torch.bool, device=code.device)
-        return negative, (code.unsqueeze(2) == code.unsqueeze(1)) & ~itself, valid
-
-    @property
-    def between(self) -> Tensor:
-        """Similarity of each anchor's positives to its negatives (S, A, P, N)."""
-        return positives_to_negatives(self.head, self.encoded, self.lists[1], self.chosen, paired=self.paired)
-
-    def to_proxies(self, proxies: Tensor) -> tuple[Tensor, Tensor]:
-        """Similarity of every image to `proxies` (S, C, E): (S, B, C), and the images' groups (S, B)."""
-        return self.head.block(self.encoded.flatten(1, 2), proxies), self.codes.flatten(1)
-
-    @property
-    def roots(self) -> tuple[Tensor, Tensor]:
-        """What a `membership` head gives every image, sqrt(m) (S, B, C), and the images' groups (S, B)."""
-        return self.head.roots(self.encoded.flatten(1, 2)), self.codes.flatten(1)
+    similarity: Tensor  # (A, L), higher is more similar
+    positives: Tensor  # (A, L) bool: the other images of the anchor's block
+    negatives: Tensor  # (A, L) bool: images of other groups, those that were mined
+    same_group: Tensor  # (A, L) bool: all other images of the anchor's group, also those of other blocks
+    embeddings: Tensor  # (B, E) of the blocks' images, without negatives drawn for an anchor
+    labels: Tensor  # (B,) their groups
 
 
-def steps(head: Head, feed: Feed) -> Iterator[Step]:
-    """Every step of an epoch, computed when asked for: each with the weights that the step before left."""
-    settings, pool = feed.settings, feed.pool
-    batches = np.stack(  # (S, steps, M, K) positions into the pool
-        [epoch_batches(pool, batch=settings.batch, images=settings.images_per_group, draw=draw) for draw in feed.orders]
+def iterate_batches(head: Head, inputs: EpochInputs) -> Iterator[Batch]:
+    """Every batch of an epoch, computed when it is asked for: each with the weights that the step before left."""
+    settings, training_set = inputs.settings, inputs.training_set
+    batches = epoch_batches(  # (batches, M, K) positions in the training set
+        training_set, batch=settings.batch, images=settings.images_per_group, rng=inputs.order_rng
     )
-    mined = _mined(head, feed) if settings.negatives_kind == "offline" else None
-    for step in range(batches.shape[1]):
-        blocks = batches[:, step]
+    mined = _mined(head, inputs) if settings.negatives_kind == "offline" else None
+    for blocks in batches:
         if settings.negatives_kind in ("random", "offline"):
-            yield _explicit(head, feed, blocks[:, :, :2], mined)
+            yield _with_drawn_negatives(head, inputs, blocks[:, :2], mined)
         else:
-            yield _in_batch(head, feed, blocks)
+            yield _in_batch(head, inputs, blocks)
 
 
-def _in_batch(head: Head, feed: Feed, blocks: np.ndarray) -> Step:
-    codes = torch.as_tensor(feed.pool.codes[blocks], device=feed.pooled.device)
-    encoded = _encode(head, feed, blocks)
-    paired = feed.pool.sides is not None
-    positive, negative, valid = in_batch_lists(head, encoded, codes, paired=paired)
-    valid = mine(feed.settings.negatives_kind, positive.detach(), negative.detach(), valid)
-    return Step(head, (positive, negative, valid), encoded, codes, None, paired)
+def _in_batch(head: Head, inputs: EpochInputs, blocks: np.ndarray) -> Batch:
+    embeddings = _encode(head, inputs, blocks)  # (M, K, E)
+    labels = torch.as_tensor(inputs.training_set.labels[blocks], device=embeddings.device)  # (M, K)
+    masks = paired_masks if inputs.training_set.sides is not None else in_batch_masks
+    similarity, positives, negatives, same_group = masks(head, embeddings, labels)
+    mined = mine(inputs.settings.negatives_kind, similarity.detach(), positives, negatives)
+    return Batch(head, similarity, positives, mined, same_group, embeddings.flatten(0, 1), labels.flatten())
 
 
-def _explicit(head: Head, feed: Feed, blocks: np.ndarray, mined: np.ndarray | None) -> Step:
-    """Each block's first image is the anchor, its second the positive; N negatives come on top."""
-    anchors = blocks[:, :, 0]
-    if mined is None:
-        count = feed.settings.negatives_count
-        pairs = zip(anchors, feed.orders, strict=True)
-        chosen = np.stack([random_negatives(feed.pool, anchor, count, draw) for anchor, draw in pairs])
-    else:
-        chosen = np.take_along_axis(mined, anchors[:, :, None], axis=1)
-    positions = np.concatenate([blocks, chosen], axis=2)  # (S, M, 2 + N)
-    encoded, taken = _encode(head, feed, positions).split([2, chosen.shape[2]], 2)
-    lists = explicit_lists(head, encoded[:, :, 0], encoded[:, :, 1], taken)
-    codes = torch.as_tensor(feed.pool.codes[blocks], device=feed.pooled.device)
-    return Step(head, lists, encoded, codes, taken, feed.pool.sides is not None)
+def in_batch_masks(head: Head, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """similarity, positives, negatives and same_group (B, B) of blocks of K images of one group: every image is an
+    anchor, the other images of its block are its positives, all images of other groups its negatives.
+
+    embeddings (M, K, E), labels (M, K), B = M K.
+    """
+    blocks, images, _ = embeddings.shape
+    flat, label = embeddings.flatten(0, 1), labels.flatten()
+    itself = torch.eye(len(flat), dtype=torch.bool, device=flat.device)
+    block = torch.arange(blocks, device=flat.device).repeat_interleave(images)
+    same = label.unsqueeze(1) == label
+    positives = (block.unsqueeze(1) == block) & ~itself
+    return head.pairwise(flat, flat), positives, ~same, same & ~itself
 
 
-def _encode(head: Head, feed: Feed, positions: np.ndarray) -> Tensor:
-    """positions (S, M, L) -> (S, M, L, E), augmented as the settings say."""
-    x = pick_views(feed.pooled, positions, feed.orders)
-    x = mix_blocks(x, feed.settings.mixup, feed.orders)
-    x = add_noise(x, feed.settings.noise, feed.draws)
-    return head.encode(x.flatten(1, 2)).reshape(*positions.shape, -1)
+def paired_masks(head: Head, embeddings: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """similarity, positives, negatives and same_group (2M, M) of M pairs: queries are compared with gallery images only
+    (the first M rows), and gallery images with queries (the last M rows).
+
+    embeddings (M, 2, E), the query first, labels (M, 2).
+    """
+    similarity = head.pairwise(embeddings[:, 0], embeddings[:, 1])
+    same = labels[:, :1] == labels[:, 1]  # (M, M)
+    partner = torch.eye(len(same), dtype=torch.bool, device=same.device)
+    # A classifier of pairs takes (query, gallery) in that order only: the other direction is the transpose.
+    both = torch.cat([similarity, similarity.T]), torch.cat([partner, partner]), torch.cat([same, same.T])
+    return both[0], both[1], ~both[2], both[2]
 
 
-def _mined(head: Head, feed: Feed) -> np.ndarray:
-    """(S, n, N) positions, by the weights at the start of the epoch, on plain views."""
+def _with_drawn_negatives(head: Head, inputs: EpochInputs, blocks: np.ndarray, mined: np.ndarray | None) -> Batch:
+    """The first image of each block is an anchor and the second its positive; it has N negatives of its own."""
+    anchors, count = blocks[:, 0], inputs.settings.negatives_count
+    drawn = random_negatives(inputs.training_set, anchors, count, inputs.order_rng) if mined is None else mined[anchors]
+    embeddings = _encode(head, inputs, np.concatenate([blocks, drawn], axis=1))  # (M, 2 + N, E)
+    similarity = head.elementwise(embeddings[:, :1], embeddings[:, 1:])  # (M, 1 + N)
+    positives = torch.zeros_like(similarity, dtype=torch.bool)
+    positives[:, 0] = True
+    labels = torch.as_tensor(inputs.training_set.labels[blocks], device=embeddings.device)
+    of_blocks = embeddings[:, :2].flatten(0, 1)
+    return Batch(head, similarity, positives, ~positives, positives, of_blocks, labels.flatten())
+
+
+def _encode(head: Head, inputs: EpochInputs, positions: np.ndarray) -> Tensor:
+    """positions (M, L) -> embeddings (M, L, E), the inputs augmented as the settings say."""
+    x = pick_views(inputs.views, positions, inputs.order_rng)
+    x = mix_blocks(x, inputs.settings.mixup, inputs.order_rng)
+    x = add_noise(x, inputs.settings.noise, inputs.rng)
+    return head(x.flatten(0, 1)).unflatten(0, positions.shape)
+
+
+def _mined(head: Head, inputs: EpochInputs) -> np.ndarray:
+    """Positions (n, N) of negatives, by the weights at the start of the epoch, on the first view."""
     with torch.no_grad():
-        encoded = head.eval().encode(feed.pooled[:, 0].expand(len(feed.orders), -1, -1))
-    mined = mine_offline(
-        head,
-        encoded,
-        feed.pool,
-        feed.settings.negatives_count,
-        relative_margin=feed.settings.relative_margin,
-        max_score=feed.settings.max_score,
-        draws=feed.orders,
-    )
+        embeddings = head.eval()(inputs.views[:, 0])
     head.train()
-    return mined
+    return mine_offline(
+        head,
+        embeddings,
+        inputs.training_set,
+        inputs.settings.negatives_count,
+        relative_margin=inputs.settings.relative_margin,
+        max_score=inputs.settings.max_score,
+        rng=inputs.order_rng,
+    )

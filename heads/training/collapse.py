@@ -1,61 +1,60 @@
-"""Alarms: a head that maps everything to one point has a smooth loss curve and learns nothing (report 5's triplets)."""
+"""Warnings about collapse: a head that maps all images to one point has a smooth loss curve and learns nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
+from torch import Tensor
 
-from heads.training.masks import Lists
+from heads.losses.similarity_losses import positive_pairs
 
 STUCK = 3  # epochs in a row with the loss at the margin
-SPREAD = 1e-3  # below this standard deviation of similarities nothing is told apart
+MIN_STD = 1e-3  # below this standard deviation of similarities nothing is told apart
 
 
 @dataclass(frozen=True)
-class Health:
-    """Signs of life of one step, a value a seed."""
+class CollapseStats:
+    """What one batch shows of collapse."""
 
-    spread: list[float]  # standard deviation of all similarities
-    active: list[float]  # share of (positive, negative) whose negative is within the margin of the positive, or above
-
-
-def health(lists: Lists, margin: float) -> Health:
-    positive, negative, valid = (part.detach() for part in lists)
-    active = (negative.unsqueeze(2) > positive.unsqueeze(3) - margin) & valid.unsqueeze(2)
-    total = valid.flatten(1).sum(1) * positive.shape[2]
-    spread = [
-        torch.cat([p.flatten(), n[v]]).double().std(correction=0).item()
-        for p, n, v in zip(positive, negative, valid, strict=True)
-    ]
-    return Health(spread, (active.flatten(1).sum(1) / total.clamp(min=1)).tolist())
+    std: float  # standard deviation of the similarities to positives and negatives
+    active: float  # share of (positive, negative) whose negative is within the margin of the positive, or above it
 
 
-def alarms(history: Sequence[dict[str, float]], *, loss: str, margin: float) -> list[str]:
-    """What the last epochs of each seed show, in words; nothing when all is well."""
-    found = []
-    for seed in sorted({row["seed"] for row in history}):
-        epochs = [row for row in history if row["seed"] == seed and row["epoch"] > 0]
-        if not epochs:
-            continue
-        last = epochs[-1]
-        if last["spread"] < SPREAD:
-            found.append(
-                f"seed {seed}: collapsed: similarities differ by {last['spread']:.1g} only; "
-                "lower head.lr or take easier negatives"
-            )
-        elif (
-            loss == "triplet"
-            and len(epochs) >= STUCK
-            and all(abs(row["loss"] / margin - 1) < 0.02 for row in epochs[-STUCK:])
-        ):
-            found.append(
-                f"seed {seed}: the loss is stuck at the margin {margin:g}, where all distances are equal; "
-                "lower head.lr or take easier negatives"
-            )
-        elif last["active"] == 0 and loss == "triplet":  # others learn from far negatives too
-            first = next(row["epoch"] for row in epochs if row["active"] == 0)
-            found.append(
-                f"seed {seed}: no negative is near any more since epoch {first:g}: nothing left to learn; "
-                "take a larger head.margin or harder negatives"
-            )
-    return found
+def collapse_stats(similarity: Tensor, positives: Tensor, negatives: Tensor, margin: float) -> CollapseStats:
+    """Of one batch, all (A, L): similarities, and masks of positives and negatives."""
+    similarity = similarity.detach()
+    anchor, of_positive = positive_pairs(similarity, positives)
+    active = (similarity[anchor] > of_positive.unsqueeze(1) - margin) & negatives[anchor]
+    std = similarity[positives | negatives].double().std(correction=0).item()
+    return CollapseStats(std, active.sum().item() / max(1, negatives[anchor].sum().item()))
+
+
+def collapse_warnings(
+    history: Sequence[dict[str, float]], *, loss: str, margin: float, where: str = "head"
+) -> list[str]:
+    """What the last epochs of one seed show, in words; nothing when all is well.
+
+    where: the section of params.yaml, `head` or `finetunes.NAME`.
+    """
+    epochs = [row for row in history if row["epoch"] > 0]
+    if not epochs:
+        return []
+    seed, last = epochs[0]["seed"], epochs[-1]
+    if last["spread"] < MIN_STD:
+        return [
+            f"seed {seed}: collapsed: similarities differ by {last['spread']:.1g} only; "
+            f"lower {where}.lr or take easier negatives"
+        ]
+    if loss != "triplet":  # others learn from far negatives too
+        return []
+    if len(epochs) >= STUCK and all(abs(row["loss"] / margin - 1) < 0.02 for row in epochs[-STUCK:]):
+        return [
+            f"seed {seed}: the loss is stuck at the margin {margin:g}, where all distances are equal; "
+            f"lower {where}.lr or take easier negatives"
+        ]
+    if last["active"] == 0:
+        first = next(row["epoch"] for row in epochs if row["active"] == 0)
+        return [
+            f"seed {seed}: no negative is near any more since epoch {first:g}: nothing left to learn; "
+            f"take a larger {where}.margin or harder negatives"
+        ]
+    return []

@@ -1,102 +1,138 @@
-"""Train S heads, one a seed, in one batched pass over features that stay on the device."""
+"""The training loop, one seed of it: for a head on cached features, and for a network on images (features/finetuning).
+
+for every epoch: for every batch: loss, gradients, a step; then the score on val picks the best epoch
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import nan
+from math import isfinite, nan
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from heads.errors import HeadError
-from heads.losses.registry import build_loss
-from heads.models.embedding_heads import Head
-from heads.models.layers import generators
-from heads.models.registry import build_head
-from heads.settings import HeadSettings
-from heads.training.batches import Feed, steps
-from heads.training.collapse import Health, alarms, health
-from heads.training.optimizer import AdamW
-from heads.training.samplers import Pool
+from heads.models.base import Head
+from heads.settings import Objective
+from heads.training.batches import EpochInputs, iterate_batches
+from heads.training.checkpoint import TrainingState, dump_checkpoint, load_checkpoint
+from heads.training.collapse import CollapseStats, collapse_stats, collapse_warnings
+from heads.training.optimizer import AdamW, ParameterGroup
 
-Validate = Callable[[Head], list[float]]  # a score for each seed, higher is better
+REPORT = 10  # batches between two reports: reading a loss makes a GPU wait
+Validate = Callable[[Head], float]  # the score of a head on val, higher is better
+Report = Callable[[int, float], None]  # batches since the last report, loss
 
 
 @dataclass(frozen=True)
 class Trained:
-    """`head` holds each seed's best epoch; `history` has a row per seed and epoch; `best` (S,) are those epochs."""
+    """`head` as it was after the epoch `best`; `history` has a row per epoch."""
 
     head: Head
     history: list[dict[str, float]]
-    best: list[int]
-    alarms: list[str]  # what a person should know: collapse, nothing left to learn
+    best: int
+    warnings: list[str]  # what a person should know: collapse, nothing left to learn
+    resumed: int = 0  # epochs that an earlier run had completed
 
 
-def train_heads(
-    inputs: Tensor,
-    pool: Pool,
-    settings: HeadSettings,
+def train(
+    head: Head,
+    loss: nn.Module,
+    epoch_inputs: Callable[[int], EpochInputs],
+    settings: Objective,
     *,
-    seed: int,
     validate: Validate,
-    views: Tensor | None = None,
-    progress: Callable[[int], None] = lambda epochs: None,
+    kept: nn.Module | None = None,
+    seed: int = 0,
+    where: str = "head",
+    checkpoint: bytes | None = None,
+    save: Callable[[bytes], None] | None = None,
+    report: Report = lambda batches, loss: None,
 ) -> Trained:
-    """Train `settings.seeds` heads on transformed features `inputs` (N, D) float32, resident on their device.
+    """Train `head` until its score on val stops getting better, and return it as it was after its best epoch.
 
-    `views` (N, V, D), where features hold several, are drawn from at every step; val sees `inputs` alone.
+    Epoch 0 is the untrained head: one that training does not improve on val is returned as it started. Training stops
+    after `settings.patience` epochs without a better score, or after `settings.epochs`.
 
-    Epoch 0 is the untrained head: one that training does not improve on val is returned as it started. A seed stops
-    when `patience` epochs brought nothing better; seeds beside it go on, and change nothing of its result.
+    Args:
+        loss: Batch -> scalar. Its own parameters train too, without weight decay.
+        epoch_inputs: the inputs and generators of epoch 1, 2, ...
+        kept: the part of `head` whose best state is kept; None: all of it.
+        seed: for the column of that name in the history.
+        where: the section of params.yaml that messages name.
+        checkpoint: what `save` was last given by an interrupted run of the same training.
+        save: called after every epoch with the state of the training.
+        report: called with the batches done and the last loss.
 
     Raises:
         HeadError: the loss is no longer a number.
     """
-    draws = generators(seed, settings.seeds)
-    orders = [np.random.default_rng(seed + s) for s in range(settings.seeds)]
-    head = build_head(settings, inputs.shape[1], draws, train=inputs[pool.rows].cpu(), groups=pool.groups)
-    head = head.to(inputs.device)
-    scores = validate(head.eval())
-    history = [record(s, 0, nan, scores[s], settings) for s in range(settings.seeds)]
-    best_score, best_epoch = list(scores), [0] * settings.seeds
-    parameters = [p for p in head.parameters() if p.requires_grad]
-    if not parameters:
-        return Trained(head, history, best_epoch, alarms=[])
-    best_state = {name: value.clone() for name, value in head.state_dict().items()}
-    views = inputs if views is None else views
-    pool = replace(pool, codes=np.unique(pool.codes, return_inverse=True)[1])  # from 0 on, as classifiers want them
-    feed = Feed(views.reshape(len(views), -1, inputs.shape[1])[pool.rows], pool, settings, draws, orders)
-    loss_of = build_loss(settings, head, feed.pooled[:, 0], pool.codes, draws=draws).to(inputs.device)
-    # What a loss learns is not decayed: a temperature has no reason to shrink; of a proxy only the direction counts.
-    optimizers = [
-        AdamW(parameters, lr=settings.lr, weight_decay=settings.weight_decay),
-        AdamW(loss_of.parameters(), lr=settings.lr, weight_decay=0.0),
-    ]
-
-    for epoch in range(1, settings.epochs + 1):
-        for optimizer in optimizers:
-            optimizer.lr = settings.lr * rate(epoch, settings)
-        losses, life = _epoch(head.train(), loss_of, feed, optimizers)
-        going = [s for s in range(settings.seeds) if epoch - best_epoch[s] <= settings.patience]
-        if not torch.isfinite(losses[going]).all():
-            raise HeadError(f"the loss became {losses[going].tolist()} in epoch {epoch}: lower head.lr")
-        scores = validate(head.eval())
-        for s in going:  # the others have stopped: alone, they would not have seen this epoch
-            history.append(record(s, epoch, losses[s].item(), scores[s], settings, life=life))
-            if scores[s] > best_score[s]:
-                best_score[s], best_epoch[s] = scores[s], epoch
-                for name, value in head.state_dict().items():
-                    best_state[name][s] = value[s]
-        progress(1)
-        if all(epoch - best >= settings.patience for best in best_epoch):
+    kept = head if kept is None else kept
+    # A loss's own parameters are not decayed: a temperature has no reason to shrink, and of a proxy only the direction
+    # counts.
+    optimizer = AdamW(
+        ParameterGroup([p for p in head.parameters() if p.requires_grad], weight_decay=settings.weight_decay),
+        ParameterGroup(list(loss.parameters())),
+    )
+    modules = nn.ModuleDict({"head": head, "loss": loss})
+    state = load_checkpoint(checkpoint, modules, optimizer, patience=settings.patience) if checkpoint else None
+    if state is None:
+        score = validate(head.eval())
+        state = TrainingState(0, 0, [record(seed, 0, nan, score, settings)], 0, score, _copy(kept))
+    resumed = state.epoch
+    epochs = settings.epochs if optimizer.groups[0].parameters else 0
+    for epoch in range(resumed + 1, epochs + 1):
+        if state.epoch - state.best >= settings.patience:
             break
-    head.load_state_dict(best_state)
-    history.sort(key=lambda row: (row["seed"], row["epoch"]))
-    said = alarms(history, loss=settings.loss, margin=settings.loss_margin)
-    return Trained(head.eval(), history, best_epoch, alarms=said)
+        inputs = epoch_inputs(epoch)
+        if resumed == epoch - 1 > 0:
+            report(resumed * inputs.batches, state.history[-1]["loss"])
+        value, stats = train_epoch(
+            head.train(), loss, inputs, optimizer, lr=settings.lr * schedule(epoch, settings), report=report
+        )
+        if not isfinite(value):
+            raise HeadError(f"the loss became {value} in epoch {epoch}: lower {where}.lr")
+        score = validate(head.eval())
+        state = replace(
+            state,
+            epoch=epoch,
+            waited=max(state.waited, state.epoch - state.best),
+            history=[*state.history, record(seed, epoch, value, score, settings, stats=stats)],
+        )
+        if score > state.best_score:
+            state = replace(state, best=epoch, best_score=score, best_state=_copy(kept))
+        if save:
+            save(dump_checkpoint(state, modules, optimizer))
+    kept.load_state_dict(state.best_state)
+    warnings = collapse_warnings(state.history, loss=settings.loss, margin=settings.loss_margin, where=where)
+    return Trained(head.eval(), state.history, state.best, warnings, resumed)
 
 
-def rate(epoch: int, settings: HeadSettings) -> float:
+def train_epoch(
+    head: Head,
+    loss: nn.Module,
+    inputs: EpochInputs,
+    optimizer: AdamW,
+    *,
+    lr: float,
+    report: Report = lambda batches, loss: None,
+) -> tuple[float, CollapseStats]:
+    """One pass over the batches of `inputs`: the mean loss, and what the last batch shows of collapse."""
+    total, count = torch.zeros((), device=inputs.views.device), 0
+    for batch in iterate_batches(head, inputs):
+        value = loss(batch)
+        optimizer.zero_grad()
+        value.backward()
+        optimizer.step(lr)
+        total, count = total + value.detach(), count + 1
+        if count % REPORT == 0:
+            report(REPORT, value.item())
+    report(count % REPORT, value.item())
+    stats = collapse_stats(batch.similarity, batch.positives, batch.negatives, inputs.settings.loss_margin)
+    return total.item() / count, stats
+
+
+def schedule(epoch: int, settings: Objective) -> float:
     """Share of the learning rate in `epoch`: constant, or half a cosine down to (nearly) zero."""
     if settings.schedule == "constant":
         return 1.0
@@ -104,28 +140,18 @@ def rate(epoch: int, settings: HeadSettings) -> float:
 
 
 def record(
-    seed: int, epoch: int, loss: float, score: float, settings: HeadSettings, *, life: Health | None = None
+    seed: int, epoch: int, loss: float, score: float, settings: Objective, *, stats: CollapseStats | None = None
 ) -> dict[str, float]:
-    """One line of history.csv; before training there is neither loss nor sign of life."""
+    """One row of history.csv; before training there is neither a loss nor a batch."""
     return {
         "seed": seed,
         "epoch": epoch,
         "loss": round(loss, 6),
         f"val_{settings.select}": round(score, 6),
-        "spread": round(life.spread[seed], 6) if life else nan,
-        "active": round(life.active[seed], 6) if life else nan,
+        "spread": round(stats.std, 6) if stats else nan,
+        "active": round(stats.active, 6) if stats else nan,
     }
 
 
-def _epoch(head: Head, loss_of: nn.Module, feed: Feed, optimizers: list[AdamW]) -> tuple[Tensor, Health]:
-    """One pass: the mean loss of each seed (S,), and the last step's signs of life."""
-    total, count = torch.zeros(len(feed.orders), device=feed.pooled.device), 0
-    for step in steps(head, feed):
-        loss = loss_of(step)  # (S,)
-        for optimizer in optimizers:
-            optimizer.zero_grad()
-        loss.sum().backward()  # a sum over seeds: each seed's parameters see only its own loss
-        for optimizer in optimizers:
-            optimizer.step()
-        total, count = total + loss.detach(), count + 1
-    return total / count, health(step.lists, feed.settings.loss_margin)
+def _copy(module: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}

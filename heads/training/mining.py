@@ -4,71 +4,68 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from heads.models.embedding_heads import Head
-from heads.training.samplers import Pool, random_negatives
+from heads.models.base import Head
+from heads.training.samplers import TrainingSet, random_negatives
 
 ANCHORS_AT_ONCE = 1024
 
 
-def mine(kind: str, positive: Tensor, negative: Tensor, valid: Tensor) -> Tensor:
-    """The part of `valid` (S, A, N) that `kind` keeps; positive (S, A, P) and negative (S, A, N) are similarities.
+def mine(kind: str, similarity: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
+    """The part of the mask `negatives` (A, L) that `kind` keeps, by `similarity` (A, L).
 
     in_batch   all of them
-    hard       the most alike negative of each anchor (batch-hard, Hermans et al. 2017)
-    semihard   the most alike negative among those less alike than the anchor's least alike positive; where every
-               negative is more alike than that, the least alike one (Schroff et al. 2015, section 3.2)
+    hard       the most similar negative of each anchor (batch-hard, Hermans et al. 2017)
+    semihard   the most similar negative among those less similar than the anchor's least similar positive; where every
+               negative is more similar than that, the least similar one (Schroff et al. 2015, section 3.2)
     """
     if kind not in ("hard", "semihard"):
-        return valid
-    candidates = valid
+        return negatives
+    candidates = negatives
     if kind == "semihard":
-        easier = valid & (negative < positive.amin(2, keepdim=True))
-        candidates = torch.where(easier.any(2, keepdim=True), easier, valid)
-        # Where no negative is easier, the least alike one is the most alike one of the negated similarities.
-        negative = torch.where(easier.any(2, keepdim=True), negative, -negative)
-    best = torch.where(candidates, negative, -torch.inf).argmax(2, keepdim=True)
-    return torch.zeros_like(valid).scatter(2, best, True) & valid
+        easiest = torch.where(positives, similarity, torch.inf).amin(1, keepdim=True)
+        easier = negatives & (similarity < easiest)
+        candidates = torch.where(easier.any(1, keepdim=True), easier, negatives)
+        # Where no negative is easier, the least similar one is the most similar one of the negated similarities.
+        similarity = torch.where(easier.any(1, keepdim=True), similarity, -similarity)
+    best = torch.where(candidates, similarity, -torch.inf).argmax(1, keepdim=True)
+    return torch.zeros_like(negatives).scatter(1, best, True) & negatives
 
 
 @torch.no_grad()
 def mine_offline(
     head: Head,
-    encoded: Tensor,
-    pool: Pool,
+    embeddings: Tensor,
+    training_set: TrainingSet,
     count: int,
     *,
     relative_margin: float | None,
     max_score: float | None,
-    draws: list[np.random.Generator],
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """The `count` most alike negatives of every pool row, over the whole pool: positions (S, n, count).
+    """The `count` most similar negatives of every row, over the whole training set: positions (n, count).
 
-    encoded (S, n, E). Guards against false negatives, as sentence-transformers' `mine_hard_negatives` has them: a row
-    more alike than `max_score` is passed over, and so is one more alike than (1 - relative_margin) times the mean
-    positive of the anchor. Where fewer than `count` are left, random negatives fill up.
+    embeddings (n, E). Two guards against false negatives, as sentence-transformers' `mine_hard_negatives` has them: a
+    row more similar than `max_score` is passed over, and so is one more similar than (1 - relative_margin) times the
+    mean positive of the anchor. Where fewer than `count` are left, random negatives fill up.
     """
-    codes = torch.as_tensor(pool.codes, device=encoded.device)
-    answers = torch.ones_like(codes, dtype=torch.bool)
-    if pool.sides is not None:
-        answers = torch.as_tensor(pool.sides == 1, device=encoded.device)
-    chosen = []
-    for start in range(0, len(codes), ANCHORS_AT_ONCE):
-        rows = torch.arange(start, min(start + ANCHORS_AT_ONCE, len(codes)), device=encoded.device)
-        scores = head.block(encoded[:, rows], encoded)  # (S, A, n)
-        same = codes[rows, None] == codes
-        positive = same & answers & (rows[:, None] != torch.arange(len(codes), device=encoded.device))
-        allowed = (~same & answers).expand_as(scores)
+    labels = torch.as_tensor(training_set.labels, device=embeddings.device)
+    in_gallery = torch.ones_like(labels, dtype=torch.bool)
+    if training_set.sides is not None:
+        in_gallery = torch.as_tensor(training_set.sides == 1, device=embeddings.device)
+    mined = []
+    for rows in torch.arange(len(labels), device=embeddings.device).split(ANCHORS_AT_ONCE):
+        similarity = head.pairwise(embeddings[rows], embeddings)  # (A, n)
+        same = labels[rows, None] == labels
+        positives = same & in_gallery & (rows[:, None] != torch.arange(len(labels), device=rows.device))
+        allowed = ~same & in_gallery
         if max_score is not None:
-            allowed = allowed & (scores <= max_score)
+            allowed &= similarity <= max_score
         if relative_margin is not None:
-            mean = torch.where(positive, scores, 0.0).sum(2) / positive.sum(1).clamp(min=1)
-            allowed = allowed & (scores <= (1 - relative_margin) * mean.unsqueeze(2))
-        best, place = torch.where(allowed, scores, -torch.inf).topk(min(count, len(codes)), dim=2)
-        chosen.append(torch.where(best > -torch.inf, place, -1).cpu().numpy())
-    found = np.concatenate(chosen, axis=1)
-    found = np.pad(found, ((0, 0), (0, 0), (0, count - found.shape[2])), constant_values=-1)
-    anchors = np.arange(len(codes))
-    for seed, draw in enumerate(draws):
-        spare = random_negatives(pool, anchors, count, draw)
-        found[seed] = np.where(found[seed] < 0, spare, found[seed])
-    return found
+            mean = torch.where(positives, similarity, 0.0).sum(1) / positives.sum(1).clamp(min=1)
+            allowed &= similarity <= (1 - relative_margin) * mean.unsqueeze(1)
+        best, place = torch.where(allowed, similarity, -torch.inf).topk(min(count, len(labels)), dim=1)
+        mined.append(torch.where(best > -torch.inf, place, -1).cpu().numpy())
+    found = np.concatenate(mined)
+    found = np.pad(found, ((0, 0), (0, count - found.shape[1])), constant_values=-1)
+    spare = random_negatives(training_set, np.arange(len(labels)), count, rng)
+    return np.where(found < 0, spare, found)

@@ -12,9 +12,9 @@ from heads.errors import HeadError
 from heads.metrics.candidate_lists import hit_rate
 from heads.metrics.ranking import Ranks, rank_queries
 from heads.metrics.retrieval import retrieval
-from heads.models.embedding_heads import Head
+from heads.models.base import Head
 from heads.settings import HeadSettings, Select
-from heads.store import encode_rows, similarities
+from heads.store import encode_rows, head_similarity, similarities
 from heads.threshold import calibrate_threshold
 from heads.training.loop import Validate
 
@@ -23,21 +23,21 @@ CONSTANT = 1e-6  # similarities that differ by less differ by rounding
 
 
 def epoch_score(
-    inputs: Tensor, codes: Ints, settings: HeadSettings, *, queries: Ints, gallery: Ints, candidates: int
+    inputs: Tensor, labels: Ints, settings: HeadSettings, *, queries: Ints, gallery: Ints, candidates: int
 ) -> Validate:
-    """`settings.select` of val `queries` against the val `gallery`, for each seed; top-k in lists of `candidates`.
+    """`settings.select` of val `queries` against the val `gallery`; top-k in lists of `candidates`.
 
-    inputs (N, D) are transformed features, codes (N,) groups; queries and gallery are row numbers. A gallery that
+    inputs (N, D) are transformed features, labels (N,) groups; queries and gallery are row numbers. A gallery that
     cannot fill such a list gives shorter ones: the epochs are still told apart.
 
     Raises:
         HeadError: a query has fewer than k images of other groups in the gallery.
     """
     chosen = np.union1d(queries, gallery)  # val rows alone are encoded
-    place = np.full(len(codes), -1)
+    place = np.full(len(labels), -1)
     place[chosen] = np.arange(len(chosen))
     rows = inputs[torch.from_numpy(chosen).to(inputs.device)]
-    sizes = np.unique(codes[gallery], return_counts=True)[1]
+    sizes = np.unique(labels[gallery], return_counts=True)[1]
     negatives = len(gallery) - int(sizes.max())  # of a query of the largest group
     k = int(settings.select.removeprefix("top")) if settings.select.startswith("top") else 1
     if negatives < k:
@@ -47,12 +47,10 @@ def epoch_score(
             f"enlarge data.splits.val{smaller}"
         )
 
-    def score(head: Head) -> list[float]:
-        scores = []
-        for similarity in similarities(head, encode_rows(head, rows, seeds=settings.seeds)):
-            ranks = rank_queries(similarity, codes[chosen], queries=place[queries], gallery=place[gallery])
-            scores.append(selected(ranks, settings.select, candidates=candidates))
-        return scores
+    def score(head: Head) -> float:
+        similarity = head_similarity(head, encode_rows(head, rows))
+        ranks = rank_queries(similarity, labels[chosen], queries=place[queries], gallery=place[gallery])
+        return selected(ranks, settings.select, candidates=candidates)
 
     return score
 
@@ -68,7 +66,7 @@ def selected(ranks: Ranks, select: Select, *, candidates: int) -> float:
 
 
 def calibrate_on_val(
-    head: Head, inputs: Tensor, settings: HeadSettings, *, a: Ints, b: Ints, same: NDArray
+    heads: list[Head], inputs: Tensor, settings: HeadSettings, *, a: Ints, b: Ints, same: NDArray
 ) -> tuple[list[float], Calibration]:
     """On val pairs, rows a (P,), b (P,) and same (P,) bool: the threshold of each seed, by which each is scored (one
     for an ensemble), and threshold and probability of the seeds' mean, which is how the head is used.
@@ -78,8 +76,9 @@ def calibrate_on_val(
     """
     chosen, places = np.unique(np.r_[a, b], return_inverse=True)
     left, right = (torch.from_numpy(part) for part in np.split(places, 2))
-    encoded = encode_rows(head, inputs[torch.from_numpy(chosen).to(inputs.device)], seeds=settings.seeds)
-    seeds = [similarity.pairs(left, right).cpu() for similarity in similarities(head, encoded)]
+    rows = inputs[torch.from_numpy(chosen).to(inputs.device)]
+    embeddings = torch.stack([encode_rows(head, rows) for head in heads])
+    seeds = [similarity.pairs(left, right).cpu() for similarity in similarities(heads, embeddings)]
     mean = torch.stack(seeds).mean(0).numpy()
     scored = [mean] if settings.ensemble else [scores.numpy() for scores in seeds]
     if any(np.ptp(scores) < CONSTANT for scores in [*scored, mean]):

@@ -18,11 +18,13 @@ from torch.nn.functional import cross_entropy, normalize
 from features.backbones.registry import Network, load_network
 from features.finetuning.pixels import Pixels
 from features.finetuning.settings import Finetune
-from features.finetuning.train import ImageHead, Material, embedder, run_epoch
+from features.finetuning.train import NetworkAsHead, TrainingInputs
 from heads.losses.registry import build_loss
-from heads.models.embedding_heads import Head
-from heads.training.batches import Feed
-from heads.training.samplers import make_pool
+from heads.models.base import Head
+from heads.training.batches import EpochInputs
+from heads.training.loop import train_epoch
+from heads.training.optimizer import AdamW, ParameterGroup
+from heads.training.samplers import make_training_set
 from pipeline.devices import device
 from pipeline.machine import machine, write_rows
 
@@ -109,13 +111,13 @@ def our_round(name: str, batch: int, steps: int) -> Callable[[], None]:
     base, network, squares = loaded(name)
     settings = entry.objective
     rows = np.tile(np.arange(len(squares)), -(-steps * batch // len(squares)))[: steps * batch]
-    pool = make_pool(rows, np.arange(len(rows)) // 2, None, images=2)
+    training_set = make_training_set(rows, np.arange(len(rows)) // 2, None, images=2)
     pixels = Pixels(squares, torch.arange(len(squares), device=device()), device())
-    draw = torch.Generator().manual_seed(0)
-    material = Material(network, base.preprocess, pixels, pool, [], base.convolutional)
-    head = ImageHead(Head("cosine"), embedder(material, entry, draw))
-    table = torch.from_numpy(pool.rows).to(device())[:, None]
-    loss_of = build_loss(settings, head, table, pool.codes, draws=[draw]).to(device())
-    optimizer = torch.optim.AdamW([*network.parameters(), *loss_of.parameters()], lr=LR, fused=True)
-    feed = Feed(table[:, None], pool, settings, [draw], [np.random.default_rng(0)])
-    return lambda: run_epoch(head.train(), loss_of, feed, optimizer, lambda steps, loss: None) and None
+    rng = torch.Generator().manual_seed(0)
+    inputs = TrainingInputs(network, base.preprocess, pixels, training_set, [], base.convolutional)
+    head = NetworkAsHead(inputs, entry, Head("cosine"), rng)
+    table = torch.from_numpy(training_set.rows).to(device())[:, None]
+    loss = build_loss(settings, head, table, training_set.labels, rng=rng).to(device())
+    optimizer = AdamW(ParameterGroup(list(head.parameters())), ParameterGroup(list(loss.parameters())))
+    epoch = EpochInputs(table[:, None], training_set, settings, rng, np.random.default_rng(0))
+    return lambda: train_epoch(head.train(), loss, epoch, optimizer, lr=LR) and None

@@ -91,7 +91,7 @@ def _search(params: Params, head: ImageHead, count: int, k: int) -> list[dict[st
     exact = _median(lambda query: knn(head.trained, query, gallery=codes, k=k), queries)
     product = _median(lambda query: query @ codes.T, queries)
     rows = [_row(f"{what}, exact", exact, "matrix product alone", product, "")]
-    if faiss_index.available() and head.trained.head.embeds:
+    if faiss_index.available() and head.trained.embeds:
         with tempfile.TemporaryDirectory() as scratch:
             start = time.perf_counter()
             index = faiss_index.open_index(head, codes, k=k, path=Path(scratch) / "codes.faiss")

@@ -21,7 +21,7 @@ from data.images.decode import decode
 from data.tables.protocol import read_protocol
 from data.tables.rows import read_images, read_rows
 from features.extraction.precision import LEAST_COSINE, provenance_dtype
-from heads.embeddings import distinct_seeds, is_cosine
+from heads.embeddings import distinct_heads, is_cosine
 from heads.errors import HeadError
 from heads.store import TrainedHead
 from heads.store import load_head as load_trained
@@ -45,7 +45,7 @@ def run(folder: Path, out: Path | None) -> None:
     trained = load_trained(folder)
     images = sample_images(folder.parent)
     networks = find_networks(folder.parent / "features", trained.settings.features, npy_sha256=trained.features_sha256)
-    embeds = trained.head.embeds
+    embeds = trained.embeds
     module = (EmbeddingGraph if embeds else SimilarityGraph)(networks, trained)
     content = to_onnx(
         module,
@@ -62,7 +62,7 @@ def run(folder: Path, out: Path | None) -> None:
 
 
 def gives(trained: TrainedHead) -> str:
-    if not trained.head.embeds:
+    if not trained.embeds:
         return "similarity (batch,)"
     return "embedding (batch, E), inner products are similarities" if is_cosine(trained) else "embedding (batch, E)"
 
@@ -70,11 +70,11 @@ def gives(trained: TrainedHead) -> str:
 def describe(dataset: Path, trained: TrainedHead, networks: FeatureSet) -> dict[str, str]:
     """What whoever has only the file must know; values that are no strings are JSON."""
     calibration, protocol = trained.calibration, read_protocol(dataset / "protocol.json")
-    parts = distinct_seeds(trained.head, trained.settings.seeds)
+    parts = len(distinct_heads(trained.heads))
     meaning = "similarity is a logit; left asks, right answers"
     if is_cosine(trained):
         meaning = "embeddings have length 1; similarity is their inner product"
-    elif trained.head.embeds:
+    elif trained.embeds:
         meaning = f"similarity is minus the Euclidean distance, the mean over {parts} equal part(s) of the embedding"
     notes: dict[str, Any] = {
         "similarity": meaning,

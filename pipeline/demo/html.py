@@ -108,7 +108,7 @@ def percent(share: float) -> str:
 def scale(head: ImageHead) -> tuple[float, float, tuple[str, str]]:
     """The ends of the scale: of a cosine its own; else where the probability is one and 99 in a hundred."""
     trained = head.trained
-    if trained.head.embeds and trained.head.distance == "cosine":
+    if trained.embeds and trained.distance == "cosine":
         return -1.0, 1.0, ("−1 opposite", "1 the same")
     slope, threshold = trained.calibration.slope, trained.calibration.threshold
     half = np.log(99) / slope if slope > 0 else max(1.0, abs(threshold))

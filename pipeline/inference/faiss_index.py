@@ -47,7 +47,7 @@ def open_index(head: ImageHead, gallery: Tensor, *, k: int, path: Path) -> Index
     Raises:
         ParamError: faiss is not installed, or the head classifies pairs: it has no space to index.
     """
-    if not head.trained.head.embeds:
+    if not head.trained.embeds:
         raise ParamError("--index faiss: a classifier of pairs has no embeddings to index; use --index exact")
     if not available():
         raise ParamError("--index faiss: faiss is not installed; pip install faiss-cpu, or use --index exact")

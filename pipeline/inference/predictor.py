@@ -77,7 +77,7 @@ class ImageHead:
         Raises:
             HeadError: the head classifies pairs. DataError: an image cannot be used.
         """
-        if not self.trained.head.embeds:
+        if not self.trained.embeds:
             raise HeadError(
                 f"a {self.trained.settings.model} head has no embeddings, it classifies pairs: ask for similarity"
             )

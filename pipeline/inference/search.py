@@ -108,7 +108,7 @@ def search_codes(
 
 
 def _look_up(head: ImageHead, gallery: Gallery, queries: Tensor, k: int, index: Index) -> tuple[Tensor, Tensor, str]:
-    large = len(gallery) >= LARGE and head.trained.head.embeds
+    large = len(gallery) >= LARGE and head.trained.embeds
     if index == "faiss" or (index == "auto" and large and faiss_index.available()):
         built = faiss_index.open_index(head, gallery.codes, k=k, path=codes_path(gallery.key).with_suffix(".faiss"))
         scores, rows = faiss_index.search(head, built, queries, gallery=gallery.codes, k=k)

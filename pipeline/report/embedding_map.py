@@ -76,7 +76,7 @@ def draw_map(run: TrainedRun, subsets: dict[str, Subset], embeddings: NDArray[np
     plane = embeddings.shape[1] == 2
     points = place(embeddings[chosen], cosine=run.trained.settings.distance == "cosine" and not plane)
     what = "The first seed's embeddings"
-    if not run.trained.head.embeds:
+    if not run.trained.embeds:
         what = "The first seed's network before its classifier of pairs, whose scores need not follow it"
     kind = f"{what}: the plane itself." if plane else f"{what}, by t-SNE: near counts, far does not."
     picture = draw_plane(points, read_thumbs(run.folder / "rows.parquet", chosen), colours=colours, links=links)

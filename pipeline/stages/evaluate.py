@@ -75,7 +75,7 @@ def run(params: Params) -> None:
             footer=f"Neighbours in the whole gallery, by the first seed. {HIT} Pictures: {protocol.licence}",
         ),
     }
-    plane = trained.embeddings(inputs)[0] if trained.head.embeds else inputs
+    plane = trained.embeddings(inputs)[0] if trained.embeds else inputs
     if plane.shape[1] == 2:
         from pipeline.report.scatter import draw_scatter  # matplotlib: only for those who have a plane
 

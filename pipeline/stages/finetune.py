@@ -18,7 +18,9 @@ from features.backbones.registry import versions
 from features.extraction.extract import extract_shards
 from features.finetuning.augment import TURNS
 from features.finetuning.settings import Finetune
-from features.finetuning.train import TrainedNetwork, steps_per_epoch, train_network
+from features.finetuning.train import train_network
+from heads.training.loop import Trained
+from heads.training.samplers import batches_per_epoch
 from pipeline.extraction import Ready, extraction_fingerprint, made_by, write_features
 from pipeline.finetuning import ReadyToTrain, find_entry, finetune_compute, make_ready
 from pipeline.fingerprint import fingerprint
@@ -38,31 +40,26 @@ def run(params: Params, name: str) -> None:
     ready = make_ready(params, name, rows)
     key = checkpoint_key(ready, entry, rows, seed=params.seed)
     checkpoint = cache_root() / "finetune" / f"{key[:40]}.safetensors"
-    total = entry.epochs * steps_per_epoch(ready.material.pool, entry.objective)
-    start, count = time.perf_counter(), 0
-    with training_progress(total, f"finetune {name}") as advance:
-
-        def counted(steps: int, loss: float) -> None:
-            nonlocal count
-            count += steps
-            advance(steps, loss)
-
+    batches = batches_per_epoch(ready.inputs.training_set, batch=entry.batch, images=entry.images_per_group)
+    start = time.perf_counter()
+    with training_progress(entry.epochs * batches, f"finetune {name}") as report:
         trained = train_network(
-            ready.material,
+            ready.inputs,
             entry,
             seed=params.seed,
+            where=f"finetunes.{name}",
             validator=ready.validator,
             checkpoint=checkpoint,
-            progress=counted,
+            report=report,
         )
     seconds = time.perf_counter() - start
-    network, about = trained.network.cpu(), describe(ready, entry)
+    network, about = ready.inputs.network.cpu(), describe(ready, entry)
     weights = save({name: value.contiguous().clone() for name, value in sorted(network.state_dict().items())})
     folder = network_folder(params, name)
     write_bytes(folder / WEIGHTS, weights)
     write_bytes(folder / ABOUT, (json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
     write_bytes(folder / HISTORY, history_csv(trained.history))
-    fresh = count - trained.resumed * steps_per_epoch(ready.material.pool, entry.objective)
+    fresh = batches * (len(trained.history) - 1 - trained.resumed)
     say(trained, ready, entry, name, rate=fresh / seconds)
     finished = replace(ready.base, module=network, weights_sha256=sha256_bytes(weights))
     compute = finetune_compute(params)
@@ -94,23 +91,23 @@ def checkpoint_key(ready: ReadyToTrain, entry: Finetune, rows: Rows, *, seed: in
     settings = entry.model_dump(mode="json", exclude={"patience"})
     parts = [rows.hash, settings, seed, ready.base.weights_sha256, versions(entry.network)]
     parts += [ready.base.preprocess.describe()]
-    parts += [str(ready.material.pixels.device.type), fingerprint(THIS)]
+    parts += [str(ready.inputs.pixels.device.type), fingerprint(THIS)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def say(trained: TrainedNetwork, ready: ReadyToTrain, entry: Finetune, name: str, *, rate: float) -> None:
+def say(trained: Trained, ready: ReadyToTrain, entry: Finetune, name: str, *, rate: float) -> None:
     """What a person wants to know of a training, in a few lines."""
-    pool, score = ready.material.pool, f"val_{entry.select}"
-    if pool.left_out:
-        print(f"left out: {pool.left_out} training images of groups with fewer than {entry.images_per_group}")
+    rows, score = ready.inputs.training_set, f"val_{entry.select}"
+    if rows.left_out:
+        print(f"left out: {rows.left_out} training images of groups with fewer than {entry.images_per_group}")
     if trained.resumed:
-        print(f"finetune {name}: went on after epoch {trained.resumed}, from the scratch cache")
-    for alarm in trained.alarms:
-        print(f"warning: {alarm}")
+        print(f"finetune {name}: resumed after epoch {trained.resumed}, from the scratch cache")
+    for warning in trained.warnings:
+        print(f"warning: {warning}")
     rounded = round(rate, 1) or round(rate, 3)  # of a large network on a CPU: seconds a step
-    speed = f"{rounded} steps/s on {ready.material.pixels.device.type}" if rate else "all of it known"
+    speed = f"{rounded} steps/s on {ready.inputs.pixels.device.type}" if rate else "all of it known"
     images = (
-        f"{len(pool.rows) // TURNS} images in {TURNS} turns" if entry.augment.rotations else f"{len(pool.rows)} images"
+        f"{len(rows.rows) // TURNS} images in {TURNS} turns" if entry.augment.rotations else f"{len(rows.rows)} images"
     )
     last, best = trained.history[-1], trained.history[trained.best]
     print(

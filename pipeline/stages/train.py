@@ -12,14 +12,15 @@ from data.tables.rows import read_rows
 from features.storage.features_files import load_features, read_sidecar
 from heads.models.transforms import fit_transform
 from heads.store import TrainedHead, dump_head
-from heads.training.loop import Trained, train_heads
-from heads.training.samplers import Pool
+from heads.training.loop import Trained
+from heads.training.samplers import TrainingSet, batches_per_epoch
+from heads.training.seeds import train_heads
 from heads.training.selection import calibrate_on_val, epoch_score
 from pipeline.devices import device
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, head_folder
-from pipeline.progress import progress
-from pipeline.training_rows import history_csv, training_pool, val_queries
+from pipeline.progress import training_progress
+from pipeline.training_rows import history_csv, training_set, val_queries
 
 
 @dataclass(frozen=True)
@@ -27,8 +28,8 @@ class Training:
     """A head, and how it came about."""
 
     head: TrainedHead
-    trained: Trained
-    pool: Pool
+    trained: list[Trained]  # one per seed
+    rows: TrainingSet
 
 
 def run(params: Params) -> None:
@@ -36,7 +37,7 @@ def run(params: Params) -> None:
     training, folder = train(params), head_folder(params)
     for name, content in dump_head(training.head).items():
         write_bytes(folder / name, content)
-    write_bytes(folder / "history.csv", history_csv(training.trained.history))
+    write_bytes(folder / "history.csv", history_csv([row for one in training.trained for row in one.history]))
     print(f"{training_summary(training)} -> {folder}")
 
 
@@ -53,11 +54,11 @@ def train(params: Params) -> Training:
         raise DataError("the protocol has no val pairs to choose a threshold on: enlarge data.splits.val")
     source = features_folder(params, settings.features)
     views = torch.from_numpy(load_features(source, images_hash=rows.images_hash, views=True)).to(device()).float()
-    pool = training_pool(rows, settings)
+    chosen = training_set(rows, settings)
     width = views.shape[2]
     transform = fit_transform(
         settings.transform,
-        views[torch.from_numpy(pool.rows), 0],
+        views[torch.from_numpy(chosen.rows), 0],
         components=settings.components,
         power=settings.whitening,
     )
@@ -72,38 +73,38 @@ def train(params: Params) -> Training:
         gallery=gallery,
         candidates=protocol.candidates.candidates.shape[1],
     )
-    with progress(settings.epochs, "train", unit="epochs") as advance:
-        trained = train_heads(
-            inputs, pool, settings, seed=params.seed, validate=validate, views=views, progress=advance
-        )
+    batches = batches_per_epoch(chosen, batch=settings.batch, images=settings.images_per_group)
+    with training_progress(settings.seeds * settings.epochs * batches, "train") as report:
+        trained = train_heads(inputs, chosen, settings, seed=params.seed, validate=validate, views=views, report=report)
     pairs = protocol.pairs["val"]
-    thresholds, calibration = calibrate_on_val(trained.head, inputs, settings, a=pairs.a, b=pairs.b, same=pairs.same)
+    heads = [one.head for one in trained]
+    thresholds, calibration = calibrate_on_val(heads, inputs, settings, a=pairs.a, b=pairs.b, same=pairs.same)
     head = TrainedHead(
         settings=settings,
         width=width,
-        groups=pool.groups,
+        groups=chosen.groups,
         transform=transform,
-        head=trained.head,
+        heads=heads,
         thresholds=thresholds,
         calibration=calibration,
-        best_epochs=trained.best,
+        best_epochs=[one.best for one in trained],
         features_sha256=read_sidecar(source).npy_sha256,
         images_hash=rows.images_hash,
         protocol_sha256=protocol.sha256,
     )
-    return Training(head, trained, pool)
+    return Training(head, trained, chosen)
 
 
 def training_summary(training: Training) -> str:
     """What a person wants to know of a training, in a few lines."""
-    trained, settings, left_out = training.trained, training.head.settings, training.pool.left_out
-    lines = [f"warning: {alarm}" for alarm in trained.alarms]
+    trained, settings, left_out = training.trained, training.head.settings, training.rows.left_out
+    lines = [f"warning: {warning}" for one in trained for warning in one.warnings]
     if left_out:
         lines.insert(0, f"left out: {left_out} training images of groups with fewer than {settings.images_per_group}")
     score = f"val_{settings.select}"
-    start = [row[score] for row in trained.history if row["epoch"] == 0]
-    best = [max(row[score] for row in trained.history if row["seed"] == s) for s in range(settings.seeds)]
-    epochs = ", ".join(str(epoch) for epoch in trained.best)
+    start = [one.history[0][score] for one in trained]
+    best = [one.history[one.best][score] for one in trained]
+    epochs = ", ".join(str(one.best) for one in trained)
     lines.append(
         f"{settings.model} head, {settings.loss} loss, {settings.seeds} seeds: {score} {np.mean(start):.3f} untrained, "
         f"{np.mean(best):.3f} at epochs {epochs}"

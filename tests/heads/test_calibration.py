@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 
 from heads.calibration import Calibration, calibrate
 from heads.errors import HeadError
-from heads.models.embedding_heads import Head
+from heads.models.base import Head
 from heads.settings import HeadSettings
 from heads.training.selection import calibrate_on_val
 
@@ -75,11 +75,16 @@ def test_seeds_have_thresholds_of_their_own_and_the_mean_a_calibration(ensemble)
     settings = HeadSettings(features="x", model="linear", seeds=3, ensemble=ensemble)
 
     class Noisy(Head):
-        def encode(self, x):
-            return x + torch.randn(x.shape, generator=torch.Generator().manual_seed(1))
+        def __init__(self, seed: int) -> None:
+            super().__init__("cosine")
+            self.seed = seed
 
-    thresholds, found = calibrate_on_val(Noisy("cosine"), inputs, settings, a=a, b=b, same=same)
-    encoded = torch.nn.functional.normalize(Noisy("cosine").encode(inputs.expand(3, -1, -1)), dim=-1)
+        def forward(self, x):
+            return x + torch.randn(x.shape, generator=torch.Generator().manual_seed(self.seed))
+
+    heads = [Noisy(seed) for seed in range(3)]
+    thresholds, found = calibrate_on_val(heads, inputs, settings, a=a, b=b, same=same)
+    encoded = torch.nn.functional.normalize(torch.stack([head(inputs) for head in heads]), dim=-1)
     mean = (encoded[:, a] * encoded[:, b]).sum(-1).mean(0).numpy()
     oracle = calibrate(mean, same)
     assert found.slope == pytest.approx(oracle.slope, rel=1e-3)

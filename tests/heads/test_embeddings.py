@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from seeded_heads import seeded_heads
 
 from heads.calibration import Calibration
 from heads.embeddings import cross_similarity, embed, is_cosine, similarity_matrix, similarity_pairs
 from heads.errors import HeadError
 from heads.knn import knn
-from heads.models.layers import generators
-from heads.models.registry import build_head
 from heads.models.transforms import fit_transform
 from heads.settings import HeadSettings
 from heads.store import TrainedHead
@@ -31,16 +30,12 @@ COSINES = ["linear", "kept", "pseudo", "identity", "membership"]
 def trained(**changes) -> TrainedHead:
     settings = HeadSettings(**{"features": "x", "seeds": 3, **changes})
     x = torch.randn(30, 8, generator=torch.Generator().manual_seed(0))
-    head = build_head(settings, 8, generators(0, settings.seeds), train=x, groups=4)
-    with torch.no_grad():
-        for parameter in head.parameters():
-            parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
     return TrainedHead(
         settings=settings,
         width=8,
         groups=4,
         transform=fit_transform("l2", x),
-        head=head.eval(),
+        heads=seeded_heads(settings, 8, train=x, groups=4, std=0.3),
         thresholds=[0.0] * 3,
         calibration=Calibration(0.0, 1.0, 0.0),
         best_epochs=[1] * 3,

@@ -17,11 +17,11 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from heads.errors import HeadError
-from heads.estimator import HeadTransformer, LastEpoch
+from heads.estimator import HeadTransformer
 from heads.models.transforms import fit_transform
 from heads.settings import HeadSettings
-from heads.training.loop import train_heads
-from heads.training.samplers import make_pool
+from heads.training.samplers import make_training_set
+from heads.training.seeds import train_heads
 
 
 # Every check holds; none is expected to fail.
@@ -51,12 +51,15 @@ def test_is_the_training_of_the_pipeline(digits):
     ours = HeadTransformer(epochs=3, dim=8, random_state=7).fit(X, y)
     settings = HeadSettings(features="", epochs=3, dim=8, seeds=1, patience=3)
     transform = fit_transform("l2", torch.from_numpy(X))
-    pool = make_pool(np.arange(len(y)), y, None, images=2)
+    rows = make_training_set(np.arange(len(y)), y, None, images=2)
     seed = int(np.random.RandomState(7).randint(2**31))
-    trained = train_heads(transform(torch.from_numpy(X)), pool, settings, seed=seed, validate=LastEpoch(1))
-    assert trained.best == [3]
+    epochs = iter(range(9))
+    (trained,) = train_heads(
+        transform(torch.from_numpy(X)), rows, settings, seed=seed, validate=lambda head: next(epochs)
+    )
+    assert trained.best == 3
     with torch.no_grad():
-        embedded = trained.head.encode(transform(torch.from_numpy(X))[None])[0]
+        embedded = trained.head(transform(torch.from_numpy(X)))
     expected = torch.nn.functional.normalize(embedded, dim=1).numpy()
     np.testing.assert_allclose(ours.transform(X), expected, atol=1e-6)
 

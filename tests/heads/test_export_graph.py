@@ -2,12 +2,11 @@
 
 import pytest
 import torch
+from seeded_heads import seeded_heads
 
 from heads.calibration import Calibration
 from heads.embeddings import embed, similarity_matrix
 from heads.export_graph import HeadGraph, PairGraph
-from heads.models.layers import generators
-from heads.models.registry import build_head
 from heads.models.transforms import fit_transform
 from heads.settings import HeadSettings
 from heads.store import TrainedHead
@@ -29,10 +28,6 @@ def make_trained(seeds: int, kind: dict) -> tuple[TrainedHead, torch.Tensor]:
     draw = torch.Generator().manual_seed(0)
     features = torch.randn(7, 6, generator=draw)
     settings = HeadSettings.model_validate({"features": "any", "seeds": seeds, "dim": None} | kind)
-    head = build_head(settings, 6, generators(0, seeds), train=features, groups=4)
-    with torch.no_grad():
-        for value in head.parameters():  # so that seeds differ, and zeros of the start do too
-            value.add_(0.3 * torch.randn(value.shape, generator=draw))
     transform = fit_transform(settings.transform, features)
     about = {"features_sha256": "", "images_hash": "", "protocol_sha256": ""}
     calibration = Calibration(threshold=0.0, slope=1.0, intercept=0.0)
@@ -41,7 +36,7 @@ def make_trained(seeds: int, kind: dict) -> tuple[TrainedHead, torch.Tensor]:
         width=6,
         groups=4,
         transform=transform,
-        head=head.eval(),
+        heads=seeded_heads(settings, 6, train=features, groups=4, std=0.3),
         thresholds=[0.0] * seeds,
         calibration=calibration,
         best_epochs=[0] * seeds,

@@ -1,9 +1,11 @@
 """Losses that cannot work with the rest of the settings are refused, in one line that says what to do."""
 
+from typing import get_args
+
 import pytest
 from pydantic import ValidationError
 
-from heads.settings import HeadSettings
+from heads.settings import LIBRARY_LOSSES, OTHER_NAMES, HeadSettings, OwnLoss
 
 
 @pytest.mark.parametrize(
@@ -22,7 +24,6 @@ from heads.settings import HeadSettings
             {"loss": "CircleLoss", "model": "distance_logit"},
             "loss CircleLoss cannot use the logits of model distance_logit: choose loss bce, triplet",
         ),
-        ({"loss": "angular", "distance": "euclidean"}, "loss angular is made for cosines: set distance to cosine"),
         (
             {"loss": "CircleLoss", "distance": "euclidean"},
             "loss CircleLoss is made for cosines: set distance to cosine",
@@ -32,31 +33,31 @@ from heads.settings import HeadSettings
             "loss CircleLoss has no negatives to choose: set negatives to in_batch",
         ),
         (
-            {"loss": "proxy_anchor", "negatives": "offline:5"},
-            "loss proxy_anchor has no negatives to choose: set negatives to in_batch",
+            {"loss": "cross_entropy", "negatives": "offline:5"},
+            "loss cross_entropy has no negatives to choose: set negatives to in_batch",
         ),
         ({"components": 3}, "components and whitening are of transform whiten: set that, or leave them null and 1.0"),
         ({"transform": "center", "whitening": 0.5}, "components and whitening are of transform whiten: set that, or"),
         ({"loss": "infonce", "margin": 0.2}, "loss infonce takes no margin here: set margin to null"),
         (
-            {"loss": "TripletMarginLoss", "margin": 0.2},
-            "loss TripletMarginLoss takes no margin here: set margin to null, loss_args to what its class takes",
+            {"loss": "CircleLoss", "margin": 0.2},
+            "loss CircleLoss takes no margin here: set margin to null, loss_args to what its class takes",
         ),
         (
             {"loss": "triplet", "margin_on": "squared"},
             "margin_on squared is a spelling of contrastive, not of triplet: set it to distance",
         ),
         (
-            {"loss": "angular", "loss_args": {"alhpa": 40}},
-            "loss_args: angular has no argument 'alhpa'; did you mean 'alpha'?",
+            {"loss_args": {"every_negativ": True}},
+            "loss_args: contrastive has no argument 'every_negativ'; did you mean 'every_negative'?",
         ),
         (
-            {"loss": "angular", "loss_args": {"angle": 40}},
-            "loss_args: angular has no argument 'angle'; known: alpha",
+            {"loss": "triplet", "loss_args": {"angle": 40}},
+            "loss_args: triplet has no argument 'angle'; known: none",
         ),
-        ({"loss": "angular", "loss_args": {"alpha": "40"}}, "loss_args: alpha is '40': give a number above 0"),
         ({"loss_args": {"every_negative": 1}}, "loss_args: every_negative is 1: give true or false"),
-        ({"loss": "angular", "loss_args": {"alpha": 90}}, "loss_args: alpha is 90: give an angle below 90 degrees"),
+        ({"loss": "angular"}, "'angular' is 'AngularLoss' here"),
+        ({"loss": "SupConLoss"}, "'SupConLoss' is 'supcon' here"),
     ],
 )
 def test_what_cannot_work_is_refused(changes, message):
@@ -72,7 +73,7 @@ def test_what_cannot_work_is_refused(changes, message):
         {"loss": "bce", "model": "pseudo_class"},
         {"loss": "infonce", "distance": "euclidean"},
         {"loss": "supcon", "model": "pair_bc", "negatives": "random:19"},
-        {"loss": "proxy_anchor", "margin": 0.2, "loss_args": {"alpha": 16}},
+        {"loss": "ProxyAnchorLoss", "loss_args": {"alpha": 16}},
         {"loss": "CircleLoss", "loss_args": {"m": 0.4, "gamma": 80}},
     ],
 )
@@ -81,5 +82,10 @@ def test_what_works_is_let_through(changes):
 
 
 def test_own_arguments_complete_those_given():
-    settings = HeadSettings(features="x", loss="multi_similarity", loss_args={"beta": 40.0})
-    assert settings.arguments == {"alpha": 2.0, "beta": 40.0, "base": 0.5, "epsilon": 0.1}
+    assert HeadSettings(features="x").arguments == {"every_negative": False}
+    assert HeadSettings(features="x", loss_args={"every_negative": True}).arguments == {"every_negative": True}
+
+
+def test_other_names_are_no_losses_and_name_one():
+    assert not set(OTHER_NAMES) & {*get_args(OwnLoss), *LIBRARY_LOSSES}
+    assert set(OTHER_NAMES.values()) <= {*get_args(OwnLoss), *LIBRARY_LOSSES}

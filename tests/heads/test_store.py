@@ -3,11 +3,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from seeded_heads import seeded_heads
+from torch import nn
 
 from heads.calibration import Calibration
 from heads.errors import HeadError
-from heads.models.layers import generators
-from heads.models.registry import build_head
 from heads.models.transforms import fit_transform
 from heads.settings import HeadSettings
 from heads.store import TrainedHead, dump_head, load_head
@@ -16,17 +16,12 @@ from heads.store import TrainedHead, dump_head, load_head
 def trained(*, groups: int = 2, **changes) -> TrainedHead:
     settings = HeadSettings(**{"features": "x", "model": "mlp", "hidden": (5,), "transform": "center", **changes})
     train = torch.randn(30, 8, generator=torch.Generator().manual_seed(0))
-    head = build_head(settings, 8, generators(0, settings.seeds), train=train, groups=groups)
-    with torch.no_grad():
-        (head.learned if settings.cosine_weight else head).branch.last.weight.normal_(
-            generator=torch.Generator().manual_seed(1)
-        )
     return TrainedHead(
         settings=settings,
         width=8,
         groups=groups,
         transform=fit_transform("center", train),
-        head=head.eval(),
+        heads=seeded_heads(settings, 8, train=train, groups=groups, std=0.3),
         thresholds=[0.25] * settings.seeds,
         calibration=Calibration(threshold=0.25, slope=5.0, intercept=-1.0),
         best_epochs=[3] * settings.seeds,
@@ -56,12 +51,12 @@ def test_round_trip_gives_equal_similarities(tmp_path):
 def test_a_head_on_some_principal_directions_comes_back(tmp_path):
     train, settings = torch.randn(40, 8), HeadSettings(features="x", transform="whiten", components=3, seeds=1)
     transform = fit_transform("whiten", train, components=3)
-    head = build_head(settings, 3, generators(0, 1), train=transform(train))
-    write(tmp_path, replace(trained(), settings=settings, transform=transform, head=head.eval()))
+    heads = seeded_heads(settings, 3, train=transform(train), std=0.3)
+    write(tmp_path, replace(trained(), settings=settings, transform=transform, heads=heads))
     x = torch.randn(6, 8)
     embeddings = load_head(tmp_path).embeddings(x)
     assert embeddings.shape == (1, 6, 3)
-    torch.testing.assert_close(embeddings, head.encode(transform(x)[None]))
+    torch.testing.assert_close(embeddings[0], heads[0](transform(x)))
 
 
 def test_equal_heads_give_equal_bytes():
@@ -77,7 +72,7 @@ def test_a_membership_head_finds_its_groups_again(tmp_path):
 
 def test_a_pickle_is_refused(tmp_path):
     write(tmp_path, trained())
-    torch.save(trained().head.state_dict(), tmp_path / "head.safetensors")
+    torch.save(nn.ModuleList(trained().heads).state_dict(), tmp_path / "head.safetensors")
     with pytest.raises(HeadError, match="damaged head"):
         load_head(tmp_path)
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from seeded_heads import seeded_heads
 
 from data.preparation.duplicates import DHASH_BYTES
 from data.preparation.evaluation_lists import draw_candidates, draw_episodes, draw_pairs, draw_triplets
@@ -16,8 +17,7 @@ from data.tables.protocol import Protocol, write_protocol
 from data.tables.rows import Rows
 from features.storage.features_files import read_sidecar, save_features
 from heads.calibration import Calibration
-from heads.models.layers import generators
-from heads.models.registry import build_head
+from heads.models.base import Head
 from heads.models.transforms import fit_transform
 from heads.settings import HeadSettings
 from heads.store import TrainedHead, dump_head
@@ -86,13 +86,15 @@ def make_run(
     features = centres[rows.labels] + noise * rng.normal(size=(len(rows), 16)) * np.linspace(0.2, 2, 16)
     save_features(FOLDER / "features/made_up", features.astype(np.float16), images_hash=rows.images_hash, made_by={})
     settings = HeadSettings.model_validate(make_params().head.model_dump() | head_settings)
-    head = build_head(settings, 16, generators(seed, 2), train=torch.zeros(4, 16))
+    heads = seeded_heads(settings, 16, seed=seed, train=torch.zeros(4, 16))
     if settings.model == "linear":
         with torch.no_grad():
             for s in range(2):
                 weights = torch.diag(torch.from_numpy(1 / np.linspace(0.2, 2, 16))).float()
-                head.project.weight[s] = weights + head_noise * torch.from_numpy(rng.normal(size=(16, 16))).float()
-    save_head(settings, head, rows, protocol)
+                heads[s].project.weight.copy_(
+                    (weights + head_noise * torch.from_numpy(rng.normal(size=(16, 16))).float()).T
+                )
+    save_head(settings, heads, rows, protocol)
     (FOLDER / "head/history.csv").write_text(
         "seed,epoch,loss,val_top2\n0,0,nan,0.5\n0,1,0.2,0.6\n1,0,nan,0.5\n1,1,0.3,0.7\n"
     )
@@ -132,13 +134,15 @@ def make_counts(rows: Rows) -> dict:
     return {"images": len(rows), "groups": len(set(rows.group)), "splits": splits, "rejected": {}}
 
 
-def save_head(settings: HeadSettings, head, rows: Rows, protocol: Protocol, *, folder: Path = FOLDER / "head") -> None:
+def save_head(
+    settings: HeadSettings, heads: list[Head], rows: Rows, protocol: Protocol, *, folder: Path = FOLDER / "head"
+) -> None:
     trained = TrainedHead(
         settings=settings,
         width=16,
         groups=2,
         transform=fit_transform("l2", torch.zeros(4, 16)),
-        head=head,
+        heads=heads,
         thresholds=[0.4] if settings.ensemble else [0.4, 0.5],
         calibration=Calibration(threshold=0.45, slope=8.0, intercept=-3.6),
         best_epochs=[1, 1],

@@ -6,14 +6,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import torch
+from seeded_heads import seeded_heads
 from small_images import encode, write_images
 
 from data.tables.protocol import PairList, Protocol, write_protocol
 from data.tables.rows import read_rows
 from features.storage.features_files import load_features, read_sidecar
 from heads.calibration import Calibration
-from heads.models.layers import generators
-from heads.models.registry import build_head
 from heads.models.transforms import fit_transform
 from heads.store import TrainedHead, dump_head
 from pipeline.params import Params, parse_params
@@ -62,16 +61,13 @@ def make_head(params: Params) -> TrainedHead:
     features = torch.from_numpy(load_features(source, images_hash=rows.images_hash)).float()
     transform = fit_transform(settings.transform, features, components=settings.components, power=settings.whitening)
     train = transform(features)
-    head = build_head(settings, train.shape[1], generators(0, settings.seeds), train=train)
-    with torch.no_grad():
-        for parameter in head.parameters():
-            parameter.add_(0.02 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(3)))
+    heads = seeded_heads(settings, train.shape[1], train=train, std=0.02)
     trained = TrainedHead(
         settings=settings,
         width=features.shape[1],
         groups=2,
         transform=transform,
-        head=head.eval(),
+        heads=heads,
         thresholds=[0.5] * (1 if settings.ensemble else settings.seeds),
         calibration=CALIBRATION,
         best_epochs=[1] * settings.seeds,

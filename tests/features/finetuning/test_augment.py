@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-from features.finetuning.augment import augment, drawn_maps, drawn_moves, move, turn, turned_pool, warp
+from features.finetuning.augment import augment, drawn_maps, drawn_moves, move, rotated_training_set, turn, warp
 from features.finetuning.settings import Augment
-from heads.training.samplers import Pool
+from heads.training.samplers import TrainingSet
 
 IMAGES = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (9, 3, 8, 8), dtype=np.uint8))
 
@@ -83,9 +83,9 @@ def test_a_batch_is_turned_as_its_images_alone():
 
 @pytest.mark.parametrize("sides", [None, np.array([0, 1, 1])])
 def test_turned_groups_are_groups_of_their_own(sides):
-    pool = turned_pool(Pool(np.array([4, 0, 7]), np.array([2, 5, 2]), sides, left_out=1), total=10)
-    assert pool.rows.tolist() == [4, 0, 7, 14, 10, 17, 24, 20, 27, 34, 30, 37]
-    assert (pool.groups, pool.left_out) == (8, 1)
-    groups = {code: set(pool.rows[pool.codes == code].tolist()) for code in pool.codes.tolist()}
+    rotated = rotated_training_set(TrainingSet(np.array([4, 0, 7]), np.array([2, 5, 2]), sides, left_out=1), total=10)
+    assert rotated.rows.tolist() == [4, 0, 7, 14, 10, 17, 24, 20, 27, 34, 30, 37]
+    assert (rotated.groups, rotated.left_out) == (8, 1)
+    groups = {code: set(rotated.rows[rotated.labels == code].tolist()) for code in rotated.labels.tolist()}
     assert sorted(map(sorted, groups.values())) == sorted([[4, 7], [14, 17], [24, 27], [34, 37], [0], [10], [20], [30]])
-    assert pool.sides is None if sides is None else pool.sides.tolist() == [0, 1, 1] * 4
+    assert rotated.sides is None if sides is None else rotated.sides.tolist() == [0, 1, 1] * 4

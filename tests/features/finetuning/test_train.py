@@ -13,14 +13,14 @@ from torch import nn
 from data.tables.rows import read_rows
 from features.backbones.preprocess import Preprocess
 from features.backbones.projection import assemble
-from features.errors import FeatureError
 from features.finetuning.freeze_layers import choose_layers
 from features.finetuning.pixels import load_pixels
 from features.finetuning.settings import Finetune
-from features.finetuning.train import ImageHead, Material, embedder, steps_per_epoch, train_network
-from heads.models.embedding_heads import Head
+from features.finetuning.train import NetworkAsHead, TrainingInputs, train_network
+from heads.errors import HeadError
+from heads.models.base import Head
 from heads.settings import HeadSettings
-from heads.training.samplers import epoch_batches, make_pool
+from heads.training.samplers import batches_per_epoch, make_training_set
 from heads.training.selection import epoch_score
 
 SIDE = 8
@@ -54,8 +54,8 @@ def make(images, cache) -> Callable:
     rows = read_rows(images)
     train, val = rows.where(split="train"), rows.where(split="val")
 
-    def made(chosen: Finetune) -> tuple[Material, Callable]:
-        network = tiny(chosen.dim)
+    def made(chosen: Finetune) -> tuple[TrainingInputs, Callable]:
+        network = tiny(chosen.dim).to(memory_format=torch.channels_last)
         pixels = load_pixels(
             images,
             np.union1d(train, val),
@@ -66,14 +66,14 @@ def make(images, cache) -> Callable:
             workers=0,
             device=torch.device("cpu"),
         )
-        pool = make_pool(train, rows.labels[train], None, images=chosen.images_per_group)
+        training_set = make_training_set(train, rows.labels[train], None, images=chosen.images_per_group)
         frozen = choose_layers(network, chosen.layers, chosen.last_blocks, where="finetunes.tiny")
 
         def validator(settings: HeadSettings):
             inputs = torch.arange(len(rows))[:, None]
             return epoch_score(inputs, rows.labels, settings, queries=val, gallery=val, candidates=20)
 
-        return Material(network, PREPROCESS, pixels, pool, frozen, True), validator
+        return TrainingInputs(network, PREPROCESS, pixels, training_set, frozen, True), validator
 
     return made
 
@@ -83,8 +83,21 @@ def bytes_of(network: nn.Module) -> dict[str, bytes]:
 
 
 def train(make, chosen: Finetune, **more):
-    material, validator = make(chosen)
-    return train_network(material, chosen, seed=more.pop("seed", 0), validator=validator, **more)
+    inputs, validator = make(chosen)
+    return train_network(inputs, chosen, seed=more.pop("seed", 0), validator=validator, **more)
+
+
+def as_head(inputs: TrainingInputs, chosen: Finetune, *, training: bool = False) -> NetworkAsHead:
+    head = NetworkAsHead(inputs, chosen, Head(chosen.distance), torch.Generator().manual_seed(3))
+    return head.train(training)
+
+
+def network_of(trained) -> nn.Module:
+    return trained.head.network
+
+
+def batches(make, chosen: Finetune) -> int:
+    return batches_per_epoch(make(chosen)[0].training_set, batch=chosen.batch, images=chosen.images_per_group)
 
 
 def test_same_seed_same_bytes_and_the_caller_keeps_its_random_state(make, tmp_path):
@@ -94,9 +107,9 @@ def test_same_seed_same_bytes_and_the_caller_keeps_its_random_state(make, tmp_pa
     expected = torch.rand(1)
     tiny()
     for file, seed in zip(files, (0, 0, 1), strict=True):
-        material, validator = make(entry())
+        inputs, validator = make(entry())
         torch.manual_seed(5)
-        train_network(material, entry(), seed=seed, validator=validator, checkpoint=file)
+        train_network(inputs, entry(), seed=seed, validator=validator, checkpoint=file)
         assert torch.rand(1) == expected
     assert files[0].read_bytes() == files[1].read_bytes() != files[2].read_bytes()
 
@@ -116,7 +129,7 @@ class Killed(Exception):
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(make, tmp_path, changes):
     chosen = entry(**changes)
     whole = train(make, chosen, checkpoint=tmp_path / "whole.safetensors")
-    each = steps_per_epoch(make(chosen)[0].pool, chosen.objective)
+    each = batches(make, chosen)
     seen = 0
 
     def kill(steps: int, loss: float) -> None:
@@ -126,14 +139,14 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(make, tmp_path, chang
             raise Killed
 
     with pytest.raises(Killed):
-        train(make, chosen, checkpoint=tmp_path / "killed.safetensors", progress=kill)
+        train(make, chosen, checkpoint=tmp_path / "killed.safetensors", report=kill)
     again = train(make, chosen, checkpoint=tmp_path / "killed.safetensors")
     assert (whole.resumed, again.resumed) == (0, 2)
-    assert bytes_of(again.network) == bytes_of(whole.network)
+    assert bytes_of(network_of(again)) == bytes_of(network_of(whole))
     assert str(again.history) == str(whole.history) and again.best == whole.best
     assert (tmp_path / "killed.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
     done = train(make, chosen, checkpoint=tmp_path / "whole.safetensors")
-    assert done.resumed == 3 and bytes_of(done.network) == bytes_of(whole.network)
+    assert done.resumed == 3 and bytes_of(network_of(done)) == bytes_of(network_of(whole))
 
 
 def test_half_a_checkpoint_is_none(make, tmp_path):
@@ -141,14 +154,14 @@ def test_half_a_checkpoint_is_none(make, tmp_path):
     whole = train(make, entry(), checkpoint=path)
     path.write_bytes(path.read_bytes()[:-100])
     again = train(make, entry(), checkpoint=path)
-    assert again.resumed == 0 and bytes_of(again.network) == bytes_of(whole.network)
+    assert again.resumed == 0 and bytes_of(network_of(again)) == bytes_of(network_of(whole))
 
 
 def test_early_stop_keeps_the_best_epoch(make):
     chosen = entry(epochs=50, patience=2, lr=1e-8)
     trained = train(make, chosen)
     assert trained.best == 0 and len(trained.history) == 3
-    assert bytes_of(trained.network) == bytes_of(tiny())
+    assert bytes_of(network_of(trained)) == bytes_of(tiny())
 
 
 def test_less_patience_than_the_cache_had_ends_where_it_would_have(make, tmp_path):
@@ -163,66 +176,62 @@ def test_less_patience_than_the_cache_had_ends_where_it_would_have(make, tmp_pat
 def test_only_chosen_layers_move(make):
     before = tiny(4).state_dict()
     trained = train(make, entry(dim=4, layers=["top"], epochs=1, select="top1"))
-    after = trained.network.state_dict()
+    after = network_of(trained).state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
     assert moved <= {"top.weight", "top.bias"}
-    material, validator = make(entry(dim=4, layers=["top"]))
-    train_network(material, entry(dim=4, layers=["top"], epochs=1), seed=0, validator=validator)
-    assert not any(module.training for module in material.frozen)
+    inputs, validator = make(entry(dim=4, layers=["top"]))
+    train_network(inputs, entry(dim=4, layers=["top"], epochs=1), seed=0, validator=validator)
+    assert not any(module.training for module in inputs.frozen)
 
 
-def test_the_layer_on_top_starts_on_what_the_network_gives(make):
-    material, validator = make(entry(dim=32))
-    rows = torch.from_numpy(material.pool.rows)
-    bare = embedder(replace(material, network=material.network.network), entry(), torch.Generator())(rows, False)
+def test_the_projection_starts_on_what_the_network_gives(make):
+    inputs, validator = make(entry(dim=32))
+    rows = torch.from_numpy(inputs.training_set.rows)
+    without = as_head(replace(inputs, network=inputs.network.network), entry()).features(rows)
     seen = []
 
     def first(settings: HeadSettings):
         def validate(head):
-            seen.append(head.encode(rows[None, :, None])[0])
+            seen.append(head(rows[:, None]))
             return validator(settings)(head)
 
         return validate
 
-    train_network(material, entry(dim=32, epochs=1), seed=0, validator=first)
-    centred = bare - bare.mean(0)
+    train_network(inputs, entry(dim=32, epochs=1), seed=0, validator=first)
+    centred = without - without.mean(0)
     torch.testing.assert_close(seen[0] @ seen[0].T, centred @ centred.T, rtol=1e-3, atol=1e-4)
 
 
 def test_pixels_on_the_device_and_mapped_give_the_same(make):
-    material, _ = make(entry())
-    resident = replace(material, pixels=replace(material.pixels, squares=material.pixels.squares.clone()))
-    rows = torch.from_numpy(material.pool.rows[:5])
+    inputs, _ = make(entry())
+    resident = replace(inputs, pixels=replace(inputs.pixels, squares=inputs.pixels.squares.clone()))
+    rows = torch.from_numpy(inputs.training_set.rows[:5])
     for training in (True, False):
-        draws = [torch.Generator().manual_seed(3) for _ in range(2)]
-        one, other = (
-            embedder(kind, entry(), draw)(rows, training)
-            for kind, draw in zip((material, resident), draws, strict=True)
-        )
+        one, other = (as_head(kind, entry(), training=training).features(rows) for kind in (inputs, resident))
         assert torch.equal(one, other)
 
 
 def test_evaluation_is_that_of_each_image_alone(make):
-    material, _ = make(entry())
-    rows = torch.from_numpy(material.pool.rows)
-    together = embedder(material, entry(), torch.Generator())(rows, False)
-    network = material.network.eval()
-    squares = material.pixels.take(rows).float()
+    inputs, _ = make(entry())
+    rows = torch.from_numpy(inputs.training_set.rows)
+    together = as_head(inputs, entry()).features(rows)
+    network = inputs.network.eval()
+    squares = inputs.pixels.take(rows).float()
     alone = torch.cat([network((one[None] / 255 - 0.5) / 0.5) for one in squares])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
 def test_rows_past_the_last_are_turned_images(make):
     chosen = entry(augment={"rotations": True})
-    material, _ = make(chosen)
-    total, rows = len(material.pixels.place), torch.from_numpy(material.pool.rows[:4])
+    inputs, _ = make(chosen)
+    total, rows = len(inputs.pixels.place), torch.from_numpy(inputs.training_set.rows[:4])
     quarters = torch.tensor([0, 1, 2, 3])
-    squares = material.pixels.take(rows)
+    squares = inputs.pixels.take(rows)
     turned = torch.stack([one.rot90(quarter, (1, 2)) for quarter, one in enumerate(squares)])
-    material = replace(material, network=nn.Flatten())
-    expected = material.preprocess.normalise(turned, torch.float32).flatten(1)
+    inputs = replace(inputs, network=nn.Flatten())
+    expected = inputs.preprocess.normalise(turned, torch.float32).flatten(1)
     for training in (True, False):
-        found = embedder(material, chosen, torch.Generator())(rows + quarters * total, training)
+        found = as_head(inputs, chosen, training=training).features(rows + quarters * total)
         torch.testing.assert_close(found, expected)
 
 
@@ -237,7 +246,7 @@ def test_a_pair_model_is_trained_on_top_and_scored(make):
         {"loss": "triplet", "negatives": "random:3"},
         {"loss": "triplet", "negatives": "offline:2"},
         {"loss": "triplet", "negatives": "semihard"},
-        {"loss": "multi_similarity", "images_per_group": 3},
+        {"loss": "MultiSimilarityLoss", "images_per_group": 3},
         {"loss": "contrastive", "distance": "euclidean", "margin": 5.0, "dim": 2},
         {"loss": "ArcFaceLoss"},
         {"precision": "bfloat16"},
@@ -248,31 +257,28 @@ def test_losses_and_negatives_of_heads(make, changes):
     assert np.isfinite(trained.history[1]["loss"])
 
 
-def test_steps_are_those_of_the_batches(make):
-    chosen = entry(batch=8, images_per_group=4)
-    pool = make(chosen)[0].pool
-    batches = epoch_batches(pool, batch=8, images=4, draw=np.random.default_rng(0))
-    assert steps_per_epoch(pool, chosen.objective) == len(batches) == 3
-
-
 def test_progress_counts_every_step(make):
     said = []
-    train(make, entry(epochs=2), progress=lambda steps, loss: said.append((steps, loss)))
-    assert sum(steps for steps, _ in said) == 2 * steps_per_epoch(make(entry())[0].pool, entry().objective)
+    train(make, entry(epochs=2), report=lambda steps, loss: said.append((steps, loss)))
+    assert sum(steps for steps, _ in said) == 2 * batches(make, entry())
     assert all(np.isfinite(loss) for _, loss in said)
 
 
 def test_a_loss_that_is_no_number_is_one_line(make):
-    material, _ = make(entry())
+    inputs, _ = make(entry())
     with torch.no_grad():
-        material.network[0].weight.fill_(float("nan"))
-    with pytest.raises(FeatureError, match=r"^the loss became nan in epoch 1: lower the finetune's lr$"):
-        train_network(material, entry(), seed=0, validator=lambda settings: lambda head: [0.5])
+        inputs.network[0].weight.fill_(float("nan"))
+    with pytest.raises(HeadError, match=r"^the loss became nan in epoch 1: lower finetunes\.plane\.lr$"):
+        train_network(*(inputs, entry()), seed=0, where="finetunes.plane", validator=lambda settings: lambda head: 0.5)
 
 
-def test_a_head_on_images_is_the_head():
-    head = ImageHead(Head("euclidean"), lambda rows, training: torch.stack([rows.float(), rows * 2.0], 1))
-    encoded = head.encode(torch.tensor([[[1], [4]]]))
-    assert encoded.tolist() == [[[1.0, 2.0], [4.0, 8.0]]]
-    torch.testing.assert_close(head.block(encoded, encoded), Head("euclidean").block(encoded, encoded))
+def test_the_head_on_top_compares(make):
+    inputs, _ = make(entry())
+    head = NetworkAsHead(inputs, entry(), Head("euclidean"), torch.Generator()).eval()
+    rows = torch.from_numpy(inputs.training_set.rows[:6])[:, None]
+    embeddings = head(rows)
+    torch.testing.assert_close(embeddings, head.features(rows[:, 0]))
+    expected = Head("euclidean").pairwise(embeddings, embeddings)
+    torch.testing.assert_close(head.pairwise(embeddings, embeddings), expected)
+    torch.testing.assert_close(head.elementwise(embeddings[:, None], embeddings[None]), expected, atol=1e-3, rtol=1e-3)
     assert head.embeds and head.distance == "euclidean"

@@ -1,3 +1,5 @@
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -5,8 +7,9 @@ from torch.nn.functional import normalize
 
 from heads.errors import HeadError
 from heads.settings import HeadSettings
-from heads.training.loop import train_heads
-from heads.training.samplers import make_pool
+from heads.training.loop import Trained
+from heads.training.samplers import make_training_set
+from heads.training.seeds import for_each_seed, train_heads
 from heads.training.selection import epoch_score
 
 GROUPS, WIDTH = 240, 16
@@ -28,61 +31,68 @@ def settings(**changes) -> HeadSettings:
     )
 
 
-def train(heads: HeadSettings, *, seed: int = 0, paired: bool = True, validate=None):
-    inputs, codes, sides = pairs_world()
-    pool = make_pool(np.arange(TRAIN), codes[:TRAIN], sides[:TRAIN] if paired else None, images=2)
+def train(heads: HeadSettings, *, seed: int = 0, paired: bool = True, validate=None) -> list[Trained]:
+    inputs, labels, sides = pairs_world()
+    training_set = make_training_set(np.arange(TRAIN), labels[:TRAIN], sides[:TRAIN] if paired else None, images=2)
     validate = validate or epoch_score(
-        inputs, codes, heads, queries=np.arange(TRAIN, 480, 2), gallery=np.arange(TRAIN + 1, 480, 2), candidates=10
+        inputs, labels, heads, queries=np.arange(TRAIN, 480, 2), gallery=np.arange(TRAIN + 1, 480, 2), candidates=10
     )
-    return train_heads(inputs, pool, heads, seed=seed, validate=validate)
+    return train_heads(inputs, training_set, heads, seed=seed, validate=validate)
 
 
 @pytest.mark.parametrize("loss", ["contrastive", "triplet"])
 @pytest.mark.parametrize("negatives", ["in_batch", "random:5", "hard", "semihard", "offline:5"])
 @pytest.mark.parametrize("paired", [True, False])
 def test_training_beats_the_start_and_never_ends_below_it(loss, negatives, paired):
-    trained = train(settings(loss=loss, negatives=negatives), paired=paired)
-    scores = {(row["seed"], row["epoch"]): row["val_top2"] for row in trained.history}
-    for s in (0, 1):
-        assert scores[s, trained.best[s]] >= scores[s, 0] + 0.03
+    for one in train(settings(loss=loss, negatives=negatives), paired=paired):
+        assert one.history[one.best]["val_top2"] >= one.history[0]["val_top2"] + 0.03
 
 
 @pytest.mark.parametrize("distance", ["euclidean", "squared_euclidean"])
 @pytest.mark.parametrize("model", ["linear", "mlp", "residual"])
 def test_every_model_and_distance_trains(model, distance):
-    trained = train(settings(model=model, distance=distance, loss="triplet"))
+    trained = train(settings(model=model, distance=distance, loss="triplet"))[0]
     first, last = trained.history[1]["loss"], trained.history[8]["loss"]
     assert np.isfinite(last) and last < first
 
 
 @pytest.mark.parametrize("negatives", ["in_batch", "random:5", "offline:5"])
 @pytest.mark.parametrize("model", ["linear", "residual"])
-def test_a_seed_is_the_same_alone_and_beside_others(model, negatives):
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_seed_has_the_same_bytes_alone_and_beside_others(model, negatives, threads):
     changes = {"model": model, "negatives": negatives, "dropout": 0.2, "patience": 2, "noise": 0.1, "mixup": 0.2}
-    together = train(settings(seeds=3, **changes), seed=5)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        together = train(settings(seeds=3, **changes), seed=5)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
     for s in range(3):
-        alone = train(settings(seeds=1, **changes), seed=5 + s)
-        assert alone.best[0] == together.best[s]
+        (alone,) = train(settings(seeds=1, **changes), seed=5 + s)
+        assert alone.best == together[s].best
         for name, value in alone.head.state_dict().items():
-            torch.testing.assert_close(value[0], together.head.state_dict()[name][s], atol=1e-5, rtol=1e-4)
+            assert torch.equal(value, together[s].head.state_dict()[name])
 
 
 def test_same_seed_same_bytes():
-    a, b = train(settings()), train(settings())
+    a, b = train(settings())[0], train(settings())[0]
     assert str(a.history) == str(b.history)
     assert all(torch.equal(v, b.head.state_dict()[k]) for k, v in a.head.state_dict().items())
 
 
 def test_a_head_that_does_not_improve_is_returned_as_it_started():
-    trained = train(settings(patience=3), validate=lambda head: [0.5, 0.5])
-    assert trained.best == [0, 0]
-    assert torch.equal(trained.head.state_dict()["project.weight"][0], torch.eye(WIDTH))
-    assert max(row["epoch"] for row in trained.history) == 3  # patience, then stop
+    for one in train(settings(patience=3), validate=lambda head: 0.5):
+        assert one.best == 0 and [row["epoch"] for row in one.history] == [0, 1, 2, 3]  # patience, then stop
+        assert torch.equal(one.head.state_dict()["project.weight"], torch.eye(WIDTH))
+
+
+def test_rows_of_the_history_name_their_seed():
+    assert [{row["seed"] for row in one.history} for one in train(settings(epochs=1))] == [{0}, {1}]
 
 
 def test_identity_needs_no_training():
-    trained = train(settings(model="identity"))
-    assert trained.best == [0, 0] and len(trained.history) == 2
+    assert [(one.best, len(one.history)) for one in train(settings(model="identity"))] == [(0, 1), (0, 1)]
 
 
 def test_a_loss_that_blows_up_is_one_line():
@@ -90,14 +100,35 @@ def test_a_loss_that_blows_up_is_one_line():
         train(settings(lr=1e30, distance="squared_euclidean", schedule="constant"))
 
 
+def test_the_first_failure_stops_the_other_seeds():
+    reports = []
+
+    def one(number: int, report) -> int:
+        if number == 0:
+            raise HeadError("seed 0 failed")
+        for _ in range(2000):
+            report(1, 0.0)
+            time.sleep(0.001)
+        return number
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(HeadError, match="seed 0 failed"):
+            for_each_seed(one, 4, report=lambda batches, loss: reports.append(batches), device=torch.device("cpu"))
+    finally:
+        torch.set_num_threads(before)
+    assert len(reports) < 1000
+
+
 def test_views_are_used_in_training_only():
-    inputs, codes, sides = pairs_world()
-    pool = make_pool(np.arange(TRAIN), codes[:TRAIN], sides[:TRAIN], images=2)
-    heads = settings(epochs=2)
+    inputs, labels, sides = pairs_world()
+    training_set = make_training_set(np.arange(TRAIN), labels[:TRAIN], sides[:TRAIN], images=2)
 
     def run(views):
-        return train_heads(inputs, pool, heads, seed=0, validate=lambda head: [0.0, 0.0], views=views).history
+        trained = train_heads(
+            *(inputs, training_set, settings(epochs=2)), seed=0, validate=lambda head: 0.0, views=views
+        )
+        return str([one.history for one in trained])
 
-    plain, one = run(None), run(inputs.unsqueeze(1))
-    assert str(plain) == str(one)
-    assert str(plain) != str(run(torch.stack([inputs, inputs.flip(1)], 1)))
+    assert run(None) == run(inputs.unsqueeze(1)) != run(torch.stack([inputs, inputs.flip(1)], 1))

@@ -2,55 +2,56 @@ import numpy as np
 import pytest
 import torch
 
-from heads.models.embedding_heads import Head
+from heads.models.base import Head
 from heads.training.mining import mine, mine_offline
-from heads.training.samplers import Pool
+from heads.training.samplers import TrainingSet
 
 
-def loop_mine(kind, positive, negative, valid):
-    kept = torch.zeros_like(valid)
-    for s in range(valid.shape[0]):
-        for a in range(valid.shape[1]):
-            columns = [n for n in range(valid.shape[2]) if valid[s, a, n]]
-            if not columns:
-                continue
-            score = {n: negative[s, a, n].item() for n in columns}
-            if kind == "hard":
-                best = max(columns, key=score.get)
-            else:
-                easier = [n for n in columns if score[n] < positive[s, a].min().item()]
-                best = max(easier, key=score.get) if easier else min(columns, key=score.get)
-            kept[s, a, best] = True
+def loop_mine(kind, similarity, positives, negatives):
+    kept = torch.zeros_like(negatives)
+    for a in range(len(negatives)):
+        columns = torch.nonzero(negatives[a]).flatten().tolist()
+        if not columns:
+            continue
+        score = dict(enumerate(similarity[a].tolist()))
+        least = min((score[p] for p in torch.nonzero(positives[a]).flatten().tolist()), default=torch.inf)
+        easier = [n for n in columns if score[n] < least]
+        if kind == "hard":
+            best = max(columns, key=score.get)
+        else:
+            best = max(easier, key=score.get) if easier else min(columns, key=score.get)
+        kept[a, best] = True
     return kept
 
 
 @pytest.mark.parametrize("kind", ["hard", "semihard"])
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(8))
 def test_equals_loop(kind, seed):
-    draw = torch.Generator().manual_seed(seed)
-    positive = torch.rand(2, 6, 2, generator=draw)
-    negative = torch.rand(2, 6, 9, generator=draw)
-    valid = torch.rand(2, 6, 9, generator=draw) > 0.5
-    valid[0, 0] = False
-    assert torch.equal(mine(kind, positive, negative, valid), loop_mine(kind, positive, negative, valid))
+    rng = torch.Generator().manual_seed(seed)
+    similarity = torch.rand(6, 9, generator=rng)
+    positives = torch.rand(6, 9, generator=rng) > 0.7
+    negatives = (torch.rand(6, 9, generator=rng) > 0.5) & ~positives
+    negatives[0] = False
+    found = mine(kind, similarity, positives, negatives)
+    assert torch.equal(found, loop_mine(kind, similarity, positives, negatives))
 
 
 def test_in_batch_keeps_all():
-    valid = torch.rand(1, 3, 4) > 0.5
-    assert mine("in_batch", torch.rand(1, 3, 1), torch.rand(1, 3, 4), valid) is valid
+    negatives = torch.rand(3, 4) > 0.5
+    assert mine("in_batch", torch.rand(3, 4), ~negatives, negatives) is negatives
 
 
-def loop_offline(similarity, codes, sides, count, relative_margin, max_score):
+def loop_offline(similarity, labels, sides, count, relative_margin, max_score):
     """What each anchor may take, most alike first."""
     chosen = []
-    for a in range(len(codes)):
-        answers = [n for n in range(len(codes)) if n != a and (sides is None or sides[n] == 1)]
-        positives = [similarity[a, n].item() for n in answers if codes[n] == codes[a]]
+    for a in range(len(labels)):
+        answers = [n for n in range(len(labels)) if n != a and (sides is None or sides[n] == 1)]
+        positives = [similarity[a, n].item() for n in answers if labels[n] == labels[a]]
         mean = sum(positives) / len(positives) if positives else 0.0
         allowed = [
             n
             for n in answers
-            if codes[n] != codes[a]
+            if labels[n] != labels[a]
             and (max_score is None or similarity[a, n] <= max_score)
             and (relative_margin is None or similarity[a, n] <= (1 - relative_margin) * mean)
         ]
@@ -62,26 +63,30 @@ def loop_offline(similarity, codes, sides, count, relative_margin, max_score):
 @pytest.mark.parametrize("relative_margin, max_score", [(None, None), (0.05, None), (None, 0.5), (0.2, 0.4)])
 def test_offline_equals_loop_and_fills_up_with_random_negatives(paired, relative_margin, max_score, monkeypatch):
     monkeypatch.setattr("heads.training.mining.ANCHORS_AT_ONCE", 5)
-    codes = np.repeat(np.arange(8), 2)
+    labels = np.repeat(np.arange(8), 2)
     sides = np.tile([0, 1], 8) if paired else None
-    pool = Pool(np.arange(16), codes, sides, 0)
-    encoded = torch.randn(2, 16, 3, generator=torch.Generator().manual_seed(0))
-    draws = [np.random.default_rng(s) for s in range(2)]
-    head = Head("cosine")
-    found = mine_offline(head, encoded, pool, 4, relative_margin=relative_margin, max_score=max_score, draws=draws)
-    assert found.shape == (2, 16, 4)
-    for s in range(2):
-        similarity = head.block(encoded[s : s + 1], encoded[s : s + 1])[0]
-        for a, wanted in enumerate(loop_offline(similarity, codes, sides, 4, relative_margin, max_score)):
-            assert found[s, a, : len(wanted)].tolist() == wanted
-            assert all(codes[n] != codes[a] for n in found[s, a])
-            assert sides is None or (sides[found[s, a]] == 1).all()
-
-
-def test_offline_asks_for_more_than_there_are():
-    pool = Pool(np.arange(4), np.array([0, 0, 1, 1]), None, 0)
-    draws = [np.random.default_rng(0)]
+    training_set = TrainingSet(np.arange(16), labels, sides, 0)
+    embeddings = torch.randn(16, 3, generator=torch.Generator().manual_seed(0))
     found = mine_offline(
-        Head("cosine"), torch.randn(1, 4, 3), pool, 9, relative_margin=None, max_score=None, draws=draws
+        *(Head("cosine"), embeddings, training_set, 4),
+        relative_margin=relative_margin,
+        max_score=max_score,
+        rng=np.random.default_rng(0),
     )
-    assert found.shape == (1, 4, 9) and (pool.codes[found[0]] != pool.codes[:, None]).all()
+    assert found.shape == (16, 4)
+    similarity = Head("cosine").pairwise(embeddings, embeddings)
+    for a, wanted in enumerate(loop_offline(similarity, labels, sides, 4, relative_margin, max_score)):
+        assert found[a, : len(wanted)].tolist() == wanted
+        assert all(labels[n] != labels[a] for n in found[a])
+        assert sides is None or (sides[found[a]] == 1).all()
+
+
+def test_offline_with_fewer_negatives_than_asked_for():
+    training_set = TrainingSet(np.arange(4), np.array([0, 0, 1, 1]), None, 0)
+    found = mine_offline(
+        *(Head("cosine"), torch.randn(4, 3), training_set, 9),
+        relative_margin=None,
+        max_score=None,
+        rng=np.random.default_rng(0),
+    )
+    assert found.shape == (4, 9) and (training_set.labels[found] != training_set.labels[:, None]).all()

@@ -3,6 +3,7 @@ import csv
 import pytest
 import torch
 
+from heads.training.optimizer import AdamW
 from pipeline.commands import bench_finetune
 
 
@@ -16,15 +17,17 @@ def test_a_line_for_each_network(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines()[0].startswith(f"conv4: {row['our_steps_per_s']} steps/s, bare ")
 
 
-@pytest.mark.parametrize("contender", [bench_finetune.bare_round, bench_finetune.our_round])
-def test_both_train(contender, monkeypatch):
+@pytest.mark.parametrize(
+    "contender, optimizer", [(bench_finetune.bare_round, torch.optim.AdamW), (bench_finetune.our_round, AdamW)]
+)
+def test_both_train(contender, optimizer, monkeypatch):
     """As many steps as asked for, and each moves the weights."""
     kept = []
     original = bench_finetune.loaded
     monkeypatch.setattr(bench_finetune, "loaded", lambda name: kept.append(original(name)) or kept[-1])
     stepped = []
-    step = torch.optim.AdamW.step
-    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self: stepped.append(1) or step(self))
+    step = optimizer.step
+    monkeypatch.setattr(optimizer, "step", lambda self, *lr: stepped.append(1) or step(self, *lr))
     turn = contender("conv4", 8, 3)
     network = kept[0][1]
     before = network.blocks[0][0].weight.detach().clone()

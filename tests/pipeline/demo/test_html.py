@@ -14,7 +14,7 @@ NASTY = '<img src=x onerror="alert(1)">&\'"'
 
 class Trained:
     def __init__(self, *, embeds: bool = True, distance: str = "cosine", slope: float = 6.0) -> None:
-        self.head = type("Head", (), {"embeds": embeds, "distance": distance})
+        self.embeds, self.distance = embeds, distance
         self.calibration = Calibration(threshold=0.5, slope=slope, intercept=-3.0)
 
 

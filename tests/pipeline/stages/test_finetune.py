@@ -87,7 +87,7 @@ def test_twice_gives_equal_bytes_with_and_without_the_cache(project, monkeypatch
     before = files()
     finetune.run(settings(), "mine")
     assert files() == before
-    assert "went on after epoch 2, from the scratch cache" in capsys.readouterr().out
+    assert "resumed after epoch 2, from the scratch cache" in capsys.readouterr().out
     monkeypatch.setenv("LOOKALIKE_CACHE", "another")
     finetune.run(settings(), "mine")
     assert files() == before and "went on" not in capsys.readouterr().out
@@ -100,7 +100,7 @@ def test_other_settings_seed_or_code_start_anew_and_patience_does_not(project, m
         finetune.run(params, "mine")
         assert "went on" not in capsys.readouterr().out
     finetune.run(entry(patience=3), "mine")
-    assert "went on after epoch 2" in capsys.readouterr().out
+    assert "resumed after epoch 2" in capsys.readouterr().out
     monkeypatch.setattr(finetune, "fingerprint", lambda names: "edited")
     finetune.run(settings(), "mine")
     assert "went on" not in capsys.readouterr().out

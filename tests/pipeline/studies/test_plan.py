@@ -63,7 +63,11 @@ def test_what_the_user_has_in_params_yaml_does_not_leak_into_a_row(tmp_path):
     raw["data"] |= {"limit": 100, "seen": 5, "splits": {"train": 0.2, "val": 0.2, "test": 0.6}}
     raw["scores"] |= {"queries": 50}
     raw["seed"] = 7
-    settings = {"head.features": "efficientnet_lite0", "head.loss": "multi_similarity", "head.loss_args": {"base": 0.4}}
+    settings = {
+        "head.features": "efficientnet_lite0",
+        "head.loss": "MultiSimilarityLoss",
+        "head.loss_args": {"base": 0.4},
+    }
     mine = planned(row(set=settings), raw)
     (experiment,) = mine.experiments
     after = written(raw, experiment, tmp_path)

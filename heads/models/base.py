@@ -1,0 +1,44 @@
+"""What all heads share: features in, embeddings out, and how similar two embeddings are."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import normalize
+
+
+class Head(nn.Module):
+    """Features (B, D) -> embeddings (B, E). By itself the head that changes nothing (`identity`).
+
+    Heads that embed compare by `distance`: cosine, euclidean or squared_euclidean. Classifiers of pairs override
+    `pairwise` and `elementwise` to return the logit of "same".
+    """
+
+    embeds = True  # similarity is the cosine or the negated distance of two embeddings
+    scale_invariant = True  # the length of an embedding means nothing where the distance is cosine
+
+    def __init__(self, distance: str) -> None:
+        super().__init__()
+        self.distance = distance
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (B, D) -> (B, E)"""
+        return x
+
+    def pairwise(self, a: Tensor, b: Tensor) -> Tensor:
+        """Every row of a (A, E) with every row of b (B, E) -> similarities (A, B); higher is more similar."""
+        if self.distance == "cosine":
+            return normalize(a, dim=-1) @ normalize(b, dim=-1).T
+        # |a - b|^2 = |a|^2 + |b|^2 - 2ab: one matrix product, where cdist would visit every pair.
+        squared = a.square().sum(-1, keepdim=True) + b.square().sum(-1) - 2 * (a @ b.T)
+        return -_distance(squared, self.distance)
+
+    def elementwise(self, a: Tensor, b: Tensor) -> Tensor:
+        """Each row of a (..., E) with the row of b (..., E) at its place, broadcast -> similarities (...)."""
+        if self.distance == "cosine":
+            return torch.einsum("...e,...e->...", normalize(a, dim=-1), normalize(b, dim=-1))
+        return -_distance((a - b).square().sum(-1), self.distance)
+
+
+def _distance(squared: Tensor, distance: str) -> Tensor:
+    squared = squared.clamp(min=0)
+    # The gradient of the square root at 0 is infinite: one pair of equal rows would turn every weight into NaN.
+    return squared if distance == "squared_euclidean" else (squared + 1e-12).sqrt()
