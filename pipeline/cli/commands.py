@@ -200,6 +200,14 @@ def study(
 
 
 @verbs.command()
+def results() -> None:
+    """Write docs/results.md from the tables of the studies."""
+    from pipeline.commands.results import run
+
+    run()
+
+
+@verbs.command()
 def report() -> None:
     """One page of every score, curve, gallery and embedding map.
 

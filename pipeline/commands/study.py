@@ -24,6 +24,7 @@ from pipeline.studies.results import earlier_rows
 from pipeline.studies.running import LOG
 from pipeline.studies.settings import load_study, pick_rows
 from pipeline.studies.study import FAILED, NOT_RUN, StudyRun, outdated, results_of
+from pipeline.studies.summary import OUT, write_results_page
 
 PARAMS = Path("params.yaml")
 
@@ -64,6 +65,8 @@ def run_studies(names: Sequence[str], options: Options) -> int:
             print("\n".join(plan_lines(one, wanted)))
         else:
             bad += run_study(one, wanted, tried=tried)
+    if not (options.check or options.dry_run) and OUT.parent.is_dir():
+        write_results_page()
     return bad
 
 

@@ -68,8 +68,8 @@ def _table_row(row: Row, compare: Compare, result: ResultRow, *, mark: str) -> s
     cells = (
         f"{row.name} {mark}".strip(),
         compare.metric.removeprefix("test/"),
-        _published(compare),
-        _ours(compare, result),
+        published_cell(compare),
+        ours_cell(compare, result),
         *(format_score(compare.metric, value) for value in (result.baseline, result.chance, result.trivial)),
         "" if result.queries is None else f"{result.queries:,}",
         "" if result.seconds is None else f"{result.seconds:,.0f}",
@@ -77,14 +77,14 @@ def _table_row(row: Row, compare: Compare, result: ResultRow, *, mark: str) -> s
     return f"| {' | '.join(cells)} |"
 
 
-def _published(compare: Compare) -> str:
+def published_cell(compare: Compare) -> str:
     text = format_score(compare.metric, compare.published)
     if text and not compare.same_protocol:
         text = f"({text})"
     return f"{text} {compare.published_as}".strip()
 
 
-def _ours(compare: Compare, result: ResultRow) -> str:
+def ours_cell(compare: Compare, result: ResultRow) -> str:
     if result.ours is None:
         return "not run"
     half = "" if result.half_width is None else f" ± {format_score(compare.metric, result.half_width)}"

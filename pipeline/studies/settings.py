@@ -77,6 +77,8 @@ class Study(Strict):
     protocol: tuple[str, ...] = ()  # what is ambiguous in the report, what is done here instead, and why
     set: Settings = {}
     curve: Curve | None = None
+    headline: tuple[str, ...] = ()  # rows that docs/results.md shows
+    picture: Path | None = None  # of docs/results.md
     sections: tuple[Section, ...] = Field(min_length=1)
 
     @property
@@ -93,8 +95,11 @@ class Study(Strict):
         return sections
 
     @model_validator(mode="after")
-    def _against(self) -> "Study":
+    def _named_rows(self) -> "Study":
         names = [row.name for row in self.rows]
+        for name in self.headline:
+            if name not in names:
+                raise ValueError(f"headline: no row '{name}'{did_you_mean(name, names)}")
         for row in self.rows:
             if row.against is not None and row.against not in names:
                 raise ValueError(
