@@ -10,7 +10,7 @@ def frechet_distance(first: ArrayLike, second: ArrayLike) -> float:
     """|m1 - m2|^2 + tr(C1 + C2 - 2 (C1 C2)^(1/2)) of two sets of features, (N1, D) and (N2, D).
 
     It is biased upwards in small samples, by about tr(C) / N and more when N < D (Chong and Forsyth, 2020): compare
-    only sets of equal sizes, and read it beside `frechet_floor`.
+    only sets of equal sizes, and beside `frechet_floor`.
 
     Raises:
         HeadError: a set has fewer than two rows, or the widths differ.
@@ -28,7 +28,7 @@ def frechet_distance(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def frechet_floor(features: ArrayLike, *, seed: int = 0) -> float:
-    """The distance of two random halves of one set: what "no difference" looks like at half its size."""
+    """The distance between two random halves of one set (N, D): what is no difference, at N / 2 rows."""
     features = np.asarray(features)
     order = np.random.default_rng(seed).permutation(len(features))
     half = len(features) // 2

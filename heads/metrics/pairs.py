@@ -94,7 +94,7 @@ def score_all_pairs(
         kinds = (same & ~own, ~same)
         if min(shares) < 1:
             histogram.add(scores, scores[kinds[0]], scores[own])
-        places = [_sample(kind, share, rng) for kind, share in zip(kinds, shares, strict=True)]
+        places = [sample_places(kind, share, rng) for kind, share in zip(kinds, shares, strict=True)]
         parts.append((*(scores.ravel()[place] for place in places), *(rows[place // len(gallery)] for place in places)))
     sample = PairScores(*(np.concatenate(part) for part in zip(*parts, strict=True)))
     positives, negatives = histogram.result()
@@ -111,7 +111,7 @@ def _shares(labels: np.ndarray, queries: np.ndarray, gallery: np.ndarray) -> tup
     return MAX_PAIRS / max(1, int(sizes.sum())), MAX_PAIRS / max(1, len(queries) * len(gallery) - int(sizes.sum()))
 
 
-def _sample(kind: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+def sample_places(kind: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
     """Flat places where `kind` (B, G) is true, each kept with probability `share`."""
     if share >= 1:
         return np.flatnonzero(kind)

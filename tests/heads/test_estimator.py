@@ -65,7 +65,7 @@ def test_is_the_training_of_the_pipeline(digits):
 
 
 @pytest.mark.parametrize("distance", ["cosine", "euclidean"])
-def test_score_is_how_often_the_nearest_other_row_is_alike(digits, distance):
+def test_score_is_how_often_the_nearest_other_row_is_positive(digits, distance):
     X, y = digits
     head = HeadTransformer(epochs=5, lr=3e-3, distance=distance, random_state=0).fit(X[:200], y[:200])
     Z = head.transform(X[200:])

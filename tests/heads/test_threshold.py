@@ -5,18 +5,18 @@ from heads.errors import HeadError
 from heads.threshold import calibrate_threshold
 
 
-def balanced_accuracy(scores, same, threshold):
-    said = scores >= threshold
-    return (said[same].mean() + (~said[~same]).mean()) / 2
+def balanced_accuracy(scores, positive, threshold):
+    predicted = scores >= threshold
+    return (predicted[positive].mean() + (~predicted[~positive]).mean()) / 2
 
 
 @pytest.mark.parametrize("seed", range(20))
 def test_no_threshold_is_better(seed):
     draw = np.random.default_rng(seed)
-    same = draw.random(60) < 0.4
-    scores = np.round(draw.normal(size=60) + same, 1)  # rounding makes ties
-    ours = balanced_accuracy(scores, same, calibrate_threshold(scores, same))
-    everywhere = [balanced_accuracy(scores, same, t) for t in np.r_[scores, scores + 0.05, scores - 0.05]]
+    positive = draw.random(60) < 0.4
+    scores = np.round(draw.normal(size=60) + positive, 1)  # rounding makes ties
+    ours = balanced_accuracy(scores, positive, calibrate_threshold(scores, positive))
+    everywhere = [balanced_accuracy(scores, positive, t) for t in np.r_[scores, scores + 0.05, scores - 0.05]]
     assert ours == pytest.approx(max(everywhere))
 
 

@@ -100,14 +100,14 @@ def test_several_matches_and_galleries_of_several_sizes():
 def test_k_outside_the_list(k):
     with pytest.raises(HeadError) as error:
         hits(ranks_of([0], [0], 50), k=k, candidates=20)
-    assert str(error.value) == f"k is {k} in lists of 20: set k to 1..20"
+    assert "1..20" in str(error.value)
 
 
 def test_a_list_longer_than_the_gallery():
     for ask in (lambda ranks: hits(ranks, k=2, candidates=20), lambda ranks: hit_curve(ranks, candidates=20)):
         with pytest.raises(HeadError) as error:
             ask(ranks_of([0], [0], 12))
-        assert str(error.value) == "a list of 20 needs 19 distractors, the gallery has only 12: lower data.candidates"
+        assert "19 distractors" in str(error.value) and "data.candidates" in str(error.value)
 
 
 def test_frozen_lists_equal_every_order_of_ties():

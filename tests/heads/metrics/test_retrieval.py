@@ -106,4 +106,4 @@ def test_k_larger_than_the_gallery():
     ranks = rank_queries(table(np.ones((6, 6))), np.arange(6) % 3, queries=range(3), gallery=range(3, 6))
     with pytest.raises(HeadError) as error:
         retrieval(ranks, ks=(1, 5))
-    assert str(error.value) == "recall at 5, but the gallery has 3 rows: set k to 1..3"
+    assert "recall at 5" in str(error.value) and "1..3" in str(error.value)

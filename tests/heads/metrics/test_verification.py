@@ -13,8 +13,8 @@ from heads.metrics.verification import confusion_at, roc
 def drawn(seed, levels):
     rng = np.random.default_rng(seed)
     scores = np.round(rng.normal(size=400) * levels) / levels
-    alike = rng.random(400) < 0.3
-    return scores[alike] + 0.5, scores[~alike]
+    positive = rng.random(400) < 0.3
+    return scores[positive] + 0.5, scores[~positive]
 
 
 @pytest.mark.parametrize("levels", [1, 3, 1e6])
@@ -39,17 +39,17 @@ def test_roc_auc_and_eer_equal_sklearn(seed, levels):
 def test_decisions_equal_sklearn(levels):
     positives, negatives = drawn(7, levels)
     truth = np.repeat([1, 0], [len(positives), len(negatives)])
-    said = np.concatenate([positives, negatives]) >= 0.4
+    predicted = np.concatenate([positives, negatives]) >= 0.4
     counts = confusion_at(positives, negatives, threshold=0.4)
-    ((rejects, alarms), (misses, accepts)) = confusion_matrix(truth, said)
+    ((rejects, alarms), (misses, accepts)) = confusion_matrix(truth, predicted)
     assert (counts.true_rejects, counts.false_accepts, counts.misses, counts.true_accepts) == (
         rejects,
         alarms,
         misses,
         accepts,
     )
-    assert counts.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, said))
-    assert counts.accuracy == pytest.approx((said == truth).mean())
+    assert counts.balanced_accuracy == pytest.approx(balanced_accuracy_score(truth, predicted))
+    assert counts.accuracy == pytest.approx((predicted == truth).mean())
     assert counts.always_negative == pytest.approx((truth == 0).mean())
 
 
@@ -71,13 +71,13 @@ def test_a_perfect_and_an_inverted_similarity():
 @pytest.mark.parametrize(
     ("positives", "negatives", "message"),
     [
-        ([], [0.1], "verification needs positive and negative pairs, there are 0 and 1"),
-        ([0.1], [], "verification needs positive and negative pairs, there are 1 and 0"),
-        ([np.nan], [0.1], "a similarity is not finite (NaN or infinite): the head's output or the features are broken"),
+        ([], [0.1], "0 and 1"),
+        ([0.1], [], "1 and 0"),
+        ([np.nan], [0.1], "not finite"),
     ],
 )
 def test_bad_input(positives, negatives, message):
     for ask in (roc, lambda m, o: confusion_at(m, o, threshold=0)):
         with pytest.raises(HeadError) as error:
             ask(positives, negatives)
-        assert str(error.value) == message
+        assert message in str(error.value)
