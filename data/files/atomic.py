@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 _CHUNK = 1 << 20
+_QUIET, _DAY = 10.0, 24 * 3600.0  # seconds
 
 
 @contextmanager
@@ -43,6 +45,29 @@ def name_errors(path: Path, *, instead_of: Path | None = None) -> Iterator[None]
         if error.filename in (None, str(instead_of), instead_of):
             raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
+
+
+def remove_old_parts(folder: Path) -> None:
+    """Delete what killed processes left half-written in `folder`; what another process is writing stays.
+
+    A part is nobody's when its process is gone and it was not written to for `_QUIET` seconds (the process may be one
+    of another machine that shares the folder), or for a day.
+    """
+    for part in folder.glob(".*.part"):
+        with suppress(OSError):
+            quiet = time.time() - part.stat().st_mtime
+            if quiet > _DAY or (quiet > _QUIET and not _is_running(part.name.split(".")[-2])):
+                part.unlink()
+
+
+def _is_running(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ProcessLookupError, ValueError, OverflowError):
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -7,7 +7,6 @@ and half a file, or one that changed, is no shard. The folder may be deleted at 
 
 import hashlib
 import json
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,12 +16,11 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from data.files.atomic import write_bytes
+from data.files.atomic import remove_old_parts, write_bytes
 from features.errors import FeatureError
 from features.storage.features_files import RowWriter
 
 NAME_LENGTH = 40  # hex digits of a sha256
-OLD_PART = 24 * 3600  # seconds after which a half-written file is nobody's
 
 
 def shard_folder(root: Path, made_by: Mapping[str, Any]) -> Path:
@@ -55,10 +53,7 @@ def read_shards(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
                 pass
         with suppress(OSError):  # in a cache that may not be written to it stays
             path.unlink()
-    for part in folder.glob(".*.part"):
-        if time.time() - part.stat().st_mtime > OLD_PART:
-            with suppress(OSError):
-                part.unlink()
+    remove_old_parts(folder)
 
 
 def missing_rows(folder: Path, keys: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from data.files.atomic import remove_old_parts
 from features.backbones.preprocess import Preprocess
 from features.extraction.loader import load_squares
 
@@ -72,6 +73,7 @@ def _cached(
     source: Path, rows: np.ndarray, preprocess: Preprocess, stem: Path, workers: int, progress: Callable[[int], None]
 ) -> Path:
     """The file, of one channel if that is all there is: grey pictures, which are decoded as RGB, take a third."""
+    remove_old_parts(stem.parent)
     one = len(rows) * preprocess.size**2
     for channels in (1, 3):
         path = stem.with_name(f"{stem.name}-{channels}.u8")

@@ -3,11 +3,12 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from data.files.atomic import atomic_file, sha256_bytes, sha256_file, write_bytes
+from data.files.atomic import atomic_file, remove_old_parts, sha256_bytes, sha256_file, write_bytes
 
 
 def names(folder):
@@ -76,3 +77,17 @@ for name in ("whole", "spool"):
     done = subprocess.run([sys.executable, "-c", code, tmp_path], cwd=top, capture_output=True, text=True, check=True)
     assert [line.split("/")[-1] for line in done.stdout.splitlines()] == ["whole'", "spool'"]
     assert names(tmp_path) == []
+
+
+def test_what_a_killed_process_left_is_removed_and_what_is_being_written_stays(tmp_path):
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    age = {f".a.{gone.pid}.part": 60, f".b.{gone.pid}.part": 0, f".c.{os.getpid()}.part": 60}
+    age |= {".d.x.part": 90_000, "e": 90_000}
+    for name, seconds in age.items():
+        (tmp_path / name).write_bytes(b"x")
+        then = time.time() - seconds
+        os.utime(tmp_path / name, (then, then))
+    remove_old_parts(tmp_path)
+    assert sorted(names(tmp_path)) == sorted([f".b.{gone.pid}.part", f".c.{os.getpid()}.part", "e"])
+    remove_old_parts(tmp_path / "none")

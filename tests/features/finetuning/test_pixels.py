@@ -1,5 +1,7 @@
 """The resident bytes are what decoding each image alone gives."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -70,3 +72,13 @@ def test_the_key_holds_what_decides_the_bytes():
         pixels_key("images", ROWS, PREPROCESS, "edited"),
     }
     assert len(keys) == 5
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
+    source, cache = write_groups(tmp_path / "images.parquet", grey=True), tmp_path / "cache"
+    cache.mkdir()
+    part = cache / ".pixels-1.u8.999999999.part"
+    part.write_bytes(bytes(1000))
+    os.utime(part, (0, 0))
+    loaded(source, cache)
+    assert not list(cache.glob(".*"))
