@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 from data.datasets.folder_layout import Layout, check_classes, read_layout
 from data.datasets.image_names import is_no_image
 from data.datasets.source import Item, Source, first_five, tree_source
-from data.datasets.split_names import split_notes
+from data.datasets.split_names import split_notes, split_of
 from data.errors import DataError
 from data.files.archives import Tree, open_tree, unicode_name
 from data.images.decode import Unusable
@@ -41,7 +41,10 @@ def folder(path: Path, level: str = "class") -> Source:
         for name, (split, folders) in layout.places.items()
     ]
     _check_groups(path, tree, {item.group for item, _ in files})
-    notes = [*_layout_notes(layout, len(tree.names) - len(names)), *split_notes([item for item, _ in files])]
+    notes = [
+        *_layout_notes(layout, [name for name in tree.names if is_no_image(name)]),
+        *split_notes([item for item, _ in files]),
+    ]
     if layout.classless:
         tree = _with_reasons(tree, layout.classless)
         # Listed, so that they are counted and named; they never get far enough to need a group.
@@ -53,14 +56,17 @@ def _group(folders: tuple[str, ...], level: str) -> str:
     return {"top": folders[0], "leaf": folders[-1]}.get(level, "/".join(folders))
 
 
-def _layout_notes(layout: Layout, others: int) -> list[str]:
+def _layout_notes(layout: Layout, others: list[str]) -> list[str]:
     notes = []
     for top, names in layout.unlabelled.items():
         notes.append(f"{len(names):,} images of {top} lie in no class folder: left out")
     for top, names in layout.beside.items():
         notes.append(f"{len(names):,} images of {top}, which is no split, are left out")
+    lists = [name for name in others if split_of(PurePosixPath(name).stem)]
+    if lists and not any(split for split, _ in layout.places.values()):
+        notes.append(f"{first_five(lists)} may list splits, and are not read: all images are split anew")
     if others:
-        notes.append(f"{others:,} files that are no images by their names (.txt, .csv, ...) are left out")
+        notes.append(f"{len(others):,} files that are no images by their names (.txt, .csv, ...) are left out")
     return notes
 
 

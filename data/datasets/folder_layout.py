@@ -8,6 +8,7 @@ from data.datasets.source import first_five
 from data.datasets.split_names import split_names, split_of
 from data.errors import DataError
 
+_NO_CLASS = ("unknown", "unlabeled", "unlabelled", "images", "image", "imgs", "img", "data", "all")
 Parts = tuple[str, ...]  # a name, cut at its slashes
 
 
@@ -91,13 +92,14 @@ def _splits_on_top(cut: dict[str, Parts], where: str) -> Layout | None:
             f"take every folder for a class with -S data.group=path"
         )
     layout = Layout()
-    inner = _repeated(cut, found)
+    inner = _inner(cut, found)
+    deep = {path[0] for path in cut.values() if len(path) > (3 if path[0] in inner else 2)}  # splits with classes
     for name, path in cut.items():
         if len(path) == 1:
             layout.classless.append(name)
         elif path[0] not in found:
             layout.beside.setdefault(path[0], []).append(name)
-        elif path[0] not in holds_classes:
+        elif path[0] not in deep:
             layout.unlabelled.setdefault(path[0], []).append(name)
         elif len(path) == 2 or (path[0] in inner and len(path) == 3):
             layout.classless.append(name)
@@ -106,19 +108,27 @@ def _splits_on_top(cut: dict[str, Parts], where: str) -> Layout | None:
     return layout
 
 
-def _repeated(cut: dict[str, Parts], found: dict[str, str]) -> set[str]:
-    """Splits of one folder that names the split again (`test_set/test_set/cats`), or is the same in all."""
+def _inner(cut: dict[str, Parts], found: dict[str, str]) -> set[str]:
+    """Splits whose one folder is no class: it names the split again (`test_set/test_set/cats`), or is the same in all
+    splits and holds classes in one (`train/images/cats`), or has no name (`test/unknown/1.jpg`).
+    """
     inner: dict[str, set[str]] = defaultdict(set)
     deeper: set[str] = set()
     for path in cut.values():
         if path[0] in found and len(path) > 2:
             inner[path[0]].add(path[1])
-            if len(path) > 3:
-                deeper.add(path[0])
-    single = {top: next(iter(names)) for top, names in inner.items() if len(names) == 1 and top in deeper}
-    if len(single) == len(inner) and len(set(single.values())) == 1:
+            deeper |= {path[0]} if len(path) > 3 else set()
+    single = {top: next(iter(names)) for top, names in inner.items() if len(names) == 1}
+    if deeper and len(single) == len(inner) and len(set(single.values())) == 1:
         return set(single)
-    return {top for top, name in single.items() if name == top or split_of(name) == found[top]}
+    trained = {name for top, names in inner.items() if found[top] == "train" for name in names}
+    return {
+        top
+        for top, name in single.items()
+        if name == top
+        or split_of(name) == found[top]
+        or (name.casefold() in _NO_CLASS and name not in trained and found[top] != "train")
+    }
 
 
 def _splits_in_classes(cut: dict[str, Parts], where: str) -> Layout | None:

@@ -13,18 +13,8 @@ _WORDS = {
 }
 _SPLITS = {word: split for split, words in _WORDS.items() for word in words}
 _FILLERS = (
-    "set",
-    "data",
-    "dataset",
-    "images",
-    "image",
-    "imgs",
-    "img",
-    "photos",
-    "pictures",
-    "split",
-    "folder",
-    "files",
+    *("set", "data", "dataset", "split", "folder", "files", "images", "image", "imgs", "img", "photos", "pictures"),
+    *("labels", "label", "list", "annotations", "metadata", "meta"),
 )
 
 

@@ -1,5 +1,6 @@
 """`table`: a person's own images, listed with their labels (and splits) in CSV or parquet files."""
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
@@ -28,7 +29,7 @@ LABEL_COLUMNS = (
     "species",
 )
 SPLIT_COLUMNS = ("split", "data_split", "set", "data set", "dataset", "subset", "partition", "phase", "fold")
-_TABLES = (".csv", ".tsv", ".parquet")
+_TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 _SAMPLE = 50  # rows that show which column names images
 
 Table = dict[str, list[Any]]  # column -> values
@@ -51,6 +52,9 @@ def table(path: Path, label: str | None) -> Source:
         ["DVC watches the table only; name its folder in data.path to have the images watched too"] if is_table else []
     )
     found = {}
+    if len(names) > 1 and (empty := [name for name in names if "submission" in name.lower()]):
+        names = [name for name in names if name not in empty]
+        notes.append(f"left out: {first_five(empty)}")
     for name in names:
         columns = _read(tree, name)
         images = ImageNames(tree, name, top=top, base=folder_of(name), outside=path.parent if is_table else None)
@@ -116,9 +120,9 @@ def _parts(path: Path, names: list[str], notes: list[str]) -> dict[str, str]:
         DataError: there is none, or several are named like no splits.
     """
     if not names:
-        raise DataError(f"{path}: no table of images and labels; {notes[0]}")
+        raise DataError(f"{path}: no table of images and labels; {notes[-1]}")
     splits = split_names([PurePosixPath(name).stem for name in names])
-    parts = {name: splits.get(PurePosixPath(name).stem, "") for name in names}
+    parts = {name: splits.get(PurePosixPath(name).stem) or _folder_split(name) for name in names}
     if len(names) == 1:  # a test alone would leave nothing to train on
         return {names[0]: "train" if parts[names[0]] == "train" else ""}
     if strange := [name for name, part in parts.items() if not part]:
@@ -126,6 +130,10 @@ def _parts(path: Path, names: list[str], notes: list[str]) -> dict[str, str]:
             f"{path}: several tables ({first_five(names)}); {strange[0]} names no split; name one in data.path"
         )
     return parts
+
+
+def _folder_split(name: str) -> str:
+    return next((split for folder in name.split("/")[-2::-1] if (split := split_of(folder))), "")
 
 
 def _add(name: str, rows: dict[str, tuple[str, str]], found: Iterable[tuple[str, str | None, str]]) -> None:
@@ -143,12 +151,14 @@ def _tables(tree: Tree, path: Path) -> list[str]:
     """The tables nearest to the top."""
     found = [name for name in tree.names if name.lower().endswith(_TABLES)]
     if not found:
-        raise DataError(f"{path}: no table (.csv, .tsv, .parquet) of image and label inside")
+        raise DataError(f"{path}: no table (.csv, .tsv, .jsonl, .parquet) of image and label inside")
     depth = min(name.count("/") for name in found)
     return [name for name in found if name.count("/") == depth]
 
 
 def _read(tree: Tree, name: str) -> Table:
+    if name.lower().endswith(".jsonl"):
+        return _read_json_lines(tree, name)
     if not name.lower().endswith(".parquet"):
         rows = read_csv(tree, name)
         return {column: [row[column] for row in rows] for column in rows[0] if column}
@@ -157,6 +167,20 @@ def _read(tree: Tree, name: str) -> Table:
         raise DataError(f"{name}: {content}")
     file = open_parquet(content, name)
     return {column.lower(): read_short_values(file, column, name) for column in file.schema_arrow.names}
+
+
+def _read_json_lines(tree: Tree, name: str) -> Table:
+    content = tree.read(name)
+    try:
+        if isinstance(content, Unusable):
+            raise content
+        rows = [json.loads(line) for line in content.decode("utf-8-sig").splitlines() if line.strip()]
+        columns = list(dict.fromkeys(column for row in rows for column in row))
+    except (ValueError, TypeError) as error:  # Unusable is a ValueError
+        raise DataError(f"{name}: not a file of JSON objects, one per line ({error})") from None
+    if not rows or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f"{name}: not a file of JSON objects, one per line")
+    return {column.lower(): [row.get(column) for row in rows] for column in columns}
 
 
 def _image_column(name: str, found: Table, images: ImageNames) -> str:

@@ -70,6 +70,12 @@ SPLITS = {
         ("train/images/a", "train/images/b", "eval/images/a"),
         {"train": AB, "test": ("a",)},
     ),
+    "an unlabelled test in the same folder": (
+        ("GTSRB/Final_Training/Images/a", "GTSRB/Final_Training/Images/b", "GTSRB/Final_Test/Images"),
+        {"train": AB},
+    ),
+    "an unlabelled test in a folder without a name": (("train/a", "train/b", "test/unknown"), {"train": AB}),
+    "an unlabelled test named twice": (("train/a", "train/b", "test/test"), {"train": AB}),
     "train alone": (("train/a", "train/b"), {"train": AB}),
     "two of one split": (("train_1/a", "train_2/b", "test/a"), {"train": AB, "test": ("a",)}),
 }
@@ -98,6 +104,13 @@ def test_what_the_splits_lack_and_what_lies_beside_them_is_noted(tmp_path):
         assert said in notes
     assert "1 classes of val are not in train (c)" in notes
     assert "1 classes of train have no images in val (b)" in notes
+
+
+def test_lists_of_splits_that_are_not_read_are_noted(tmp_path):
+    lay_out(tmp_path, "images/a", "images/b")
+    write(tmp_path, {"meta/train.txt": b"a/0", "meta/test.txt": b"a/1"})
+    notes = "\n".join(opened("folder", tmp_path).notes)
+    assert "meta/test.txt, meta/train.txt may list splits" in notes
 
 
 def test_a_test_split_without_classes_is_left_out_and_counted(tmp_path):

@@ -77,6 +77,22 @@ def test_equal_names_in_the_folders_of_two_splits_are_told_by_the_tables_name(tm
     assert set(found(opened("table", tmp_path))) == {"train_images/0.jpg", "train_images/1.jpg", "test_images/0.jpg"}
 
 
+def test_metadata_in_the_folders_of_splits(tmp_path):
+    images(tmp_path, "train", "test")
+    lines = '{"file_name": "0.jpg", "label": 7}\n{"file_name": "1.jpg", "label": 8}\n'
+    write(tmp_path, {f"{split}/metadata.jsonl": lines.encode() for split in ("train", "test")})
+    assert found(opened("table", tmp_path)) == {
+        f"{split}/{i}.jpg": (str(7 + i), split) for split in ("train", "test") for i in range(2)
+    }
+
+
+def test_labels_of_train_beside_a_submission_of_the_same_form(tmp_path):
+    images(tmp_path, "train", "test")
+    write(tmp_path, {"trainLabels.csv": b"id,label\n0,cat\n1,dog\n", "sampleSubmission.csv": b"id,label\n0,cat\n"})
+    for path in (tmp_path, tmp_path / "trainLabels.csv"):
+        assert set(found(opened("table", path))) == {"train/0.jpg", "train/1.jpg"}
+
+
 def test_missing_labels_are_left_out_and_counted(tmp_path):
     write(images(tmp_path), {"t.csv": b"image,label\n0.jpg,7\n1.jpg,8\n2.jpg,-1\n3.jpg,NaN\n"})
     source = opened("table", tmp_path)
@@ -96,7 +112,7 @@ def test_a_table_in_parquet(tmp_path):
 @pytest.mark.parametrize(
     ("files", "level", "said"),
     [
-        ({}, None, r"no table \(\.csv, \.tsv, \.parquet\)"),
+        ({}, None, r"no table \(\.csv, \.tsv, \.jsonl, \.parquet\)"),
         (
             {"a.csv": "image,label\n0.jpg,a\n", "b.csv": "image,label\n1.jpg,b\n"},
             None,
