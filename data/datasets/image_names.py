@@ -5,6 +5,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -36,20 +37,39 @@ class ImageNames:
         self._where, self._top, self._base, self._outside = where, top, base, outside
         self._beyond: dict[str, Path] = {}  # files outside of the tree, by the name that the table gives them
         self._tree = tree
-        self._ends: dict[str, list[str]] = defaultdict(list)  # the end of a path -> names in the tree
+        self._paths: dict[str, list[str]] = defaultdict(list)  # whole path -> names in the tree
         for name in tree.names:
-            if is_no_image(name):
-                continue
-            parts = _key(name).split("/")
+            if not is_no_image(name):
+                self._paths[_key(name)].append(name)
+
+    # The three ways to find a name that is not a whole path: only built if there is one.
+
+    @cached_property
+    def _ends(self) -> dict[str, list[str]]:
+        """The end of a path -> names in the tree."""
+        ends: dict[str, list[str]] = defaultdict(list)
+        for path, names in self._paths.items():
+            parts = path.split("/")
             for start in range(len(parts)):
-                self._ends["/".join(parts[start:])].append(name)
-        self._stems: dict[str, list[str]] = defaultdict(list)
+                ends["/".join(parts[start:])] += names
+        return ends
+
+    @cached_property
+    def _stems(self) -> dict[str, list[str]]:
+        """The end of a path, without suffix -> names in the tree."""
+        stems: dict[str, list[str]] = defaultdict(list)
         for end, names in self._ends.items():
             if "." in end.rsplit("/", 1)[-1]:
-                self._stems[end.rsplit(".", 1)[0]] += names
-        self._folded: dict[str, list[str]] = defaultdict(list)
+                stems[end.rsplit(".", 1)[0]] += names
+        return stems
+
+    @cached_property
+    def _folded(self) -> dict[str, list[str]]:
+        """The end of a path, in lower case -> names in the tree."""
+        folded: dict[str, list[str]] = defaultdict(list)
         for end, names in self._ends.items():
-            self._folded[end.casefold()] += names
+            folded[end.casefold()] += names
+        return folded
 
     @property
     def tree(self) -> Tree:
@@ -81,19 +101,15 @@ class ImageNames:
 
     def find(self, name: str, *, whole: bool = False) -> list[str]:
         """The files that `name` may mean: one if all is well. With `whole`, its suffix must be there."""
-        if name in self._ends and name in self._ends[name]:  # exactly, from the top
-            exact = [name]
-            if not self._base:
-                return exact
         path = _normal(name)
         if self._base and (near := self._at(f"{self._base}/{path}")):
             return near
-        return self._at(path) or self._by_end(path, whole) or self._on_disk(name)
+        as_it_is = self._paths.get(_key(name), [])  # a backslash may be part of a name
+        return self._at(path) or as_it_is or self._by_end(path, whole) or self._on_disk(name)
 
     def _at(self, path: str) -> list[str]:
         """A file with just this path, from the top of the tree."""
-        path = _normal(path)
-        return [name for name in self._ends.get(_key(path), ()) if _key(name) == _key(path)]
+        return self._paths.get(_key(_normal(path)), [])
 
     def _by_end(self, path: str, whole: bool) -> list[str]:
         key = _key(path)
