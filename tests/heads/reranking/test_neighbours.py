@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from seeded_heads import seeded_heads
 
 from heads.calibration import Calibration
 from heads.embeddings import embed, similarity_matrix
 from heads.errors import HeadError
-from heads.models.layers import generators
-from heads.models.registry import build_head
 from heads.models.transforms import fit_transform
 from heads.reranking.csls import csls
 from heads.reranking.neighbours import reranked_knn
@@ -26,7 +25,7 @@ def trained() -> TrainedHead:
         width=8,
         groups=4,
         transform=fit_transform("l2", x),
-        head=build_head(settings, 8, generators(0, 2), train=x, groups=4).eval(),
+        heads=seeded_heads(settings, 8, train=x, groups=4, std=0.3),
         thresholds=[0.0] * 2,
         calibration=Calibration(0.0, 1.0, 0.0),
         best_epochs=[1] * 2,
