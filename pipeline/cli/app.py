@@ -1,5 +1,6 @@
 """`python -m pipeline`: the stages that DVC runs, verbs for people, benchmarks; and how mistakes end."""
 
+import os
 import sys
 from typing import Annotated
 
@@ -39,6 +40,8 @@ def options(
 
 def main() -> None:
     """Run the command line; a person's mistake is one line on stderr and exit code 2, a failing machine exit code 1."""
+    # Threads of torch that wait for each other sleep rather than spin. Read when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()
     except BAD_INPUT as error:

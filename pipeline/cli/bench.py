@@ -78,6 +78,20 @@ def bench_finetune(
 
 
 @bench.command()
+def loop(
+    rounds: int = typer.Option(3, min=1, help="runs of each"),
+    busy: int = typer.Option(0, min=0, help="processes that compute beside them"),
+) -> None:
+    """`dvc exp run` with another loss, against an empty DVC project.
+
+    Two stages that import torch and exit are the floor.
+    """
+    from pipeline.commands.bench_loop import run
+
+    run(rounds=rounds, busy=busy)
+
+
+@bench.command()
 def ranking(
     queries: int = typer.Option(10_000, min=1),
     gallery: int = typer.Option(100_000, min=2),

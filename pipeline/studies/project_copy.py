@@ -14,11 +14,11 @@ from pipeline.studies.settings import FOLDER
 BUILD = Path("build/studies")
 
 
-def copy_project() -> Path:
+def copy_project(copy: Path = BUILD / "project") -> Path:
     """Make or renew the copy."""
     from dvc.repo import Repo
 
-    copy, top = BUILD / "project", Path.cwd()
+    top = Path.cwd()
     if not (copy / ".git").is_dir():
         shutil.rmtree(copy, ignore_errors=True)
         copy.parent.mkdir(parents=True, exist_ok=True)
