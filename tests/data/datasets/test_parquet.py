@@ -118,6 +118,17 @@ def test_splits_that_cannot_be_told_are_an_error(tmp_path, shards, said):
         opened("parquet", tmp_path)
 
 
+def test_a_test_without_a_label_column_is_left_out_and_counted(tmp_path):
+    hub(tmp_path / "train-00000-of-00001.parquet")
+    pq.write_table(pa.table({"image": [png(50), png(51)]}), tmp_path / "test-00000-of-00001.parquet")
+    source = opened("parquet", tmp_path)
+    assert {item.part for item in source.items} == {"train"}
+    assert any("2 images of test have no label column" in note for note in source.notes)
+    pq.write_table(pa.table({"image": [png(50)]}), tmp_path / "train-00001-of-00002.parquet")
+    with pytest.raises(DataError, match=r"train-00001-of-00002\.parquet: no label column"):
+        opened("parquet", tmp_path)
+
+
 def test_a_column_of_splits_is_kept(tmp_path):
     table = {"image": [png(i) for i in range(4)], "label": [0, 1, 0, 1], "split": ["Train", "train", "test", None]}
     pq.write_table(pa.table(table), tmp_path / "all.parquet")
