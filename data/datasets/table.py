@@ -1,38 +1,25 @@
 """`table`: a person's own images, listed with their labels (and splits) in CSV or parquet files."""
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from data.datasets.csv_tables import read_csv
 from data.datasets.image_names import ImageNames, folder_of, unnamed_note
 from data.datasets.labels import read_labels, unlabelled_note
 from data.datasets.source import Item, Source, first_five, tree_source
 from data.datasets.split_names import split_names, split_notes, split_of
+from data.datasets.table_files import SUFFIXES, Table, find_tables, read_table
 from data.errors import DataError
-from data.files.archives import Tree, open_tree, unicode_name
-from data.files.parquet_files import open_parquet, read_short_values
-from data.images.decode import Unusable
+from data.files.archives import open_tree, unicode_name
 
 LABEL_COLUMNS = (
-    "label",
-    "labels",
-    "class",
-    "class_name",
-    "classname",
-    "category",
-    "target",
-    "fine_label",
-    "breed",
-    "species",
+    *("label", "labels", "class", "class_name", "classname", "category", "target", "fine_label"),
+    *("breed", "species"),
 )
-SPLIT_COLUMNS = ("split", "data_split", "set", "data set", "dataset", "subset", "partition", "phase", "fold")
-_TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+_SPLITS_ONLY = ("split", "data_split", "subset", "partition")  # columns that say nothing but splits
+SPLIT_COLUMNS = (*_SPLITS_ONLY, "set", "data set", "dataset", "phase", "fold")
 _SAMPLE = 50  # rows that show which column names images
-
-Table = dict[str, list[Any]]  # column -> values
 
 
 def table(path: Path, label: str | None) -> Source:
@@ -44,10 +31,10 @@ def table(path: Path, label: str | None) -> Source:
     Raises:
         DataError: no table of images and labels, an image is not there or has two labels, or fewer than two labels.
     """
-    is_table = path.is_file() and path.suffix.lower() in _TABLES
+    is_table = path.is_file() and path.suffix.lower() in SUFFIXES
     tree = open_tree(path.parent if is_table else path)
     top = path.parent.name if is_table else path.stem if path.is_file() else path.name
-    names = [path.name] if is_table else _tables(tree, path)
+    names = [path.name] if is_table else find_tables(tree, path)
     notes = (
         ["DVC watches the table only; name its folder in data.path to have the images watched too"] if is_table else []
     )
@@ -56,7 +43,7 @@ def table(path: Path, label: str | None) -> Source:
         names = [name for name in names if name not in empty]
         notes.append(f"left out: {first_five(empty)}")
     for name in names:
-        columns = _read(tree, name)
+        columns = read_table(tree, name)
         images = ImageNames(tree, name, top=top, base=folder_of(name), outside=path.parent if is_table else None)
         try:
             found[name] = _Listed(name, columns, images, label)
@@ -147,42 +134,6 @@ def _add(name: str, rows: dict[str, tuple[str, str]], found: Iterable[tuple[str,
         )
 
 
-def _tables(tree: Tree, path: Path) -> list[str]:
-    """The tables nearest to the top."""
-    found = [name for name in tree.names if name.lower().endswith(_TABLES)]
-    if not found:
-        raise DataError(f"{path}: no table (.csv, .tsv, .jsonl, .parquet) of image and label inside")
-    depth = min(name.count("/") for name in found)
-    return [name for name in found if name.count("/") == depth]
-
-
-def _read(tree: Tree, name: str) -> Table:
-    if name.lower().endswith(".jsonl"):
-        return _read_json_lines(tree, name)
-    if not name.lower().endswith(".parquet"):
-        rows = read_csv(tree, name)
-        return {column: [row[column] for row in rows] for column in rows[0] if column}
-    content = tree.read(name)
-    if isinstance(content, Unusable):
-        raise DataError(f"{name}: {content}")
-    file = open_parquet(content, name)
-    return {column.lower(): read_short_values(file, column, name) for column in file.schema_arrow.names}
-
-
-def _read_json_lines(tree: Tree, name: str) -> Table:
-    content = tree.read(name)
-    try:
-        if isinstance(content, Unusable):
-            raise content
-        rows = [json.loads(line) for line in content.decode("utf-8-sig").splitlines() if line.strip()]
-        columns = list(dict.fromkeys(column for row in rows for column in row))
-    except (ValueError, TypeError) as error:  # Unusable is a ValueError
-        raise DataError(f"{name}: not a file of JSON objects, one per line ({error})") from None
-    if not rows or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{name}: not a file of JSON objects, one per line")
-    return {column.lower(): [row.get(column) for row in rows] for column in columns}
-
-
 def _image_column(name: str, found: Table, images: ImageNames) -> str:
     """The column of which the first rows name most files, with their suffixes if any does."""
     for whole in (True, False):
@@ -215,12 +166,12 @@ def read_splits(where: str, column: str, values: list[Any], part: str = "") -> l
     """The split of each value of a column; `part` where it is empty, or if no value is the name of a split.
 
     Raises:
-        DataError: some values are names of splits and some are not, or none is in a column called `split`.
+        DataError: some values are names of splits and some are not, or none in a column that says nothing else.
     """
     words = {str(value).strip() for value in values if value is not None}
     splits = {word: split_of(word) for word in words if word}
     strange = sorted(word for word, split in splits.items() if split is None)
-    if strange and (len(strange) < len(splits) or column == "split"):
+    if strange and (len(strange) < len(splits) or column in _SPLITS_ONLY):
         raise DataError(f"{where}: column {column} holds {first_five(strange)}; write train, val or test, or rename it")
     if strange:
         return [part] * len(values)

@@ -129,6 +129,7 @@ def test_a_table_in_parquet(tmp_path):
             None,
             "column split holds 1, 2; write train, val or test",
         ),
+        ({"a.csv": "image,label,partition\n0.jpg,a,0\n1.jpg,b,1\n"}, None, "column partition holds 0, 1"),
         ({"a.csv": "image,label,set\n0.jpg,a,train\n1.jpg,b,zzz\n"}, None, "column set holds zzz"),
     ],
 )
