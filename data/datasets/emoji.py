@@ -12,7 +12,7 @@ from data.datasets.emoji_families import family
 from data.datasets.source import Item, Source
 from data.errors import DataError
 
-SIDE = 72  # pixels, the size of Twemoji's own pictures: neither side is told by its sharpness
+SIDE = 72  # pixels, the size of Twemoji's own images: both sides are equally sharp
 _TONES = range(0x1F3FB, 0x1F400)
 _VARIATION = 0xFE0F
 

@@ -32,10 +32,10 @@ def lines(name: str, entry: Dataset) -> Iterator[str]:
 
 
 def state(name: str, entry: Dataset) -> str:
-    """`prepared`, `here`, `to download: 11.6 MB`, `from data.path`."""
+    """`prepared`, `here`, `to download: 11.6 MB`, `from data.path or data.mirror`."""
     prepared = "prepared; " if (dataset_folder(name) / "protocol.json").exists() else ""
     if entry.user_supplied:
-        return f"{prepared}from data.path"
+        return f"{prepared}from data.path" + (" or data.mirror" if entry.archives else "")
     missing = [archive for archive in entry.archives if not is_cached(name, archive)]
     if not missing:
         return f"{prepared}here"

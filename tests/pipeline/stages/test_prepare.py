@@ -1,15 +1,18 @@
 """`prepare`, `audit` and `datasets` as a person calls them."""
 
 import errno
+import hashlib
 import os
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 from urllib.error import URLError
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
+from pictures import png
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -138,6 +141,26 @@ def test_the_folder_of_the_transfer_learning_tutorial(here, capsys):
     assert {name.split("/")[0] for name in rows.id[rows.split == "val"]} == {"val"}
     assert {name.split("/")[0] for name in rows.id[rows.split != "val"]} == {"train"}
     assert rows.seen.all()
+
+
+def test_a_benchmark_from_a_mirror(here, capsys):
+    statuses = ["train"] * 4 + ["query", "gallery"] * 2
+    names = [f"img/WOMEN/id_{group:08d}/0{i}.jpg" for group in range(16) for i in range(4)]
+    lines = [
+        f"{name} {name.split('/')[2]} {statuses[index % 4 + 4 * (index >= 32)]}" for index, name in enumerate(names)
+    ]
+    top = here / "mirror" / "in_shop"
+    top.mkdir(parents=True)
+    (top / "list_eval_partition.txt").write_text("\n".join(["64", "image_name item_id evaluation_status", *lines]))
+    with ZipFile(top / "img.zip", "w") as archive:
+        for index, name in enumerate(names):
+            archive.writestr(name, png(index))
+    sums = [f"{hashlib.sha256(file.read_bytes()).hexdigest()}  in_shop/{file.name}" for file in sorted(top.iterdir())]
+    (here / "mirror" / "SHA256SUMS").write_text("\n".join(sums))
+    run(params(name="in_shop", mirror=str(here / "mirror")))
+    assert "in_shop: 64 images, 16 groups (product)" in capsys.readouterr().out
+    with pytest.raises(DataError, match=r"data\.path: .* -S data\.name=in_shop"):
+        run(params(name="in_shop"))
 
 
 def test_an_audit_shows_near_copies(here, capsys):
