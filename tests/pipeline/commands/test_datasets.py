@@ -10,7 +10,7 @@ from pictures import png
 
 from data.catalogue import CATALOGUE
 from pipeline.commands import datasets
-from pipeline.commands.layouts import LAYOUTS, Layout
+from pipeline.commands.layouts import LAYOUTS, Layout, tree_lines
 
 TOP = Path(__file__).parents[3]
 
@@ -45,8 +45,8 @@ def test_each_way_of_ones_own_data_is_shown(capsys):
     }
 
 
-def test_the_page_on_ones_own_images_has_each_command():
+def test_the_page_on_ones_own_images_shows_each_layout():
     page = (TOP / "docs" / "your_images.md").read_text(encoding="utf-8")
     for layout in LAYOUTS:
-        assert f"-S data.name={layout.name}" in page
-        assert layout.options in page
+        assert "\n".join(tree_lines(layout.files)) in page
+        assert layout.command in page
