@@ -45,7 +45,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
         DataError: not gzip, not idx, cut off or too long.
     """
     raw = read_gzip(path, _MAX_UNPACKED)
-    if len(raw) < 4 or raw[:3] != b"\0\0\x08" or len(raw) < 4 + 4 * raw[3]:
+    if len(raw) < 4 or raw[:3] != b"\0\0\x08" or not 1 <= raw[3] <= 3 or len(raw) < 4 + 4 * raw[3]:
         raise DataError(f"{path}: not an idx file of unsigned bytes")
     shape = struct.unpack(f">{raw[3]}I", raw[4 : 4 + 4 * raw[3]])
     pixels = np.frombuffer(raw, dtype=np.uint8, offset=4 + 4 * raw[3])

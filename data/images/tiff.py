@@ -13,6 +13,9 @@ from data.errors import Unusable
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _MAX_ENTRIES, _MAX_SUBFILES = 4096, 16
+_MAX_NUMBERS = 4 << 20  # of all tags together: two for each strip or tile
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_AS_BYTES = (1, 2, 7)
 _FEW_VALUES, _MAX_VALUES = 64, 1 << 20  # of a tag; of one that lists strips or tiles
 _TYPES = {1: "B", 3: "H", 4: "I", 7: "B", 13: "I", 16: "Q", 18: "Q"}  # integers and bytes of TIFF 6.0 and BigTIFF
 _FIRST = _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC = 254, 256, 257, 258, 259, 262
@@ -56,6 +59,20 @@ class _File:
     def number(self, place: int, code: str) -> int:
         return struct.unpack_from(self.order + code, self.content, place)[0]
 
+    def check_sizes(self, place: int) -> None:
+        """Tags of the directory at `place` together fit into the file, and are not more numbers than strips may be.
+
+        Pillow reads each of them as Python numbers, also when thousands of tags point to the same bytes.
+        """
+        count, first, size = (self.number(place, "Q"), 8, 20) if self.big else (self.number(place, "H"), 2, 12)
+        stored = numbers = 0
+        for start in range(place + first, place + first + min(count, _MAX_ENTRIES + 1) * size, size):
+            kind, values = self.number(start + 2, "H"), self.number(start + 4, "Q" if self.big else "I")
+            stored += values * _SIZES.get(kind, 0)
+            numbers += 0 if kind in _AS_BYTES else values
+        if count > _MAX_ENTRIES or stored > len(self.content) or numbers > _MAX_NUMBERS:
+            raise Unusable("unreadable", "its tags are larger than the file")
+
     def tags(self, place: int, wanted: Container[int]) -> Tags:
         """The integer tags among `wanted` of the directory at `place`, but for those with absurdly many values."""
         count, first, size = (self.number(place, "Q"), 8, 20) if self.big else (self.number(place, "H"), 2, 12)
@@ -84,7 +101,9 @@ def parse_tiff(content: bytes) -> Tiff:
     """
     file = _File(content, "<" if content[:1] == b"I" else ">", content[2:4] in (b"+\0", b"\0+"))
     try:
-        tags = file.tags(file.number(8, "Q") if file.big else file.number(4, "I"), _WANTED)
+        place = file.number(8, "Q") if file.big else file.number(4, "I")
+        file.check_sizes(place)
+        tags = file.tags(place, _WANTED)
         _check_raw(file, tags)
     except (struct.error, OverflowError):
         raise Unusable("truncated", "its tags lie behind its end") from None
