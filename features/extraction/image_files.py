@@ -17,9 +17,14 @@ from features.backbones.registry import Network
 from features.errors import FeatureError
 from features.extraction.extract import SHARD
 from features.extraction.replicas import Compute, run_lanes
-from features.extraction.shards import digests, write_shard
+from features.extraction.shards import digests
 
 FEW = 64  # files that are read before worker processes have started
+
+
+class NotRead(Unusable):
+    """The bytes could not be read this time, whatever they are."""
+
 
 Found = str | Unusable  # the sha256 of a file's bytes, or why it is no image
 
@@ -41,7 +46,7 @@ class FileSquares(Dataset):
             content = read_file(path)
             try:
                 if isinstance(content, Unusable):
-                    raise content
+                    raise NotRead(content.reason, content.detail)
                 squares.append(self.preprocess.squares(decode(content), self.crops)[None])
                 found.append(sha256_bytes(content))
             except Unusable as why:
@@ -50,9 +55,17 @@ class FileSquares(Dataset):
 
 
 def extract_files(
-    paths: Sequence[Path], network: Network, *, compute: Compute, folder: Path, progress: Callable[[int], None]
+    paths: Sequence[Path],
+    network: Network,
+    *,
+    compute: Compute,
+    save: Callable[[np.ndarray, np.ndarray], None],
+    progress: Callable[[int], None],
 ) -> list[Found]:
-    """Leave the features of `paths` as shards in `folder`. Says what each file is: its sha256, or why it is no image.
+    """What each of `paths` is: its sha256, or why it is no image.
+
+    `save(keys (n,), features (n, V, D) float16)` is called with the features of some images at a time, as `write_shard`
+    takes them.
 
     Raises:
         FeatureError: naming the file, a feature that is NaN or too large for float16; a killed worker.
@@ -74,7 +87,7 @@ def extract_files(
 
     def flush() -> None:
         if features:
-            write_shard(folder, digests(np.array(keys)), np.concatenate(features))
+            save(digests(np.array(keys)), np.concatenate(features))
         keys.clear()
         features.clear()
 

@@ -7,7 +7,7 @@ and half a file, or one that changed, is no shard. The folder may be deleted at 
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,7 @@ def read_shards(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
                 continue
             except (SafetensorError, KeyError):
                 pass
-        with suppress(OSError):  # in a cache that may not be written to it stays
+        with suppress(OSError):  # a cache that may only be read
             path.unlink()
     remove_old_parts(folder)
 
@@ -74,9 +74,14 @@ def feature_shape(folder: Path) -> tuple[int, int]:
 
 def fill(folder: Path, keys: np.ndarray, writer: RowWriter) -> None:
     """Write the features of every image to its rows; equal images share theirs."""
+    fill_from(read_shards(folder), keys, writer)
+
+
+def fill_from(shards: Iterable[tuple[np.ndarray, np.ndarray]], keys: np.ndarray, writer: RowWriter) -> None:
+    """The same from shards as `read_shards` yields them."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
-    for held, features in read_shards(folder):
+    for held, features in shards:
         start, stop = np.searchsorted(ordered, held, "left"), np.searchsorted(ordered, held, "right")
         source = np.repeat(np.arange(len(held)), stop - start)
         if not len(source):

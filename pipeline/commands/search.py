@@ -38,7 +38,9 @@ def run(
         place = folder.parent if folder else dataset_folder(load_params())
         searched = prepared_gallery(head, place, least=k)
     else:
-        searched = folder_gallery(head, gallery, least=k, progress=lambda total: progress(total, f"embed {gallery}"))
+        searched = folder_gallery(
+            head, gallery, least=k, progress=lambda total, what: progress(total, f"{what} {gallery}")
+        )
     found = search(head, searched, images, k=k, index=index, reranking=reranking)
     print(json.dumps(as_plain(found, searched, head), indent=2) if as_json else as_text(found, searched, head))
     if html:
@@ -55,7 +57,7 @@ def summary(found: SearchResult, gallery: Gallery, head: ImageHead) -> list[str]
     ]
     if gallery.rejected:
         lines.append(f"left out, no images: {len(gallery.rejected)} files: {named(gallery.rejected)}")
-    return lines
+    return [*lines, *gallery.notes]
 
 
 def as_text(found: SearchResult, gallery: Gallery, head: ImageHead) -> str:

@@ -5,7 +5,6 @@ candidates, which are ranked by exact similarity.
 """
 
 import json
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from data.files.atomic import write_bytes
 from heads.embeddings import is_cosine
 from heads.knn import knn
 from pipeline.errors import ParamError
+from pipeline.inference.keep import keep
 from pipeline.inference.predictor import ImageHead
 
 SAMPLE = 100  # gallery images that recall is measured with, each without itself
@@ -58,13 +58,11 @@ def open_index(head: ImageHead, gallery: Tensor, *, k: int, path: Path) -> Index
         index, measured = faiss.read_index(str(path)), json.loads(about.read_text())
     except (OSError, RuntimeError, ValueError):  # RuntimeError: faiss's word for no file or a damaged one
         index, measured = _build(head, codes), {"recall": {}}
-        with suppress(OSError):  # a disk that is full or may not be written to: not kept
-            write_bytes(path, faiss.serialize_index(index).tobytes())
+        keep(lambda: write_bytes(path, faiss.serialize_index(index).tobytes()))
     if str(k) not in measured["recall"]:
         recall = _tune(head, index, gallery, k, start=measured.get("looked_into", 1))
         measured = {"looked_into": index.nprobe, "recall": measured["recall"] | {str(k): recall}}
-        with suppress(OSError):  # a disk that is full or may not be written to: not kept
-            write_bytes(about, json.dumps(measured).encode())
+        keep(lambda: write_bytes(about, json.dumps(measured).encode()))
     index.nprobe = measured["looked_into"]
     return Index(index, index.nlist, index.nprobe, measured["recall"][str(k)])
 

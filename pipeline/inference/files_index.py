@@ -1,18 +1,19 @@
-"""What is known of the files of a folder: the sha256 of each, or why it is no image. Unchanged ones are not read again.
+"""What is known of files: the sha256 of each unchanged file of a folder, and which bytes are no image.
 
-Kept in the scratch cache, one small file a folder; it may be deleted at any time.
+Kept in the scratch cache, one small file per folder and one per version of the decoder; they may be deleted.
+Only what follows from bytes is kept: a file that could not be read once is read again.
 """
 
 import json
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import data.images.decode
-from data.files.atomic import sha256_bytes, sha256_file, write_bytes
+from data.errors import Unusable
+from data.files.atomic import sha256_bytes, write_bytes
 from data.files.cache import cache_root
-from data.images.decode import Unusable
-from features.extraction.image_files import Found
+from pipeline.fingerprint import fingerprint
+from pipeline.inference.keep import keep
 
 State = tuple[int, int, int]  # bytes, and times of the last change of content and of rights, in ns
 
@@ -20,29 +21,46 @@ State = tuple[int, int, int]  # bytes, and times of the last change of content a
 @dataclass
 class FilesIndex:
     path: Path
-    known: dict[str, tuple[State | None, Found]]  # None: a file of which the system says nothing
+    known: dict[str, tuple[State, str]]  # name -> its state then, and the sha256 of its bytes
 
-    def save(self) -> None:
-        plain = {
-            name: [*state, found] if isinstance(found, str) else [*state, found.reason, found.detail]
-            for name, (state, found) in self.known.items()
-            if state is not None  # a link to nowhere: looked at again every time
-        }
-        with suppress(OSError):  # a disk that is full or may not be written to: not kept
-            write_bytes(self.path, json.dumps(plain).encode())
+    def save(self, names: Iterable[str]) -> None:
+        """Keep what is known of `names`, those that are there now."""
+        plain = {name: [*state, digest] for name in names if name in self.known for state, digest in [self.known[name]]}
+        keep(lambda: write_bytes(self.path, json.dumps(plain).encode()))
 
 
-def open_index(folder: Path) -> FilesIndex:
-    """The index of `folder`; empty where there is none, or where images are decoded by other code now."""
-    code = sha256_file(Path(data.images.decode.__file__))
-    key = sha256_bytes(f"{folder.resolve()}\n{code}".encode("utf-8", "surrogateescape"))
+def open_files_index(folder: Path) -> FilesIndex:
+    """The index of `folder`; empty where there is none."""
+    key = sha256_bytes(str(folder.resolve()).encode("utf-8", "surrogateescape"))
     path = cache_root() / "folders" / f"{key[:40]}.json"
     try:
         plain = json.loads(path.read_bytes())
-        known = {name: (tuple(row[:3]), row[3] if len(row) == 4 else Unusable(*row[3:])) for name, row in plain.items()}
+        known = {name: ((size, changed, rights), digest) for name, (size, changed, rights, digest) in plain.items()}
     except (OSError, ValueError, TypeError, AttributeError):  # none yet, or damaged: everything is read again
         known = {}
     return FilesIndex(path, known)
+
+
+@dataclass
+class Verdicts:
+    """sha256 of bytes -> why they are no image, by the decoder of today."""
+
+    path: Path
+    known: dict[str, Unusable]
+
+    def save(self) -> None:
+        plain = {digest: [why.reason, why.detail] for digest, why in self.known.items()}
+        keep(lambda: write_bytes(self.path, json.dumps(plain).encode()))
+
+
+def open_verdicts() -> Verdicts:
+    """Those kept so far; empty where there are none."""
+    path = cache_root() / "no_images" / f"{fingerprint('data/images/decode.py')[:40]}.json"
+    try:
+        known = {digest: Unusable(*why) for digest, why in json.loads(path.read_bytes()).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        known = {}
+    return Verdicts(path, known)
 
 
 def state(path: Path) -> State | None:

@@ -1,31 +1,32 @@
 """The features of the images in a folder: what was seen before comes from the scratch cache."""
 
-import atexit
-import shutil
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import DataError
-from data.files.archives import open_tree
-from data.images.decode import Unusable
+from data.errors import DataError, Unusable
+from data.files.archives import Tree, open_tree
+from data.files.atomic import sha256_bytes
 from features.backbones.registry import versions
-from features.extraction.image_files import extract_files
+from features.extraction.image_files import NotRead, extract_files
 from features.extraction.precision import dtype_name, matching_dtype
 from features.extraction.replicas import Compute
-from features.extraction.shards import digests, feature_shape, fill, missing_rows
+from features.extraction.shards import digests, feature_shape, fill_from, missing_rows, read_shards, write_shard
 from features.storage.concat import concatenate
 from pipeline.extraction import compute_here, extraction_fingerprint, scratch_shards
 from pipeline.inference.feature_sources import Part
-from pipeline.inference.files_index import FilesIndex, open_index, state
+from pipeline.inference.files_index import FilesIndex, open_files_index, open_verdicts, state
+from pipeline.inference.keep import keep
 from pipeline.inference.predictor import ImageHead
 
-Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]  # as pipeline.progress, of so many files
+Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]  # so many files; `read` or `embed`
+READERS = 8  # threads: reading waits for the disk, and hashing leaves the interpreter to others
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,36 @@ class FolderFeatures:
     rejected: list[tuple[str, Unusable]]
     made_by: list[str]  # what decided the numbers
     features: Callable[[], NDArray[np.float16]]  # (N, D)
+    notes: tuple[str, ...] = ()  # what of the folder is not read
+
+
+@dataclass
+class Scratch:
+    """Features of one network by the sha256 of images: shards of the scratch cache, and what could not be kept."""
+
+    folder: Path
+    unkept: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # as `read_shards` yields them
+
+    def save(self, keys: np.ndarray, features: np.ndarray) -> None:
+        if not keep(lambda: write_shard(self.folder, keys, features)):
+            self.unkept.append((keys, features))
+
+    def missing(self, hashes: Sequence[str]) -> set[str]:
+        """Those of `hashes` without features."""
+        keys = digests(np.array(hashes, dtype=object))
+        return {hashes[row] for row in missing_rows(self.folder, keys)} if len(hashes) else set()
+
+    def gather(self, hashes: Sequence[str]) -> NDArray[np.float16]:
+        """(N, D), the first view."""
+        width = self.unkept[0][1].shape[-1] if self.unkept else feature_shape(self.folder)[1]
+        rows = Rows(np.empty((len(hashes), width), np.float16))
+        fill_from(chain(read_shards(self.folder), self.unkept), digests(np.array(hashes, dtype=object)), rows)
+        return rows.array
 
 
 @dataclass
 class Rows:
-    """Rows of an array in memory, written as `fill` writes a file."""
+    """Rows of an array in memory, written as `fill_from` writes a file."""
 
     array: NDArray[np.float16]
 
@@ -52,7 +78,10 @@ class Rows:
 
 
 def folder_features(head: ImageHead, folder: Path, *, progress: Progress) -> FolderFeatures:
-    """Names, keys and features of every image in `folder`. `progress(n)` is called when n files are to be read.
+    """Names, keys and features of every image in `folder`. `progress(n, what)` is called for n files.
+
+    New and changed files are read and hashed first. Through the network goes what no shard has, so a renamed folder is
+    only read, and a killed run goes on with the shard under way.
 
     Raises:
         DataError: no folder. FeatureError: a feature that is not a number.
@@ -60,68 +89,66 @@ def folder_features(head: ImageHead, folder: Path, *, progress: Progress) -> Fol
     if not folder.is_dir():
         raise DataError(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}; name a folder of images")
     tree = open_tree(folder)
-    names = [name for name in tree.names if name not in tree.problems]
-    states = {name: state(folder / name) for name in names}
-    index = open_index(folder)
-    shards: list[Path] = []
-    made_by: list[str] = []
+    index, verdicts = open_files_index(folder), open_verdicts()
+    hashes, unread = _hashes(tree, folder, index, progress=progress)
+    index.save(tree.names)
+    scratches = []
     for part in head.feature_set.parts:
         compute = compute_here(dtype=matching_dtype(part.made_by, head.device))
-        shards.append(_shards(part, compute))
-        made_by.append(shards[-1].name)
-        todo = _unread(names, states, index, shards[-1])
-        if todo:
-            paths = [folder / name for name in todo]
-            with progress(len(todo)) as advance:
-                try:
-                    found = extract_files(paths, part.network, compute=compute, folder=shards[-1], progress=advance)
-                except OSError:  # a cache that is full or may not be written to
-                    shards[-1] = _not_kept(shards[-1])
-                    found = extract_files(paths, part.network, compute=compute, folder=shards[-1], progress=advance)
-            index.known.update((name, (states[name], kind)) for name, kind in zip(todo, found, strict=True))
-    index.known = {name: index.known[name] for name in names}
-    index.save()
-    good = [name for name in names if isinstance(index.known[name][1], str)]
-    keys = [index.known[name][1] for name in good]
+        scratches.append(Scratch(_shards(part, compute)))
+        name_of = {digest: name for name, digest in reversed(hashes.items()) if digest not in verdicts.known}
+        names = sorted(name_of[digest] for digest in scratches[-1].missing([*name_of]))
+        if not names:
+            continue
+        with progress(len(names), "embed") as advance:
+            paths = [folder / name for name in names]
+            kinds = extract_files(paths, part.network, compute=compute, save=scratches[-1].save, progress=advance)
+        for name, kind in zip(names, kinds, strict=True):
+            if isinstance(kind, str):
+                hashes[name] = kind  # it may have changed since it was hashed
+            elif isinstance(kind, NotRead):
+                unread |= {other: kind for other, digest in hashes.items() if digest == hashes[name]}
+            else:
+                verdicts.known[hashes[name]] = kind
+    verdicts.save()
+    rejected = unread | {name: verdicts.known[d] for name, d in hashes.items() if d in verdicts.known}
+    good = [name for name in tree.names if name not in rejected]
+    keys = [hashes[name] for name in good]
     return FolderFeatures(
         names=good,
         keys=keys,
-        rejected=sorted(
-            [
-                *((name, index.known[name][1]) for name in names if isinstance(index.known[name][1], Unusable)),
-                *tree.problems.items(),
-            ],
-            key=lambda pair: pair[0],
-        ),
-        made_by=made_by,
-        features=lambda: _gather(head, shards, keys),
+        rejected=sorted(rejected.items()),
+        made_by=[scratch.folder.name for scratch in scratches],
+        features=lambda: _side_by_side(head, [scratch.gather(keys) for scratch in scratches]),
+        notes=tree.notes,
     )
 
 
-def _not_kept(shards: Path) -> Path:
-    """A temporary folder with what `shards` holds, for features that cannot be kept."""
-    folder = Path(tempfile.mkdtemp(prefix="lookalike-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for path in shards.glob("*.safetensors"):
-        (folder / path.name).symlink_to(path.absolute())
-    return folder
+def _hashes(
+    tree: Tree, folder: Path, index: FilesIndex, *, progress: Progress
+) -> tuple[dict[str, str], dict[str, Unusable]]:
+    """name -> sha256 of each file, and name -> why it could not be read. New and changed files are read."""
+    states = {name: state(folder / name) for name in tree.names}
+    changed = [name for name in tree.names if states[name] is None or index.known.get(name, (None,))[0] != states[name]]
+    unread: dict[str, Unusable] = {}
+
+    def read(name: str) -> str | Unusable:
+        content = tree.read(name)
+        return content if isinstance(content, Unusable) else sha256_bytes(content)
+
+    if changed:
+        with progress(len(changed), "read") as advance, ThreadPoolExecutor(READERS) as threads:
+            for name, found in zip(changed, threads.map(read, changed), strict=True):
+                index.known.pop(name, None)
+                if isinstance(found, Unusable):
+                    unread[name] = found
+                elif (before := states[name]) is not None:
+                    index.known[name] = (before, found)
+                advance(1)
+    return {name: index.known[name][1] for name in tree.names if name in index.known}, unread
 
 
-def _unread(names: Sequence[str], states: dict, index: FilesIndex, shards: Path) -> list[str]:
-    """Names that are new, changed, or whose features no shard has."""
-    same = {name for name in names if states[name] is not None and index.known.get(name, (None,))[0] == states[name]}
-    images = [name for name in names if name in same and isinstance(index.known[name][1], str)]
-    keys = digests(np.array([index.known[name][1] for name in images], dtype=object))
-    lost = {images[row] for row in missing_rows(shards, keys)} if images else set()
-    return [name for name in names if name not in same or name in lost]
-
-
-def _gather(head: ImageHead, shards: Sequence[Path], keys: Sequence[str]) -> NDArray[np.float16]:
-    parts = []
-    for folder in shards:
-        rows = Rows(np.empty((len(keys), feature_shape(folder)[1]), np.float16))
-        fill(folder, digests(np.array(keys, dtype=object)), rows)
-        parts.append(rows.array)
+def _side_by_side(head: ImageHead, parts: Sequence[NDArray[np.float16]]) -> NDArray[np.float16]:
     if len(parts) == 1:
         return parts[0]
     return concatenate(*parts, weights=tuple(part.weight for part in head.feature_set.parts))
@@ -129,7 +156,7 @@ def _gather(head: ImageHead, shards: Sequence[Path], keys: Sequence[str]) -> NDA
 
 def _shards(part: Part, compute: Compute) -> Path:
     """Where `extract` keeps the features of this network too: a picture of the data set is known already."""
-    made_by = part.made_by | {"dtype": dtype_name(compute.dtype), "versions": versions(part.entry)}
+    made_by: Mapping = part.made_by | {"dtype": dtype_name(compute.dtype), "versions": versions(part.entry)}
     if not part.network.average:
-        made_by["views"] = ["plain"]
+        made_by = made_by | {"views": ["plain"]}
     return scratch_shards(made_by, compute, code=extraction_fingerprint(part.entry.library))

@@ -1,7 +1,6 @@
 """What is searched: the prepared data set, or any folder of images, as codes of the head that searches."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from features.storage.features_files import load_features
 from heads.errors import HeadError
 from pipeline.fingerprint import fingerprint
 from pipeline.inference.folder_features import Progress, folder_features
+from pipeline.inference.keep import keep
 from pipeline.inference.predictor import ImageHead
 
 THIS = "pipeline/inference/search_index.py"
@@ -41,7 +41,8 @@ class Gallery:
     codes: Tensor  # (N, W), on the head's device
     key: str  # equal for equal codes
     pictures: Callable[[Sequence[int]], list[bytes]]  # encoded images of chosen rows, to show
-    licence: Callable[[], list[str]] = list  # of a published data set: to be said wherever its pictures are shown
+    licence: Callable[[], list[str]] = list  # of a published data set: shown wherever its pictures are
+    notes: tuple[str, ...] = ()  # what of a folder is not read
 
     def __len__(self) -> int:
         return len(self.names)
@@ -94,6 +95,7 @@ def folder_gallery(head: ImageHead, folder: Path, *, least: int = 1, progress: P
         codes=cached_codes(key, head, found.features),
         key=key,
         pictures=lambda chosen: [_content(folder / found.names[row]) for row in chosen],
+        notes=found.notes,
     )
 
 
@@ -129,11 +131,14 @@ def cached_codes(key: str, head: ImageHead, features: Callable[[], NDArray[np.fl
         held = np.load(path, mmap_mode="c", allow_pickle=False)
     except (OSError, ValueError):  # none yet, or cut off
         held = head.codes_of(features()).cpu().numpy()
-        with suppress(OSError):  # a disk that is full or may not be written to: not kept
-            with atomic_file(path) as file:
-                np.save(file, held)
-            _prune(path.parent)
+        keep(lambda: _save(path, held))
     return torch.from_numpy(held).to(head.device)
+
+
+def _save(path: Path, codes: NDArray[np.float32]) -> None:
+    with atomic_file(path) as file:
+        np.save(file, codes)
+    _prune(path.parent)
 
 
 def _prune(folder: Path) -> None:

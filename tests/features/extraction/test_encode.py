@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,12 +21,22 @@ from features.extraction.extract import extract_rows
 from features.extraction.image_files import extract_files
 from features.extraction.precision import forward_dtype
 from features.extraction.replicas import Compute
-from features.extraction.shards import read_shards
+from features.extraction.shards import read_shards, write_shard
 from features.settings import Backbone
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.forward
 ENTRY = Backbone(library="torchvision", model="resnet18", weights="random", pixels=32)
+
+
+def into(folder: Path):
+    return partial(write_shard, folder)
+
+
+def ignored(count: int) -> None:
+    pass
+
+
 IMAGES = [encode(seed, (40 + seed, 30)) for seed in range(21)]
 
 
@@ -125,7 +136,7 @@ def test_many_files_are_as_one_by_one(network, folder, tmp_path, workers, monkey
     monkeypatch.setattr("features.extraction.image_files.SHARD", 2)
     steps: list[int] = []
     shards = tmp_path / "shards"
-    found = extract_files(folder, network, compute=compute(workers=workers), folder=shards, progress=steps.append)
+    found = extract_files(folder, network, compute=compute(workers=workers), save=into(shards), progress=steps.append)
     reasons = {3: "unreadable", 8: "unreadable", 9: "unreadable", 10: "unreadable", 11: "unreadable"}
     reasons |= {12: "No such file or directory"}
     assert {place: one.reason for place, one in enumerate(found) if isinstance(one, Unusable)} == reasons
@@ -144,20 +155,30 @@ def test_many_files_are_as_one_by_one(network, folder, tmp_path, workers, monkey
 
 
 def test_nothing_but_broken_files_leaves_no_shard(network, folder, tmp_path):
-    found = extract_files(folder[8:12], network, compute=compute(), folder=tmp_path / "s", progress=lambda count: None)
+    found = extract_files(folder[8:12], network, compute=compute(), save=into(tmp_path / "s"), progress=ignored)
     assert all(isinstance(one, Unusable) for one in found) and not (tmp_path / "s").exists()
 
 
 def test_not_a_number_names_the_file(network, folder, tmp_path):
     broken = replace(network, module=torch.nn.Sequential(network.module, Infinite()), convolutional=False)
     with pytest.raises(FeatureError, match=r"01\.png: its features are NaN or beyond float16"):
-        extract_files(folder[:2], broken, compute=compute(), folder=tmp_path / "s", progress=lambda count: None)
+        extract_files(
+            folder[:2],
+            broken,
+            compute=compute(),
+            save=partial(write_shard, tmp_path / "s"),
+            progress=lambda count: None,
+        )
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
 def test_a_pipe_is_not_waited_for(network, tmp_path):
     os.mkfifo(tmp_path / "pipe.png")
     found = extract_files(
-        [tmp_path / "pipe.png"], network, compute=compute(), folder=tmp_path / "s", progress=lambda count: None
+        [tmp_path / "pipe.png"],
+        network,
+        compute=compute(),
+        save=partial(write_shard, tmp_path / "s"),
+        progress=lambda count: None,
     )
     assert found[0].reason == "Not a regular file"
