@@ -1,6 +1,7 @@
 """open_clip: any of its models, with a published tag or a checkpoint; the features are those of `encode_image`."""
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,29 @@ def load(entry: Backbone, where: str) -> Network:
         FeatureError: unknown model or tag, a tag trained with the other GELU, weights that cannot be had or are of
             another network.
     """
+    clip, digest, tag = _load_clip(entry, where)
+    return Network(
+        module=_module(clip, entry, where).eval(),
+        preprocess=_preprocess(clip.visual.image_size, tag or clip.visual.preprocess_cfg),
+        weights_sha256=digest,
+        convolutional=any(isinstance(module, nn.BatchNorm2d) for module in clip.visual.modules()),
+    )
+
+
+def load_text_tower(entry: Backbone, where: str) -> Callable[[list[str]], Tensor]:
+    """n texts -> (n, D) float32, comparable with the image features of the same entry. Errors as `load`."""
+    clip = _load_clip(entry, where)[0].eval()
+    tokenize = open_clip.get_tokenizer(entry.model)
+
+    @torch.no_grad()
+    def encode(texts: list[str]) -> Tensor:
+        return clip.encode_text(tokenize(texts)).float()
+
+    return encode
+
+
+def _load_clip(entry: Backbone, where: str) -> tuple[nn.Module, str, dict[str, Any] | None]:
+    """Both towers, the sha256 of their weights, and what the tag says about them."""
     if entry.model not in open_clip.list_models():
         known = open_clip.list_models()
         raise FeatureError(f"{where}.model: open_clip has no '{entry.model}'{did_you_mean(entry.model, known)}")
@@ -104,12 +128,7 @@ def load(entry: Backbone, where: str) -> Network:
             read_checkpoint(path, where)
         clip = _build(entry, path, where)
         digest = sha256_file(path)
-    return Network(
-        module=_module(clip, entry, where).eval(),
-        preprocess=_preprocess(clip.visual.image_size, tag or clip.visual.preprocess_cfg),
-        weights_sha256=digest,
-        convolutional=any(isinstance(module, nn.BatchNorm2d) for module in clip.visual.modules()),
-    )
+    return clip, digest, tag
 
 
 def _build(entry: Backbone, path: Path | None, where: str, device: str = "cpu") -> nn.Module:

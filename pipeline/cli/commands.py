@@ -64,7 +64,12 @@ def compare(
 
 @verbs.command()
 def search(
-    images: Annotated[list[str], typer.Argument(help="one or more: files, file:// or http://localhost addresses")],
+    images: Annotated[
+        list[str] | None, typer.Argument(help="one or more: files, file:// or http://localhost addresses")
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option(help="words in place of images, for a head on CLIP's features; repeatable")
+    ] = None,
     gallery: Annotated[
         Path | None, typer.Option(help="a folder of images, embedded once; by default the prepared data set")
     ] = None,
@@ -78,14 +83,15 @@ def search(
     as_json: Json = False,
     head: HeadFolder = None,
 ) -> None:
-    """The nearest images of the data set, or of any folder."""
+    """The nearest images of the data set, or of any folder, to images or to words."""
     from data.images.open_images import open_images
 
-    opened = open_images(images)  # before networks are imported: a wrong name is told at once
+    opened = open_images(images or [])  # before networks are imported: a wrong name is told at once
     from pipeline.commands.search import run
 
     run(
         opened,
+        texts=text or [],
         gallery=gallery,
         folder=head,
         k=k,
@@ -94,6 +100,21 @@ def search(
         as_json=as_json,
         html=html,
     )
+
+
+@verbs.command()
+def embed(
+    folder: Annotated[Path, typer.Argument(help="a folder of images, with the folders in it")],
+    out: Annotated[Path, typer.Option(help="the parquet file to write")] = Path("build/embeddings.parquet"),
+    head: HeadFolder = None,
+) -> None:
+    """Features and embeddings of a folder's images, for other tools.
+
+    One row per image: name, sha256, features (without the head) and embedding (with it).
+    """
+    from pipeline.commands.embed import run
+
+    run(folder, out=out, head_folder=head)
 
 
 @verbs.command()

@@ -9,9 +9,11 @@ from data.datasets.source import shown
 from data.files.atomic import write_bytes
 from data.images.open_images import OpenedImage
 from pipeline.display_names import display_name
+from pipeline.errors import ParamError
 from pipeline.inference.predictor import ImageHead, load_head
-from pipeline.inference.search import Index, SearchResult, search
+from pipeline.inference.search import Index, SearchResult, search, search_codes
 from pipeline.inference.search_index import Gallery, folder_gallery, named, prepared_gallery
+from pipeline.inference.text_search import text_codes
 from pipeline.params import load_params
 from pipeline.paths import dataset_folder
 from pipeline.progress import progress
@@ -20,6 +22,7 @@ from pipeline.progress import progress
 def run(
     images: Sequence[OpenedImage],
     *,
+    texts: Sequence[str] = (),
     gallery: Path | None = None,
     folder: Path | None = None,
     k: int = 10,
@@ -30,10 +33,16 @@ def run(
 ) -> None:
     """Print the `k` nearest of each of `images` in the folder `gallery`, or in the data set of the head in `folder`.
 
+    `texts`: words in place of images.
+
     Raises:
-        DataError: the folder cannot be used, or has fewer than `k` images. HeadError: no head.
+        ParamError: neither images nor texts, or both. DataError: the folder cannot be used, or has fewer than `k`
+        images. HeadError: no head, or one that cannot compare images with words.
     """
+    if bool(images) == bool(texts):
+        raise ParamError("search needs images or --text, and not both: name one image, or --text 'a red car'")
     head = load_head(folder)
+    codes = text_codes(head, texts) if texts else None  # before a gallery is embedded
     if gallery is None:
         place = folder.parent if folder else dataset_folder(load_params())
         searched = prepared_gallery(head, place, least=k)
@@ -41,7 +50,20 @@ def run(
         searched = folder_gallery(
             head, gallery, least=k, progress=lambda total, what: progress(total, f"{what} {gallery}")
         )
-    found = search(head, searched, images, k=k, index=index, reranking=reranking)
+    if codes is None:
+        found = search(head, searched, images, k=k, index=index, reranking=reranking)
+    else:
+        found = search_codes(
+            head,
+            searched,
+            codes,
+            names=texts,
+            hashes=[""] * len(texts),
+            k=k,
+            index=index,
+            reranking=reranking,
+            calibrated=False,
+        )
     print(json.dumps(as_plain(found, searched, head), indent=2) if as_json else as_text(found, searched, head))
     if html:
         write_bytes(html, as_html(found, searched, head, images))
@@ -53,23 +75,31 @@ def summary(found: SearchResult, gallery: Gallery, head: ImageHead) -> list[str]
     """What was searched, and what numbers mean."""
     lines = [
         f"{len(gallery):,} images of {shown(gallery.title)}; search: {found.method}",
-        f"alike from {head.threshold:.3f} on; probability where half of the pairs are alike, as on val",
+        f"alike from {head.threshold:.3f} on; probability where half of the pairs are alike, as on val"
+        if calibrated(found)
+        else "similarity of words and images, which lies lower than that of two images; the order is what counts",
     ]
     if gallery.rejected:
         lines.append(f"left out, no images: {len(gallery.rejected)} files: {named(gallery.rejected)}")
     return [*lines, *gallery.notes]
 
 
+def calibrated(found: SearchResult) -> bool:
+    """Whether threshold and probability hold for these queries."""
+    return all(one.probability is not None for neighbours in found.nearest for one in neighbours)
+
+
 def as_text(found: SearchResult, gallery: Gallery, head: ImageHead) -> str:
     lines = []
     for query, neighbours in zip(found.queries, found.nearest, strict=True):
-        lines += [shown(query), "      similarity  probability"]
+        lines += [shown(query), "      similarity" + "  probability" * calibrated(found)]
         for one in neighbours:
-            word = "alike" if one.alike else "different"
             group = f"  {shown(_group(one.group, gallery))}" if one.group is not None else ""
             copy = "  (same bytes)" if one.copy else ""
-            numbers = f"{one.rank:>4}  {one.similarity:>10.3f}  {one.probability:>11.3f}"
-            lines.append(f"{numbers}  {word:9}  {shown(one.name)}{group}{copy}")
+            answer = f"{one.rank:>4}  {one.similarity:>10.3f}"
+            if one.probability is not None:
+                answer += f"  {one.probability:>11.3f}  {'alike' if one.alike else 'different':9}"
+            lines.append(f"{answer}  {shown(one.name)}{group}{copy}")
     return "\n".join(lines + summary(found, gallery, head))
 
 
@@ -96,19 +126,21 @@ def as_html(found: SearchResult, gallery: Gallery, head: ImageHead, images: Sequ
     thumbs = {row: thumbnail(content) for row, content in zip(wanted, gallery.pictures(wanted), strict=True)}
     sheet = [
         SheetRow(
-            query=SheetItem(image.name, thumbnail(image.content)),
+            query=SheetItem(query, thumbnail(image.content) if image else b""),
             nearest=[
                 SheetItem(
                     one.name,
                     thumbs[row],
-                    alike=one.alike,
-                    numbers=f"{one.similarity:.3f} · {one.probability:.2f}",
+                    alike=bool(one.alike),
+                    numbers=" · ".join(f"{n:.3g}" for n in (one.similarity, one.probability) if n is not None),
                     words=tuple(filter(None, (_group(one.group, gallery), "same bytes" if one.copy else None))),
                 )
                 for one, row in zip(neighbours, rows, strict=True)
             ],
         )
-        for image, neighbours, rows in zip(images, found.nearest, found.rows, strict=True)
+        for query, image, neighbours, rows in zip(
+            found.queries, images or [None] * len(found.queries), found.nearest, found.rows, strict=True
+        )
     ]
     notes = [*summary(found, gallery, head), *gallery.licence()]
     return draw_html(sheet, title=f"Nearest in {gallery.title}", notes=notes)

@@ -27,8 +27,8 @@ class Neighbour:
     name: str
     group: str | None
     similarity: float
-    probability: float
-    alike: bool
+    probability: float | None  # None where the threshold was not made for such queries: texts
+    alike: bool | None
     copy: bool
 
 
@@ -79,8 +79,12 @@ def search_codes(
     k: int,
     index: Index = "auto",
     reranking: str = "none",
+    calibrated: bool = True,
 ) -> SearchResult:
-    """The same for queries that are codes (Q, W) already; `hashes` (Q,) are the sha256 of their bytes, or empty."""
+    """The same for queries that are codes (Q, W) already; `hashes` (Q,) are the sha256 of their bytes, or empty.
+
+    `calibrated`: whether threshold and probability, which were chosen on pairs of images, hold for these queries.
+    """
     if reranking == "none":
         scores, rows, method = _look_up(head, gallery, codes, k, index)
     elif index == "faiss":
@@ -96,8 +100,8 @@ def search_codes(
                 name=gallery.names[row],
                 group=gallery.groups[row] if gallery.groups else None,
                 similarity=round(float(answer.similarity[query, rank]), 4),
-                probability=round(float(answer.probability[query, rank]), 4),
-                alike=bool(answer.alike[query, rank]),
+                probability=round(float(answer.probability[query, rank]), 4) if calibrated else None,
+                alike=bool(answer.alike[query, rank]) if calibrated else None,
                 copy=gallery.keys[row] == hashes[query],
             )
             for rank, row in enumerate(chosen)
