@@ -18,7 +18,8 @@ from heads.errors import HeadError
 from heads.metrics.ranking import rank_queries
 from heads.metrics.retrieval import retrieval
 from heads.models.transforms import fit_transform
-from heads.settings import EMBEDDERS, HeadSettings
+from heads.setting_rules import EMBEDDERS
+from heads.settings import HeadSettings
 from heads.similarity import embedding_similarity
 from heads.store import encode_rows
 from heads.training.samplers import make_training_set

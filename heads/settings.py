@@ -4,19 +4,9 @@ import re
 from difflib import get_close_matches
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-# Similarity is a distance of embeddings.
-EMBEDDERS = ("identity", "linear", "mlp", "residual", "pseudo_class", "membership")
-PAIR_MODELS = ("pair_bc", "pair_mlp", "distance_logit")  # similarity is the logit of a classifier of the pair
-
-# A margin is a distance for contrastive and a gap between similarities for triplet: one number cannot suit both.
-MARGINS = {"contrastive": 0.7, "triplet": 0.2}
-
-# `head.loss_args` of our own losses; those of pytorch-metric-learning take what their classes take.
-ARGUMENTS: dict[str, dict[str, float]] = {
-    "contrastive": {"every_negative": False},  # the mean over all negatives, as reports have it; else those inside
-}
+from heads.setting_rules import ARGUMENTS, MARGINS, problem
 
 # One loss has one spelling: other names of a loss -> the one that is meant.
 OTHER_NAMES = {
@@ -62,21 +52,33 @@ LibraryLoss = Literal[  # of pytorch-metric-learning, by their class names: test
     "SubCenterArcFaceLoss",
     "TupletMarginLoss",
 ]
-Loss = Literal[OwnLoss, LibraryLoss]
 LIBRARY_LOSSES = get_args(LibraryLoss)
-# Losses that need no list of negatives, only embeddings and groups.
-WITHOUT_NEGATIVES = ("cross_entropy", *LIBRARY_LOSSES)
-OF_LOGITS = ("bce", "triplet", "infonce", "supcon")  # a logit is no distance and no cosine
+LOSSES = (*get_args(OwnLoss), *LIBRARY_LOSSES)
+OWN_FUNCTION = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # my_module:my_loss, see docs/new_loss.md
+NEGATIVES = ("cross_entropy", *LIBRARY_LOSSES)
 NEGATIVES = ("in_batch", "semihard", "hard", "random:19", "offline:5")  # random and offline: any count
 # top-k is in lists of candidates, the others in the whole gallery.
 Select = Literal["top1", "top2", "top5", "recall_at_1", "mrr", "map_at_r"]
 Dimension = Annotated[int, Field(ge=1, le=65536)]
 
 
-class HeadModel(BaseModel):
-    """What is between features and embedding, or between a pair of features and its logit."""
+class Section(BaseModel):
+    """Base of the sections: no unknown keys, no `inf`, no `true` where a number is meant."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        kind = cls.model_fields[str(info.field_name)].annotation
+        values = value if isinstance(value, list | tuple) else [value]
+        if any(isinstance(one, bool) for one in values) and kind is not bool and "bool" not in str(kind):
+            raise ValueError(f"{str(value).lower()}: a number is meant")
+        return value
+
+
+class HeadModel(Section):
+    """What is between features and embedding, or between a pair of features and its logit."""
 
     model: Model = "linear"
     hidden: tuple[Dimension, ...] = ()
@@ -86,13 +88,11 @@ class HeadModel(BaseModel):
     dropout: float = Field(0.0, ge=0, lt=1)
 
 
-class Objective(BaseModel):
+class Objective(Section):
     """What is minimised and how: the same for a head and for a network (features/finetuning/settings.py)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     # Loss
-    loss: Loss = "contrastive"
+    loss: str = Field("contrastive", json_schema_extra={"examples": list(LOSSES)})  # of LOSSES, or my_module:my_loss
     distance: Literal["cosine", "euclidean", "squared_euclidean"] = "cosine"
     margin: float | None = Field(None, gt=0)  # null: the loss's own, see MARGINS
     margin_on: Literal["distance", "squared"] = "distance"  # contrastive: max(margin - d, 0)^2, or max(margin - d^2, 0)
@@ -113,6 +113,21 @@ class Objective(BaseModel):
     select: Select = "top2"  # the val score that picks the epoch
 
     @property
+    def of_library(self) -> bool:
+        """Whether the loss is one of pytorch-metric-learning."""
+        return self.loss in LIBRARY_LOSSES
+
+    @property
+    def of_user(self) -> bool:
+        """Whether the loss is a function of the user's own, `my_module:my_loss`."""
+        return ":" in self.loss
+
+    @property
+    def takes_negatives(self) -> bool:
+        """Whether the loss is of similarities, so that negatives can be mined; else of embeddings and labels."""
+        return not self.of_library and self.loss != "cross_entropy"
+
+    @property
     def loss_margin(self) -> float:
         return self.margin or MARGINS.get(self.loss, 0.0)
 
@@ -130,11 +145,15 @@ class Objective(BaseModel):
         """N of `random:N` and `offline:N`; 0 for the kinds that look inside the batch."""
         return int(re.sub(r"\D", "", self.negatives) or 0)
 
-    @field_validator("loss", mode="before")
+    @field_validator("loss")
     @classmethod
-    def _one_spelling(cls, loss: object) -> object:
-        if isinstance(loss, str) and loss in OTHER_NAMES:
+    def _known_loss(cls, loss: str) -> str:
+        if loss in OTHER_NAMES:
             raise ValueError(f"'{loss}' is '{OTHER_NAMES[loss]}' here: write that")
+        if loss not in LOSSES and not re.fullmatch(OWN_FUNCTION, loss):
+            close = get_close_matches(loss, LOSSES, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(get_args(OwnLoss))}"
+            raise ValueError(f"no '{loss}'; {hint}")
         return loss
 
     @field_validator("negatives")
@@ -158,54 +177,12 @@ class HeadSettings(HeadModel, Objective):
 
     @model_validator(mode="after")
     def _fit_together(self) -> "HeadSettings":
-        if self.batch % self.images_per_group:
-            raise ValueError(f"batch {self.batch} is not a multiple of images_per_group {self.images_per_group}")
-        if self.transform != "whiten" and (self.components is not None or self.whitening != 1):
-            raise ValueError("components and whitening are of transform whiten: set that, or leave them null and 1.0")
-        problem = self._loss_problem()
-        if problem:
-            raise ValueError(problem)
+        if found := problem(self):
+            raise ValueError(found)
         return self
 
-    def _loss_problem(self) -> str | None:
-        """Why the loss cannot work with the rest, and what to do: one line; or None."""
-        loss, models = f"loss {self.loss}", f"{', '.join(PAIR_MODELS)} or pseudo_class"
-        losses = " or".join(", ".join(OF_LOGITS).rsplit(",", 1))
-        if self.loss == "bce" and self.model not in (*PAIR_MODELS, "pseudo_class"):
-            return (
-                f"{loss} needs a probability of a pair, which model {self.model} does not give: choose model {models}"
-            )
-        if self.cosine_weight and (self.model in PAIR_MODELS or self.distance != "cosine"):
-            return "cosine_weight mixes two cosines: set distance to cosine and model to one that embeds, or it to 0"
-        if self.model in ("pseudo_class", "membership") and self.distance != "cosine":
-            return f"model {self.model} compares by cosine: set distance to cosine"
-        if self.model in PAIR_MODELS and self.loss not in OF_LOGITS:
-            return f"{loss} cannot use the logits of model {self.model}: choose loss {losses}"
-        if self.loss in LIBRARY_LOSSES and self.distance != "cosine":
-            return f"{loss} is made for cosines: set distance to cosine"
-        if self.loss in WITHOUT_NEGATIVES and self.negatives != "in_batch":
-            return f"{loss} has no negatives to choose: set negatives to in_batch"
-        instead = ", loss_args to what its class takes" if self.loss in LIBRARY_LOSSES else ""
-        if self.margin is not None and self.loss not in MARGINS:
-            return f"{loss} takes no margin here: set margin to null{instead}"
-        if self.margin_on != "distance" and self.loss != "contrastive":
-            return f"margin_on {self.margin_on} is a spelling of contrastive, not of {self.loss}: set it to distance"
-        known = ARGUMENTS.get(self.loss, {})
-        for name, value in self.loss_args.items() if self.loss not in LIBRARY_LOSSES else ():
-            if name not in known:
-                close = get_close_matches(name, known, n=1)
-                hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
-                return f"loss_args: {self.loss} has no argument '{name}'; {hint}"
-            if isinstance(known[name], bool):
-                if not isinstance(value, bool):
-                    return f"loss_args: {name} is {value!r}: give true or false"
-            elif isinstance(value, bool | str) or value <= 0:
-                return f"loss_args: {name} is {value!r}: give a number above 0"
-        return None
 
-
-class ScoreSettings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class ScoreSettings(Section):
     n_bootstrap: int = Field(1000, ge=100)  # resamples per interval
     gallery: int = Field(6, ge=1, le=50)  # queries shown as gained, and as lost
     queries: int | None = Field(None, ge=10)  # that are ranked in the gallery; null: all of the test split

@@ -3,18 +3,17 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from features.settings import Backbone
-from heads.settings import Dimension, HeadModel, HeadSettings, Objective
+from heads.settings import Dimension, HeadModel, HeadSettings, Objective, Section
 
 LAYERS = "all, last:2 (the last blocks), or a list of names ([layer4, fc])"
 
 
-class Augment(BaseModel):
+class Augment(Section):
     """How far each training image is moved, drawn anew at every step. Everything is off by default."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     shift: float = Field(0.0, ge=0, le=0.5)  # at most, as a share of the side, in whole pixels
     flip: bool = False  # mirrored, one time in two
     rotate: float = Field(0.0, ge=0, le=180)  # degrees, at most

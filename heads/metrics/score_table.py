@@ -11,7 +11,8 @@ from heads.metrics.intervals import N_BOOTSTRAP, Interval, dyadic_interval, mean
 from heads.metrics.merging import merge_evaluations
 from heads.metrics.pair_intervals import pair_intervals
 from heads.metrics.pair_loss import pair_loss
-from heads.settings import EMBEDDERS, HeadSettings
+from heads.setting_rules import EMBEDDERS
+from heads.settings import HeadSettings
 
 Subsets = dict[str, Evaluation]  # name of a subset -> its evaluation
 

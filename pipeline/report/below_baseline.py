@@ -25,5 +25,5 @@ def below_baseline(rows: Iterable[tuple[str, str, float, float | None, float]]) 
         return ""
     return (
         f"the head is worse than its baseline, beyond the 95 % interval, in {', '.join(names)}: "
-        "the features alone do better there (head.model=identity)"
+        "the features alone do better there (head.model=identity head.dim=null)"
     )

@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 from pydantic import ValidationError
 
+from heads.setting_rules import EFFECTS
 from heads.settings import LIBRARY_LOSSES, OTHER_NAMES, HeadSettings, OwnLoss
 
 
@@ -36,16 +37,9 @@ from heads.settings import LIBRARY_LOSSES, OTHER_NAMES, HeadSettings, OwnLoss
             {"loss": "cross_entropy", "negatives": "offline:5"},
             "loss cross_entropy has no negatives to choose: set negatives to in_batch",
         ),
-        ({"components": 3}, "components and whitening are of transform whiten: set that, or leave them null and 1.0"),
-        ({"transform": "center", "whitening": 0.5}, "components and whitening are of transform whiten: set that, or"),
-        ({"loss": "infonce", "margin": 0.2}, "loss infonce takes no margin here: set margin to null"),
         (
             {"loss": "CircleLoss", "margin": 0.2},
             "loss CircleLoss takes no margin here: set margin to null, loss_args to what its class takes",
-        ),
-        (
-            {"loss": "triplet", "margin_on": "squared"},
-            "margin_on squared is a spelling of contrastive, not of triplet: set it to distance",
         ),
         (
             {"loss_args": {"every_negativ": True}},
@@ -65,6 +59,58 @@ def test_what_cannot_work_is_refused(changes, message):
         HeadSettings(features="x", **changes)
     said = error.value.errors()[0]["msg"]
     assert said.startswith(f"Value error, {message}") and "\n" not in said
+
+
+NO_EFFECT = [
+    ("hidden", {"hidden": (8,)}),
+    ("hidden", {"hidden": (8,), "model": "pair_bc", "loss": "bce"}),
+    ("norm", {"norm": "layer", "model": "mlp"}),
+    ("dropout", {"dropout": 0.1}),
+    ("dropout", {"dropout": 0.1, "model": "residual"}),
+    ("dropout", {"dropout": 0.1, "model": "pair_mlp", "dim": 8, "loss": "bce"}),
+    ("classifier", {"classifier": (8,)}),
+    ("dim", {"dim": 8, "model": "residual", "hidden": (8,)}),
+    ("dim", {"dim": 8, "model": "membership"}),
+    ("dim", {"dim": 8, "model": "identity"}),
+    ("dim", {"dim": 8, "model": "pair_bc", "loss": "bce"}),
+    ("cosine_weight", {"cosine_weight": 0.5, "model": "identity"}),
+    ("noise", {"noise": 0.5, "model": "identity"}),
+    ("distance", {"distance": "euclidean", "model": "distance_logit", "loss": "bce"}),
+    ("margin", {"margin": 0.2, "loss": "infonce"}),
+    ("margin_on", {"margin_on": "squared", "loss": "triplet"}),
+    ("temperature", {"temperature": 0.1}),
+    ("temperature", {"temperature": 0.1, "loss": "triplet"}),
+    ("temperature", {"temperature": 0.1, "loss": "CircleLoss"}),
+    ("relative_margin", {"relative_margin": 0.1}),
+    ("max_score", {"max_score": 0.9, "negatives": "random:5"}),
+    ("components", {"components": 3}),
+    ("whitening", {"whitening": 0.5, "transform": "center"}),
+    ("ensemble", {"ensemble": True, "seeds": 1}),
+]
+
+
+@pytest.mark.parametrize("key, changes", NO_EFFECT)
+def test_a_setting_that_would_do_nothing_is_refused_with_the_value_to_write(key, changes):
+    with pytest.raises(ValidationError) as error:
+        HeadSettings(features="x", **changes)
+    message = error.value.errors()[0]["msg"]
+    assert f"{key} has an effect only with" in message and f": set {key} to " in message and "\n" not in message
+
+
+def test_every_key_of_the_table_is_a_setting_and_is_tried_here():
+    assert set(EFFECTS) == {key for key, _ in NO_EFFECT} | {"mixup"} <= set(HeadSettings.model_fields)
+
+
+@pytest.mark.parametrize("key, value", [("lr", True), ("seeds", True), ("hidden", [True]), ("margin", False)])
+def test_true_is_no_number(key, value):
+    with pytest.raises(ValidationError, match="a number is meant"):
+        HeadSettings.model_validate({"features": "x", "model": "mlp", key: value})
+
+
+@pytest.mark.parametrize("changes", [{"lr": float("inf")}, {"loss": "CircleLoss", "loss_args": {"m": float("nan")}}])
+def test_numbers_are_finite(changes):
+    with pytest.raises(ValidationError, match="finite"):
+        HeadSettings.model_validate({"features": "x"} | changes)
 
 
 @pytest.mark.parametrize(

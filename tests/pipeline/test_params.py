@@ -11,7 +11,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from heads.losses.registry import LOSSES
-from heads.settings import ARGUMENTS, MARGINS, OwnLoss
+from heads.setting_rules import ARGUMENTS, MARGINS
+from heads.settings import OwnLoss
 from pipeline.errors import ParamError
 from pipeline.params import load_params, parse_params
 
