@@ -9,6 +9,7 @@ from typing import TypeVar
 
 import torch
 from pytorch_metric_learning import losses as library
+from pytorch_metric_learning.distances import CosineSimilarity
 from torch import Generator, Tensor, nn
 
 from heads.errors import HeadError
@@ -27,20 +28,43 @@ KNOWN = {
 }
 
 
+# Times head.lr, for what a loss learns itself: proxies, class weights (Kim et al. 2020 take 100 for proxies).
+PROXY_LR_SCALE = 100.0
+CLOSEST = 1 - 1e-6  # cosines beyond are rounding: they break histograms, and the gradient of their angle is infinite
+
+
+class ClampedCosine(CosineSimilarity):
+    """The library's cosine, never beyond 1."""
+
+    def compute_mat(self, query_emb: Tensor, ref_emb: Tensor) -> Tensor:
+        return super().compute_mat(query_emb, ref_emb).clamp(-CLOSEST, CLOSEST)
+
+
 class LibraryLoss(nn.Module):
     """Batch -> scalar: the library's loss of the embeddings (B, E) and labels (B,).
 
     Parameters of its own (proxies, class weights) train with the head. The library draws from torch's global
     generator: its state is that of `rng` for the call, and is put back, so that a seed is the same alone.
+
+    Args:
+        means: (C, E) the mean embedding of each group, where proxies start.
     """
 
-    def __init__(self, settings: HeadSettings, *, width: int, groups: int, rng: Generator) -> None:
+    lr_scale = PROXY_LR_SCALE
+
+    def __init__(self, settings: HeadSettings, *, means: Tensor, rng: Generator) -> None:
         super().__init__()
         kind = getattr(library, settings.loss)
-        arguments = _arguments(kind, settings, {"width": width, "groups": groups})
+        arguments = _arguments(kind, settings, {"groups": len(means), "width": means.shape[1]})
         self.name, self.rng = settings.loss, rng
         with refusals("head.loss_args", self.name):
             self.loss = with_global_rng(rng, lambda: kind(**arguments))
+        if type(self.loss.distance) is CosineSimilarity:
+            self.loss.distance = ClampedCosine()
+        proxies = getattr(self.loss, "proxies", None)
+        if isinstance(proxies, nn.Parameter) and proxies.shape == means.shape:
+            with torch.no_grad():
+                proxies.copy_(means)
 
     def forward(self, batch: Batch) -> Tensor:
         with refusals("head.loss", self.name):
@@ -61,11 +85,17 @@ def with_global_rng(rng: Generator, call: Callable[[], T]) -> T:
 
 @contextmanager
 def refusals(key: str, name: str) -> Iterator[None]:
-    """What the library refuses (an argument's type or value, groups of unequal size in a batch), in one line."""
+    """Whatever a loss raises (an argument's type or value, groups of unequal size in a batch), in one line."""
     try:
         yield
-    except (TypeError, ValueError, AssertionError) as error:
-        raise HeadError(f"{key}: {name}: {' '.join(str(error).split())}") from None
+    except HeadError:
+        raise
+    except Exception as error:
+        reason = (
+            " ".join(str(error).split())
+            or f"{type(error).__name__} without a reason: it cannot be used with these data"
+        )
+        raise HeadError(f"{key}: {name}: {reason[:300]}") from None
 
 
 def argument_names(kind: type) -> dict[str, bool]:

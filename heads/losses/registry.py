@@ -71,9 +71,7 @@ def build_loss(settings: HeadSettings, head: Head, inputs: Tensor, labels: np.nd
     if settings.loss in LIBRARY_LOSSES:
         from heads.losses.library import LibraryLoss  # a second to import: only where it is used
 
-        with torch.no_grad():
-            width = head.eval()(inputs[:1]).shape[1]
-        return LibraryLoss(settings, groups=int(labels.max()) + 1, width=width, rng=rng)
+        return LibraryLoss(settings, means=group_means(head, inputs, labels), rng=rng)
     learned = {}
     match settings.loss:
         case "infonce":  # learned in logarithms: steps are then ratios, and the scale stays positive

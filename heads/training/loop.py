@@ -55,7 +55,8 @@ def train(
     after `settings.patience` epochs without a better score, or after `settings.epochs`.
 
     Args:
-        loss: Batch -> scalar. Its own parameters train too, without weight decay.
+        loss: Batch -> scalar. Its own parameters train too, without weight decay, and at `lr_scale` times the learning
+            rate if it has such an attribute.
         epoch_inputs: the inputs and generators of epoch 1, 2, ...
         kept: the part of `head` whose best state is kept; None: all of it.
         seed: for the column of that name in the history.
@@ -72,7 +73,7 @@ def train(
     # counts.
     optimizer = AdamW(
         ParameterGroup([p for p in head.parameters() if p.requires_grad], weight_decay=settings.weight_decay),
-        ParameterGroup(list(loss.parameters())),
+        ParameterGroup(list(loss.parameters()), lr_scale=getattr(loss, "lr_scale", 1.0)),
     )
     modules = nn.ModuleDict({"head": head, "loss": loss})
     state = load_checkpoint(checkpoint, modules, optimizer, patience=settings.patience) if checkpoint else None

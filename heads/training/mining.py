@@ -45,8 +45,9 @@ def mine_offline(
     """The `count` most similar negatives of every row, over the whole training set: positions (n, count).
 
     embeddings (n, E). Two guards against false negatives, as sentence-transformers' `mine_hard_negatives` has them: a
-    row more similar than `max_score` is passed over, and so is one more similar than (1 - relative_margin) times the
-    mean positive of the anchor. Where fewer than `count` are left, random negatives fill up.
+    row more similar than `max_score` is passed over, and so is one more similar than m - relative_margin |m|, where m
+    is the mean similarity of the anchor's positives, which a distance or a logit may make negative. Where fewer than
+    `count` are left, random negatives fill up.
     """
     labels = torch.as_tensor(training_set.labels, device=embeddings.device)
     in_gallery = torch.ones_like(labels, dtype=torch.bool)
@@ -62,7 +63,7 @@ def mine_offline(
             allowed &= similarity <= max_score
         if relative_margin is not None:
             mean = torch.where(positives, similarity, 0.0).sum(1) / positives.sum(1).clamp(min=1)
-            allowed &= similarity <= (1 - relative_margin) * mean.unsqueeze(1)
+            allowed &= similarity <= (mean - relative_margin * mean.abs()).unsqueeze(1)
         best, place = torch.where(allowed, similarity, -torch.inf).topk(min(count, len(labels)), dim=1)
         mined.append(torch.where(best > -torch.inf, place, -1).cpu().numpy())
     found = np.concatenate(mined)

@@ -8,11 +8,12 @@ import torch
 from pytorch_metric_learning import losses as library
 
 from heads.errors import HeadError
-from heads.losses.library import LibraryLoss, argument_names, with_global_rng
+from heads.losses.library import LibraryLoss, argument_names, refusals, with_global_rng
 from heads.settings import LIBRARY_LOSSES, OTHER_NAMES, HeadSettings
 from heads.training.batches import Batch
 
 GROUPS, WIDTH = 4, 5
+MEANS = torch.eye(GROUPS, WIDTH)
 NOT_LOSSES = {  # of embeddings and labels alone
     "BaseMetricLossFunction",  # abstract
     "GenericPairLoss",  # abstract
@@ -26,7 +27,7 @@ NOT_LOSSES = {  # of embeddings and labels alone
 def loss_of(name: str, *, seed: int = 0, **arguments) -> LibraryLoss:
     needed = {"RankedListLoss": {"margin": 0.4, "Tn": 10}}.get(name, {})
     settings = HeadSettings(features="x", loss=name, loss_args=needed | arguments)
-    return LibraryLoss(settings, groups=GROUPS, width=WIDTH, rng=torch.Generator().manual_seed(seed))
+    return LibraryLoss(settings, means=MEANS, rng=torch.Generator().manual_seed(seed))
 
 
 def batch_of(blocks: int = 6) -> Batch:
@@ -102,7 +103,7 @@ def test_wrong_arguments_are_one_line(name, arguments, message):
 def test_missing_arguments_are_named():
     settings = HeadSettings(features="x", loss="RankedListLoss", loss_args={"margin": 0.4})
     with pytest.raises(HeadError, match=r"RankedListLoss needs Tn: add them to head\.loss_args"):
-        LibraryLoss(settings, groups=GROUPS, width=WIDTH, rng=torch.Generator())
+        LibraryLoss(settings, means=MEANS, rng=torch.Generator())
 
 
 def test_a_loss_takes_the_arguments_that_its_bases_take():
@@ -115,3 +116,28 @@ def test_what_the_library_refuses_in_a_batch_is_one_line():
     with pytest.raises(HeadError, match=r"head\.loss: SmoothAPLoss: All classes must have the same number of") as error:
         loss_of("SmoothAPLoss")(batch_of(blocks=6))  # two groups have two blocks, two have one
     assert "\n" not in str(error.value)
+
+
+def copies() -> Batch:
+    """Pairs of byte-identical images, whose cosine float32 may put above 1."""
+    embeddings = 3 * torch.randn(8, 40, generator=torch.Generator().manual_seed(0)).repeat_interleave(2, 0)
+    return Batch(*[None] * 5, embeddings=embeddings.requires_grad_(), labels=torch.arange(8).repeat_interleave(2))
+
+
+@pytest.mark.parametrize("name", ["HistogramLoss", "TupletMarginLoss", "AngularLoss", "CircleLoss"])
+def test_copies_of_an_image_have_a_finite_loss_and_finite_gradients(name):
+    batch = copies()
+    loss = loss_of(name)(batch)
+    (gradient,) = torch.autograd.grad(loss, batch.embeddings)
+    assert torch.isfinite(loss) and torch.isfinite(gradient).all()
+
+
+def test_an_error_without_a_reason_names_the_loss():
+    with pytest.raises(HeadError, match=r"^head\.loss: P2SGradLoss: AssertionError without a reason"):  # noqa: SIM117
+        with refusals("head.loss", "P2SGradLoss"):
+            raise AssertionError
+
+
+def test_proxies_start_at_the_means_and_train_faster():
+    loss = loss_of("ProxyAnchorLoss")
+    assert torch.equal(loss.loss.proxies, MEANS) and loss.lr_scale > 1

@@ -53,7 +53,7 @@ def loop_offline(similarity, labels, sides, count, relative_margin, max_score):
             for n in answers
             if labels[n] != labels[a]
             and (max_score is None or similarity[a, n] <= max_score)
-            and (relative_margin is None or similarity[a, n] <= (1 - relative_margin) * mean)
+            and (relative_margin is None or similarity[a, n] <= mean - relative_margin * abs(mean))
         ]
         chosen.append(sorted(allowed, key=lambda n: -similarity[a, n].item())[:count])
     return chosen
@@ -79,6 +79,26 @@ def test_offline_equals_loop_and_fills_up_with_random_negatives(paired, relative
         assert found[a, : len(wanted)].tolist() == wanted
         assert all(labels[n] != labels[a] for n in found[a])
         assert sides is None or (sides[found[a]] == 1).all()
+
+
+def test_relative_margin_keeps_negatives_further_than_positives_where_similarities_are_distances():
+    labels = np.repeat(np.arange(30), 2)
+    training_set = TrainingSet(np.arange(60), labels, None, 0)
+    rng = torch.Generator().manual_seed(0)
+    centres = 3 * torch.randn(30, 4, generator=rng)
+    embeddings = centres.repeat_interleave(2, 0) + torch.randn(60, 4, generator=rng)
+    head = Head("euclidean")
+    similarity = head.pairwise(embeddings, embeddings)
+    for margin in (0.05, 0.6):
+        found = mine_offline(
+            *(head, embeddings, training_set, 1),
+            relative_margin=margin,
+            max_score=None,
+            rng=np.random.default_rng(0),
+        )[:, 0]
+        positive = similarity[np.arange(60), np.arange(60) ^ 1]
+        spare = (similarity < (1 + margin) * positive[:, None]).sum(1) > 0  # else a random one fills up
+        assert (similarity[np.arange(60), found][spare] <= (1 + margin) * positive[spare] + 1e-5).all()
 
 
 def test_offline_with_fewer_negatives_than_asked_for():
