@@ -21,6 +21,7 @@ from PIL.Image import Transpose
 
 from data.errors import DataError, Unusable
 from data.images import jpeg, png, tiff
+from data.images.exif import ORIENTATION, orientation
 from data.images.signatures import foreign_format
 from data.images.zeros import MIN_ZEROS, check_ending
 
@@ -39,8 +40,7 @@ _UPRIGHT = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-_ORIENTATION = 0x0112
-_XMP = ("xmp", "XML:com.adobe.xmp")  # may name an orientation too, which viewers ignore
+_XMP = ("xmp", "XML:com.adobe.xmp")
 _ENDED_EARLY = ("truncated", "unexpected end", "end of file", "not enough", "ran out of")
 _BLOCK = 1 << 20  # pixels that are worked on at once
 
@@ -61,10 +61,10 @@ def decode(content: bytes, *, verified: bool = False) -> Image.Image:
             "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is on: cut-off images would pass as whole ones; find who set it"
         )
     if content.startswith(jpeg.SIGNATURE):
-        return _rgb(_load(_open(content))) if verified else _decode_jpeg(content)
+        return _decode_jpeg(content, verified)
     if content.startswith(png.SIGNATURE):
         chunks = png.parse_png(content)
-        return _rgb(_load(_open(chunks.content)), transparent=chunks.transparent)
+        return _rgb(_load(_open(chunks.content)), transparent=chunks.transparent, exif=chunks.exif)
     if content.startswith(tiff.SIGNATURES):
         checked = tiff.parse_tiff(content)
         return _rgb(_load(_open(checked.content)), zero_is_white=checked.zero_is_white)
@@ -98,17 +98,19 @@ def is_animated(content: bytes) -> bool:
         return False
 
 
-def _decode_jpeg(content: bytes) -> Image.Image:
+def _decode_jpeg(content: bytes, verified: bool) -> Image.Image:
     """The decode is compared with one of the same data followed by other bytes: what differs was filled in."""
     parsed = jpeg.parse_jpeg(content)
     image = _open(parsed.encoded())  # the limits, before anything is decoded
+    if verified:
+        return _rgb(_load(image), exif=parsed.exif)
     _check_tail(parsed)
     other = jpeg.other_ending(parsed)
     wanted = None if other is None else _checksum(_load(_open(other)))  # before the other takes its memory
     _load(image)
     if wanted is not None and _checksum(image) != wanted:
         raise Unusable("truncated", "compressed data end before the picture does")
-    return _rgb(image)
+    return _rgb(image, exif=parsed.exif)
 
 
 def _check_tail(parsed: jpeg.Jpeg) -> None:
@@ -171,12 +173,15 @@ def _rgb(
     *,
     transparent: int | tuple[int, int, int] | None = None,
     zero_is_white: bool = False,
+    exif: bytes = b"",
 ) -> Image.Image:
-    """A loaded image as upright RGB on white. `transparent` and `zero_is_white`: what Pillow gets wrong by itself."""
+    """A loaded image as upright RGB on white. `transparent` and `zero_is_white`: what Pillow gets wrong by itself;
+    `exif`: what was taken out before Pillow saw the file.
+    """
     if transparent is not None:
         image.info["transparency"] = transparent
     try:
-        return _upright(_flatten(image, zero_is_white), image)
+        return _upright(_flatten(image, zero_is_white), _orientation(image, exif))
     except (MemoryError, Unusable):
         raise
     except Exception as error:
@@ -236,13 +241,20 @@ def _strips(image: Image.Image) -> list[Box]:
     return [(0, top, image.width, min(top + rows, image.height)) for top in range(0, image.height, rows)]
 
 
-def _upright(picture: Image.Image, image: Image.Image) -> Image.Image:
-    try:
+def _orientation(image: Image.Image, exif: bytes) -> int | None:
+    """By EXIF alone: XMP may name one too, which viewers ignore."""
+    if image.format not in ("TIFF", "AVIF"):
+        return orientation(exif or image.info.get("exif", b""))
+    try:  # of a TIFF it is a tag, of an AVIF picture also a property of the picture
         for name in _XMP:
             image.info.pop(name, None)
-        method = _UPRIGHT.get(image.getexif().get(_ORIENTATION))
+        return image.getexif().get(ORIENTATION)
     except Exception:
-        return picture
+        return None
+
+
+def _upright(picture: Image.Image, found: int | None) -> Image.Image:
+    method = None if found is None else _UPRIGHT.get(found)
     return picture if method is None else picture.transpose(method)
 
 

@@ -26,6 +26,7 @@ class Jpeg:
 
     head: bytearray = field(default_factory=lambda: bytearray(b"\xff\xd8"))  # up to the first scan
     scans: list[tuple[bytes, bytes]] = field(default_factory=list)  # tables and header; compressed data
+    exif: bytes = b""
     frame: int = 0  # marker of the frame header
     components: tuple[int, ...] = ()
     ac_tables: dict[int, int] = field(default_factory=dict)  # id -> symbol of the code that is all zeros
@@ -74,8 +75,9 @@ def parse_jpeg(content: bytes) -> Jpeg:
         if marker == _EOI:
             break
         if 0xE0 <= marker <= 0xEF or marker == 0xFE:
-            exif = marker == 0xE1 and body[:6] == b"Exif\0\0" and b"Exif\0\0" not in jpeg.head
-            if exif or (marker == 0xE0 and body[:5] == b"JFIF\0") or (marker == 0xEE and body[:5] == b"Adobe"):
+            if marker == 0xE1 and body[:6] == b"Exif\0\0" and not jpeg.exif:
+                jpeg.exif = body
+            if (marker == 0xE0 and body[:5] == b"JFIF\0") or (marker == 0xEE and body[:5] == b"Adobe"):
                 pending += segment
             continue
         pending += segment

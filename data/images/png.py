@@ -19,6 +19,7 @@ class Png:
 
     content: bytes
     transparent: int | tuple[int, int, int] | None  # the colour that tRNS names, in steps of 0..255; 16 bits: as it is
+    exif: bytes
 
 
 def parse_png(content: bytes) -> Png:
@@ -31,7 +32,7 @@ def parse_png(content: bytes) -> Png:
     kept: list[bytes | memoryview] = [SIGNATURE]
     depth = colour = 0
     transparent: int | tuple[int, int, int] | None = None
-    last = b""
+    last = exif = b""
     for kind, body, whole in _chunks(content):
         last = kind
         if kind == b"IDAT" and zlib.crc32(whole[4:-4]) != int.from_bytes(whole[-4:], "big"):
@@ -45,11 +46,13 @@ def parse_png(content: bytes) -> Png:
                 raise Unusable("unsupported", "16-bit RGB with a transparent colour; save it with an alpha channel")
             red, green, blue = struct.unpack(">3H", body[:6])
             transparent = (red & 255, green & 255, blue & 255)
-        if kind in _KEPT or (kind == b"eXIf" and len(body) <= _MAX_EXIF):
+        if kind == b"eXIf" and len(body) <= _MAX_EXIF:
+            exif = bytes(body)
+        if kind in _KEPT:
             kept.append(whole)
     if last != b"IEND":
         kept.append(b"\0\0\0\0IEND\xae\x42\x60\x82")  # of a file that ends after its pixel data
-    return Png(b"".join(kept), transparent)
+    return Png(b"".join(kept), transparent, exif)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, memoryview, memoryview]]:

@@ -1,4 +1,5 @@
 import os
+import struct
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
@@ -107,6 +108,27 @@ def test_exif_orientation_is_applied(orientation, form):
     exif[0x0112] = orientation
     content = encoded(Image.fromarray(np.ascontiguousarray(stored)), form, exif=exif.tobytes())
     np.testing.assert_array_equal(np.asarray(decode(content)), upright)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(("form", "options"), [("JPEG", {"quality": 95}), ("WEBP", {"lossless": True}), ("PNG", {})])
+def test_every_format_is_turned_as_png_is(orientation, form, options):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = picture(size=(40, 24))
+    turned = np.asarray(decode(encoded(image, form, exif=exif.tobytes(), **options)), float)
+    wanted = np.asarray(decode(encoded(image, exif=exif.tobytes())), float)
+    assert np.abs(turned - wanted).mean() < 4
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_exif_whose_tags_point_to_the_same_bytes_takes_no_memory(form, peak_memory):
+    count = 4000
+    entries = b"".join(struct.pack("<HHII", 1000 + tag, 7, 50_000, 8) for tag in range(count))
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, count) + entries + bytes(4)
+    with peak_memory() as used:
+        decode(encoded(picture(), form, exif=exif.ljust(60_000, b"\0")))
+    assert used() < 4 << 20
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
