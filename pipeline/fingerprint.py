@@ -21,6 +21,7 @@ NO_EFFECT = frozenset(
         "heads/errors.py",
         "pipeline/errors.py",
         "pipeline/progress.py",
+        "pipeline/feature_origin.py",  # a check
         "data/files/atomic.py",  # writes a file whole or not at all; its bytes come from the caller
         "data/files/cache.py",  # where files lie
         "pipeline/paths.py",

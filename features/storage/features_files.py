@@ -163,4 +163,4 @@ def load_features(folder: Path, *, images_hash: str, views: bool = False) -> np.
 
 
 def _again(folder: Path) -> str:
-    return f"make it again: dvc repro --force, or delete {folder} and run dvc repro"
+    return f"delete {folder} and run `dvc repro`; if that brings it back, `python -m pipeline check` first"

@@ -10,6 +10,17 @@ verbs = typer.Typer()
 
 
 @verbs.command()
+def check() -> None:
+    """Check params.yaml, its paths and DVC's cache, before DVC runs.
+
+    DVC's own messages about them are explained in docs/dvc_messages.md.
+    """
+    from pipeline.commands.check import run
+
+    run()
+
+
+@verbs.command()
 def verify() -> None:
     """Check that feature sets still belong to images and settings.
 

@@ -14,6 +14,7 @@ from features.storage.features_files import load_features, read_sidecar
 from heads.errors import HeadError
 from heads.store import TrainedHead, load_head
 from pipeline.devices import device
+from pipeline.feature_origin import check_origin
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, head_folder
 from pipeline.report.subsets import clusters
@@ -38,6 +39,7 @@ def load_run(params: Params) -> TrainedRun:
     folder, source = dataset_folder(params), features_folder(params, params.head.features)
     rows, protocol = read_rows(folder / "rows.parquet"), read_protocol(folder / "protocol.json")
     trained = load_head(head_folder(params))
+    check_origin(params, params.head.features)
     check_fit(trained, rows, protocol, features=read_sidecar(source).npy_sha256)
     inputs = torch.from_numpy(load_features(source, images_hash=rows.images_hash)).to(device()).float()
     together = clusters(rows, read_families(folder / "rows.parquet"))

@@ -1,0 +1,55 @@
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.errors import FeatureError
+from features.storage.features_files import save_features
+from pipeline.feature_origin import check_origin
+from pipeline.params import Params, parse_params
+
+FOLDER = Path("artifacts/emoji/features")
+BACKBONES = {
+    name: {"library": "timm", "model": name, "weights": "random", "pixels": pixels}
+    for name, pixels in (("one", 32), ("two", 64))
+}
+
+
+@pytest.fixture
+def params(tmp_path, monkeypatch) -> Params:
+    monkeypatch.chdir(tmp_path)
+    params = parse_params(
+        {
+            "data": {"name": "emoji"},
+            "backbones": BACKBONES,
+            "features": {"backbones": ["one", "two"]},
+            "concatenations": {"both": {"features": ["one", "two"]}},
+            "head": {"features": "one"},
+        }
+    )
+    made = {name: {"backbone": entry.model_dump(mode="json")} for name, entry in params.backbones.items()}
+    made["both"] = {"concatenation": params.concatenations["both"].model_dump(mode="json")}
+    for name, made_by in made.items():
+        save_features(FOLDER / name, np.ones((3, 4), np.float16), images_hash="0", made_by=made_by)
+    return params
+
+
+def test_every_set_is_that_of_its_name(params):
+    for name in ("one", "two", "both"):
+        check_origin(params, name)
+
+
+def test_exchanged_folders(params):
+    shutil.move(FOLDER / "one", FOLDER / "kept")
+    shutil.move(FOLDER / "two", FOLDER / "one")
+    shutil.move(FOLDER / "kept", FOLDER / "two")
+    for name in ("one", "two"):
+        with pytest.raises(FeatureError, match=rf"features/{name}: .* another backbone .*dvc repro"):
+            check_origin(params, name)
+
+
+def test_an_entry_edited_since(params):
+    edited = params.concatenations["both"].model_copy(update={"weights": (1.0, 0.5)})
+    with pytest.raises(FeatureError, match="another concatenation"):
+        check_origin(params.model_copy(update={"concatenations": {"both": edited}}), "both")
