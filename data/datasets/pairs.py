@@ -36,8 +36,10 @@ def pairs(path: Path) -> Source:
         note = "DVC watches the table only; name its folder in data.path to have the images watched too"
         return csv_pairs(open_tree(path.parent), path.name, top=path.parent.name, outside=path.parent, notes=(note,))
     tree = open_tree(path)
-    if any(name.startswith(("left/", "right/")) for name in tree.names):
-        return named_pairs(tree, "left/", "right/", where=str(path))
+    above = [f"/{name}".partition("/left/")[0] for name in tree.names if "/left/" in f"/{name}"]
+    if above:
+        top = f"{min(above, key=len)}/"[1:]  # of the folder that holds left and right
+        return named_pairs(tree, f"{top}left/", f"{top}right/", where=str(path))
     tables = [name for name in tree.names if name.lower().endswith(_TABLES)]
     tables = [name for name in tables if name.count("/") == min(other.count("/") for other in tables)]
     if len(tables) > 1:

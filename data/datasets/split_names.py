@@ -52,8 +52,9 @@ def split_notes(items: Sequence[Item]) -> list[str]:
         free = len(items) - sum(counts.values())
         more = f"; the other {free:,} are split anew" if free else ""
         notes.append(f"the splits of the data are kept: {counted} images{more}")
-    if groups["val"] and not groups["test"]:
-        notes.append("the data have a val split and no test split: val is kept, and a test is drawn from train")
+    if groups["train"] and not groups["test"]:
+        drawn = "val is kept, and a test is" if groups["val"] else "val and a test are"
+        notes.append(f"the data have no test split with labels: {drawn} drawn from train")
     if groups["train"]:
         for name in ("val", "test"):
             if new := sorted(groups[name] - groups["train"]):

@@ -22,7 +22,11 @@ def test_pairs_of_equal_names(tmp_path):
         tmp_path / "p",
         {f"{side}/{name}": png(i) for i, side in enumerate(("left", "right")) for name in ("1", "ü.png")},
     )
-    for path in (tmp_path / "p", zip_of(tmp_path / "p")):
+    write(
+        tmp_path / "wrapped",
+        {f"p/{side}/{name}": png(i) for i, side in enumerate(("left", "right")) for name in ("1", "ü.png")},
+    )
+    for path in (tmp_path / "p", zip_of(tmp_path / "p"), tmp_path / "wrapped"):
         source = opened("pairs", path)
         assert [(item.id, item.group, item.role) for item in source.items] == [
             ("left/1", "1", "left"),
