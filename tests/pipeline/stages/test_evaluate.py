@@ -45,24 +45,15 @@ def table():
 def test_pairs(here, capsys):
     make_run(pair_rows())
     numbers = evaluate()
+    # Few enough that `dvc exp show` stays readable; all scores are in table.csv.
     assert list(numbers) == [
-        *("top1", "top2", "top5", "top2_ci", "top2_frozen", "recall_at_1", "recall_at_5", "recall_at_20"),
-        *(
-            "map_at_r",
-            "mrr",
-            "auc",
-            "eer",
-            "balanced_accuracy",
-            "triplet_accuracy",
-            "pair_loss",
-            "baseline",
-            "chance",
-            "protocol",
-        ),
+        *("top1", "top2", "top2_ci", "recall_at_1", "map_at_r", "mrr", "auc", "balanced_accuracy", "pair_loss"),
+        *("baseline", "chance", "protocol"),
     ]
+    assert {("test", name) for name in ("top5", "eer", "triplet_accuracy", "frozen top2")} <= set(table())
     assert numbers["chance"] == {"top2": 0.4, "recall_at_1": 0.05}
     assert numbers["top2"] > numbers["baseline"]["top2"] > 0.4
-    assert numbers["top5"] == 1  # lists of five
+    assert float(table()["test", "top5"]["head"]) == 1  # lists of five
     assert {path.name for path in (FOLDER / "scores").iterdir()} == FILES
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "emoji · made_up · linear, contrastive, 2 seeds; 20 queries, in per cent:"
@@ -273,7 +264,7 @@ def test_a_constant_head_is_chance_not_luck(here):
     numbers = evaluate()
     for name in ("top2", "recall_at_1", "auc", "eer", "balanced_accuracy", "triplet_accuracy"):
         expected = {"top2": 0.4, "recall_at_1": 0.05}.get(name, 0.5)
-        assert numbers[name] == expected, name
+        assert float(table()["test", name]["head"]) == pytest.approx(expected, abs=1e-6), name
     assert numbers["top2_ci"] == 0
 
 
