@@ -18,6 +18,8 @@ def copy_project(copy: Path = BUILD / "project") -> Path:
     """Make or renew the copy."""
     from dvc.repo import Repo
 
+    head = head_commit()
+
     top = Path.cwd()
     if not (copy / ".git").is_dir():
         shutil.rmtree(copy, ignore_errors=True)
@@ -25,7 +27,7 @@ def copy_project(copy: Path = BUILD / "project") -> Path:
         git("clone", "--quiet", "--no-checkout", str(top), str(copy))
         for key, value in (("user.name", "study"), ("user.email", "study@localhost")):
             git("config", key, value, at=copy)
-    if git("rev-parse", "HEAD", at=copy) != head_commit() or not (copy / "dvc.yaml").exists():
+    if git("rev-parse", "HEAD", at=copy) != head or not (copy / "dvc.yaml").exists():
         git("fetch", "--quiet", str(top), "HEAD", at=copy)
         git("checkout", "--quiet", "--force", "--detach", "FETCH_HEAD", at=copy)
     git("reset", "--quiet", at=copy)
