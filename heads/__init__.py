@@ -1,6 +1,6 @@
 """From features to similarity: models, losses, training and scores.
 
-    from heads import evaluate
+    from heads import evaluate, train_head
 
 The names below are imported when they are used: `import heads` alone loads nothing heavy.
 """
@@ -8,7 +8,7 @@ The names below are imported when they are used: `import heads` alone loads noth
 from importlib import import_module
 from typing import Any
 
-_EXPORTS = {"HeadTransformer": "heads.estimator", "evaluate": "heads.scoring"}
+_EXPORTS = {"HeadTransformer": "heads.estimator", "evaluate": "heads.scoring", "train_head": "heads.training.arrays"}
 __all__ = list(_EXPORTS)
 
 

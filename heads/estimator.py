@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ValidationError
 from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.multiclass import check_classification_targets
@@ -19,7 +18,7 @@ from heads.metrics.ranking import rank_queries
 from heads.metrics.retrieval import retrieval
 from heads.models.transforms import fit_transform
 from heads.setting_rules import EMBEDDERS
-from heads.settings import HeadSettings
+from heads.settings import HeadSettings, parse_head_settings
 from heads.similarity import embedding_similarity
 from heads.store import encode_rows
 from heads.training.samplers import make_training_set
@@ -241,12 +240,7 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         values = {name: value for name, value in self.get_params(deep=False).items() if name != "random_state"}
         values |= {"features": "", "transform": values.pop("inputs"), "loss_args": self.loss_args or {}}
         values["patience"] = max(1, self.epochs) if isinstance(self.epochs, int) else 1
-        try:
-            settings = HeadSettings.model_validate(values)
-        except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            where = ".".join(str(part) for part in problem["loc"])
-            raise HeadError(f"{where}: {problem['msg']}" if where else problem["msg"]) from None
+        settings = parse_head_settings(values)
         if settings.model not in EMBEDDERS:
             raise HeadError(
                 f"model {settings.model} classifies pairs and has no embeddings: use {', '.join(EMBEDDERS)}"

@@ -1,11 +1,13 @@
 """The `head` and `scores` sections of params.yaml. No heavy import: they are read before anything else."""
 
 import re
+from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from heads.errors import HeadError
 from heads.setting_rules import ARGUMENTS, MARGINS, problem
 
 # One loss has one spelling: other names of a loss -> the one that is meant.
@@ -188,3 +190,16 @@ class ScoreSettings(Section):
     queries: int | None = Field(None, ge=10)  # that are ranked in the gallery; null: all of the test split
     # Scores after re-ranking, beside the others.
     rerank: Literal["none", "csls", "one_to_one", "query_expansion", "k_reciprocal"] = "none"
+
+
+def parse_head_settings(values: Mapping[str, Any]) -> HeadSettings:
+    """
+    Raises:
+        HeadError: a setting that is unknown or cannot be, in one line.
+    """
+    try:
+        return HeadSettings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where, message = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
+        raise HeadError(f"{where}: {message}" if where else message) from None
