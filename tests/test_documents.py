@@ -23,7 +23,8 @@ def test_each_test_that_the_document_names_exists():
 
 
 def test_each_case_has_a_test():
-    rows = [line for line in DOCUMENT.splitlines() if line.startswith("| ") and not line.startswith("| case |")]
+    tables = DOCUMENT.partition("## Measured")[0]
+    rows = [line for line in tables.splitlines() if line.startswith("| ") and not line.startswith("| case |")]
     cases = [row for row in rows if row.count(" | ") == 2]
     assert len(cases) > 40
     assert not [row for row in cases if "::test_" not in row]
