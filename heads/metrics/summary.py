@@ -28,7 +28,8 @@ def summarize(table: list[ScoreRow], *, subsets: list[str], protocol: str, reran
         return {score: round(getattr(row, column) or 0.0, DIGITS) for score, row in present.items()}
 
     summary: dict[str, Any] = pick("test", HIT_RATES)
-    summary |= {"top2_ci": value for value in pick("test", ("top2",), "half_width").values()}
+    if ("test", "top2") in rows:
+        summary["top2_ci"] = pick("test", ("top2",), "half_width")["top2"]
     summary |= pick("test", RETRIEVAL) | pick("test", VERIFICATION)
     summary["baseline"] = pick("test", BASELINE, "baseline")
     summary["chance"] = pick("test", ("top2", "recall_at_1"), "chance")
