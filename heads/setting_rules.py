@@ -62,6 +62,10 @@ CONFLICTS: tuple[tuple[Wrong, str], ...] = (
         lambda s: s.margin is not None and s.of_library,
         "loss {s.loss} takes no margin here: set margin to null, loss_args to what its class takes",
     ),
+    (
+        lambda s: s.of_user and bool(s.features) and s.code == type(s).model_fields["code"].default,
+        "loss {s.loss} is a function of your own: set code to its file, so that an edit trains again",
+    ),
 )
 
 # key -> (whether it has an effect, and where in words). Elsewhere any value but the default is refused.
@@ -94,6 +98,7 @@ EFFECTS: dict[str, tuple[Wrong, str]] = {
     "max_score": (lambda s: s.negatives_kind == "offline", "with negatives offline:N"),
     "components": (lambda s: s.transform == "whiten", "with transform whiten"),
     "whitening": (lambda s: s.transform == "whiten", "with transform whiten"),
+    "code": (lambda s: s.of_user, "with a loss of your own, my_module:my_loss"),
     "ensemble": (lambda s: s.seeds > 1 and s.model != "identity", "with several seeds of a model that learns"),
 }
 

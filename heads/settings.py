@@ -56,6 +56,7 @@ LibraryLoss = Literal[  # of pytorch-metric-learning, by their class names: test
 ]
 LIBRARY_LOSSES = get_args(LibraryLoss)
 LOSSES = (*get_args(OwnLoss), *LIBRARY_LOSSES)
+CODE = "heads/losses"
 OWN_FUNCTION = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # my_module:my_loss, see docs/new_loss.md
 NEGATIVES = ("cross_entropy", *LIBRARY_LOSSES)
 NEGATIVES = ("in_batch", "semihard", "hard", "random:19", "offline:5")  # random and offline: any count
@@ -175,6 +176,7 @@ class HeadSettings(HeadModel, Objective):
     noise: float = Field(0.0, ge=0)  # length of Gaussian noise on each input, as a share of a unit vector
     mixup: float = Field(0.0, ge=0)  # alpha of mix-up's Beta distribution; 0: none
     seeds: int = Field(3, ge=1, le=64)  # this many heads, from seed, seed + 1, ...
+    code: str = CODE  # the file or folder of a loss of your own, on which `train` then depends
     ensemble: bool = False  # score the mean of their similarities as one
 
     @model_validator(mode="after")

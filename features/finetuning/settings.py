@@ -56,6 +56,8 @@ class Finetune(Objective):
     def _fit_together(self) -> "Finetune":
         if self.network.stages and self.last_blocks:
             raise ValueError("last blocks are those of a whole network: name layers, or leave network.stages empty")
+        if self.of_user:
+            raise ValueError(f"loss {self.loss}: a function of your own is for head.loss; name one of the losses here")
         try:
             _ = self.objective
         except ValueError as error:

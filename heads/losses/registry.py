@@ -66,8 +66,12 @@ def build_loss(settings: HeadSettings, head: Head, inputs: Tensor, labels: np.nd
     pytorch-metric-learning draws at random comes from `rng`.
 
     Raises:
-        HeadError: a loss of pytorch-metric-learning was given arguments that it does not take.
+        HeadError: a loss of pytorch-metric-learning, or of the user, was given arguments that it does not take.
     """
+    if settings.of_user:
+        from heads.losses.user import UserLoss
+
+        return UserLoss(settings)
     if settings.loss in LIBRARY_LOSSES:
         from heads.losses.library import LibraryLoss  # a second to import: only where it is used
 

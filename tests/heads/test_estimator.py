@@ -39,7 +39,7 @@ def digits() -> tuple[np.ndarray, np.ndarray]:
 def test_parameters_are_those_of_params_yaml():
     ours = {name: one.default for name, one in inspect.signature(HeadTransformer).parameters.items()}
     theirs = {name: field.get_default() for name, field in HeadSettings.model_fields.items()}
-    left_out = {"features", "classifier", "ensemble", "patience", "select", "transform"}
+    left_out = {"code", "features", "classifier", "ensemble", "patience", "select", "transform"}
     assert set(ours) - {"inputs", "random_state"} == set(theirs) - left_out
     assert ours["inputs"] == theirs["transform"] and ours["loss_args"] is None
     differ = {name for name in set(ours) & set(theirs) if ours[name] != theirs[name]}

@@ -86,6 +86,7 @@ NO_EFFECT = [
     ("components", {"components": 3}),
     ("whitening", {"whitening": 0.5, "transform": "center"}),
     ("ensemble", {"ensemble": True, "seeds": 1}),
+    ("code", {"code": "mine.py"}),
 ]
 
 
