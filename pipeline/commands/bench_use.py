@@ -21,7 +21,7 @@ from heads.embeddings import is_cosine
 from heads.knn import knn
 from pipeline.errors import ParamError
 from pipeline.inference import faiss_index
-from pipeline.inference.predictor import ImageHead, load_head
+from pipeline.inference.predictor import Predictor, load_head
 from pipeline.inference.search_index import prepared_gallery
 from pipeline.machine import machine, write_rows
 from pipeline.params import Params
@@ -59,7 +59,7 @@ def run(params: Params, *, gallery: int, k: int, repeats: int) -> None:
     print(f"-> {OUT}")
 
 
-def _compare(params: Params, head: ImageHead, repeats: int) -> dict[str, object]:
+def _compare(params: Params, head: Predictor, repeats: int) -> dict[str, object]:
     part, *more = head.feature_set.parts
     if more or part.entry.library not in BUILD or "finetune" in part.made_by:
         raise ParamError(
@@ -77,7 +77,7 @@ def _compare(params: Params, head: ImageHead, repeats: int) -> dict[str, object]
     return _row("compare two files", ours, "imports and one forward pass", theirs, f"{ours / theirs:.2f} times")
 
 
-def _search(params: Params, head: ImageHead, count: int, k: int) -> list[dict[str, object]]:
+def _search(params: Params, head: Predictor, count: int, k: int) -> list[dict[str, object]]:
     """One query in `count` codes: the data set's own, again and again with noise."""
     held = prepared_gallery(head, dataset_folder(params)).codes
     draw = torch.Generator().manual_seed(0)

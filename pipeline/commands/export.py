@@ -26,8 +26,8 @@ from heads.errors import HeadError
 from heads.store import TrainedHead
 from heads.store import load_head as load_trained
 from pipeline.inference.export_graph import EmbeddingGraph, SimilarityGraph
-from pipeline.inference.feature_sources import FeatureSet, Part, find_networks
-from pipeline.inference.predictor import ImageHead, load_head
+from pipeline.inference.feature_sources import FeatureSet, FeatureSource, find_networks
+from pipeline.inference.predictor import Predictor, load_head
 
 OPSET = 18  # the first whose Resize can antialias
 SAMPLE = 32
@@ -95,7 +95,7 @@ def describe(dataset: Path, trained: TrainedHead, networks: FeatureSet) -> dict[
     }
 
 
-def _made_by(part: Part) -> dict[str, Any]:
+def _made_by(part: FeatureSource) -> dict[str, Any]:
     """What made its features; of weights in a file of this machine the name alone."""
     entry = part.made_by.get("backbone")
     if entry is None:
@@ -103,7 +103,7 @@ def _made_by(part: Part) -> dict[str, Any]:
     return part.made_by | {"backbone": entry | {"weights": Path(entry["weights"]).name}}
 
 
-def weights_licence(part: Part) -> str:
+def weights_licence(part: FeatureSource) -> str:
     """That of the package which carries the weights; what others say is with their publisher."""
     source = part.made_by["backbone"]["weights"] if "backbone" in part.made_by else "trained here"
     if not source.startswith("package:"):
@@ -162,7 +162,7 @@ def to_onnx(module: nn.Module, *, inputs: list[str], output: str, notes: dict[st
     return model.SerializeToString()
 
 
-def check(content: bytes, head: ImageHead, images: list[np.ndarray]) -> str:
+def check(content: bytes, head: Predictor, images: list[np.ndarray]) -> str:
     """Ask the file and the pipeline about the same images (1, 3, H, W), alone and two at once; how they agree.
 
     The file computes in float32, so it is compared with the pipeline in float32, closely. Where the features were made
@@ -178,7 +178,7 @@ def check(content: bytes, head: ImageHead, images: list[np.ndarray]) -> str:
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
     pictures = [Image.fromarray(image[0].transpose(1, 2, 0)) for image in images]
-    exact = ImageHead(head.trained, head.feature_set, device=head.device, dtype=torch.float32).features_of(pictures)
+    exact = Predictor(head.trained, head.feature_set, device=head.device, dtype=torch.float32).features_of(pictures)
     ours = head.codes_of(exact)
     wanted = head.between(ours[:-1], ours[1:]).diagonal()
     said = []

@@ -10,7 +10,7 @@ from data.files.atomic import write_bytes
 from data.images.open_images import OpenedImage
 from pipeline.display_names import display_name
 from pipeline.errors import ParamError
-from pipeline.inference.predictor import ImageHead, load_head
+from pipeline.inference.predictor import Predictor, load_head
 from pipeline.inference.search import Index, SearchResult, search, search_codes
 from pipeline.inference.search_index import Gallery, folder_gallery, named, prepared_gallery
 from pipeline.inference.text_search import text_codes
@@ -71,7 +71,7 @@ def run(
             print(f"wrote {shown(str(html))}")
 
 
-def summary(found: SearchResult, gallery: Gallery, head: ImageHead) -> list[str]:
+def summary(found: SearchResult, gallery: Gallery, head: Predictor) -> list[str]:
     """What was searched, and what numbers mean."""
     lines = [
         f"{len(gallery):,} images of {shown(gallery.title)}; search: {found.method}",
@@ -89,7 +89,7 @@ def calibrated(found: SearchResult) -> bool:
     return all(one.probability is not None for neighbours in found.nearest for one in neighbours)
 
 
-def as_text(found: SearchResult, gallery: Gallery, head: ImageHead) -> str:
+def as_text(found: SearchResult, gallery: Gallery, head: Predictor) -> str:
     lines = []
     for query, neighbours in zip(found.queries, found.nearest, strict=True):
         lines += [shown(query), "      similarity" + "  probability" * calibrated(found)]
@@ -103,7 +103,7 @@ def as_text(found: SearchResult, gallery: Gallery, head: ImageHead) -> str:
     return "\n".join(lines + summary(found, gallery, head))
 
 
-def as_plain(found: SearchResult, gallery: Gallery, head: ImageHead) -> dict:
+def as_plain(found: SearchResult, gallery: Gallery, head: Predictor) -> dict:
     """For --json."""
     return {
         "gallery": gallery.title,
@@ -118,7 +118,7 @@ def as_plain(found: SearchResult, gallery: Gallery, head: ImageHead) -> dict:
     }
 
 
-def as_html(found: SearchResult, gallery: Gallery, head: ImageHead, images: Sequence[OpenedImage]) -> bytes:
+def as_html(found: SearchResult, gallery: Gallery, head: Predictor, images: Sequence[OpenedImage]) -> bytes:
     """A contact sheet."""
     from pipeline.inference.result_sheet import SheetItem, SheetRow, draw_html, thumbnail  # half a second
 

@@ -14,7 +14,7 @@ from data.tables.rows import Rows, read_images, read_rows
 from heads.errors import HeadError
 from pipeline.display_names import display_name
 from pipeline.inference.agreement import LocalFeatures, local_features
-from pipeline.inference.predictor import ImageHead, load_head
+from pipeline.inference.predictor import Predictor, load_head
 from pipeline.inference.search_index import Gallery, prepared_gallery
 
 KEPT = 3  # heads in memory; the least recently used goes first
@@ -26,7 +26,7 @@ class LoadedHead:
 
     name: str
     folder: Path  # artifacts/<dataset>
-    head: ImageHead
+    head: Predictor
 
     @cached_property
     def gallery(self) -> Gallery:
@@ -68,7 +68,7 @@ class AvailableHeads:
     """Finds heads in `artifacts`, and loads one again when it was trained again."""
 
     def __init__(
-        self, artifacts: Path, first: str | None = None, load: Callable[[Path], ImageHead] = load_head
+        self, artifacts: Path, first: str | None = None, load: Callable[[Path], Predictor] = load_head
     ) -> None:
         self.artifacts, self.first, self._load = artifacts, first, load
         self._loaded: dict[str, tuple[int, LoadedHead]] = {}

@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.demo.available_heads import LoadedHead
 from pipeline.inference.data_urls import data_url
-from pipeline.inference.predictor import Answer, ImageHead
+from pipeline.inference.predictor import Answer, Predictor
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def heat_maps_html(loaded: LoadedHead, a: Image.Image, b: Image.Image, *, what: 
     return f'<div class="la-given la-heat"><span>{what}, by the network\'s local features</span>{maps}</div>'
 
 
-def similarity_meter(head: ImageHead, answer: Answer) -> str:
+def similarity_meter(head: Predictor, answer: Answer) -> str:
     """Similarity of one pair on a scale, with the threshold on it; probability and decision in words."""
     value, probability, alike = float(answer.similarity), float(answer.probability), bool(answer.alike)
     low, high, ends = scale(head)
@@ -105,7 +105,7 @@ def percent(share: float) -> str:
     return "above 99 %" if share > 0.995 else f"{100 * share:.0f} %"
 
 
-def scale(head: ImageHead) -> tuple[float, float, tuple[str, str]]:
+def scale(head: Predictor) -> tuple[float, float, tuple[str, str]]:
     """The ends of the scale: of a cosine its own; else where the probability is one and 99 in a hundred."""
     trained = head.trained
     if trained.embeds and trained.distance == "cosine":

@@ -9,7 +9,7 @@ from pipeline.inference.feature_sources import FeatureSet
 
 
 class EmbeddingGraph(nn.Module):
-    """(B, 3, H, W) uint8 -> (B, E) float32: `ImageHead.embed`."""
+    """(B, 3, H, W) uint8 -> (B, E) float32: `Predictor.embed`."""
 
     def __init__(self, feature_set: FeatureSet, trained: TrainedHead) -> None:
         super().__init__()
@@ -20,7 +20,7 @@ class EmbeddingGraph(nn.Module):
 
 
 class SimilarityGraph(nn.Module):
-    """B pairs (B, 3, H, W), (B, 3, H', W') uint8 -> (B,) float32: `ImageHead.similarity`, pair by pair."""
+    """B pairs (B, 3, H, W), (B, 3, H', W') uint8 -> (B,) float32: `Predictor.similarity`, pair by pair."""
 
     def __init__(self, feature_set: FeatureSet, trained: TrainedHead) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ from heads.embeddings import is_cosine
 from heads.knn import knn
 from pipeline.errors import ParamError
 from pipeline.inference.keep import keep
-from pipeline.inference.predictor import ImageHead
+from pipeline.inference.predictor import Predictor
 
 SAMPLE = 100  # gallery images that recall is measured with, each without itself
 ENOUGH = 0.95  # recall at which no more cells are looked into
@@ -41,7 +41,7 @@ def available() -> bool:
     return find_spec("faiss") is not None
 
 
-def open_index(head: ImageHead, gallery: Tensor, *, k: int, path: Path) -> Index:
+def open_index(head: Predictor, gallery: Tensor, *, k: int, path: Path) -> Index:
     """The index of codes `gallery` (G, W) at `path`, built where there is none yet.
 
     Raises:
@@ -67,7 +67,7 @@ def open_index(head: ImageHead, gallery: Tensor, *, k: int, path: Path) -> Index
     return Index(index, index.nlist, index.nprobe, measured["recall"][str(k)])
 
 
-def search(head: ImageHead, index: Index, queries: Tensor, *, gallery: Tensor, k: int) -> tuple[Tensor, Tensor]:
+def search(head: Predictor, index: Index, queries: Tensor, *, gallery: Tensor, k: int) -> tuple[Tensor, Tensor]:
     """As `heads.knn.knn`, among the rows that the index proposes: every query gets its k.
 
     Raises:
@@ -81,7 +81,7 @@ def search(head: ImageHead, index: Index, queries: Tensor, *, gallery: Tensor, k
     return torch.cat(scores), torch.cat(places)
 
 
-def _build(head: ImageHead, codes: NDArray[np.float32]) -> "faiss.Index":  # noqa: F821
+def _build(head: Predictor, codes: NDArray[np.float32]) -> "faiss.Index":  # noqa: F821
     import faiss
 
     cells = max(1, min(round(4 * len(codes) ** 0.5), len(codes) // PER_CELL))
@@ -94,7 +94,7 @@ def _build(head: ImageHead, codes: NDArray[np.float32]) -> "faiss.Index":  # noq
     return index
 
 
-def _tune(head: ImageHead, index: "faiss.Index", gallery: Tensor, k: int, *, start: int) -> float:  # noqa: F821
+def _tune(head: Predictor, index: "faiss.Index", gallery: Tensor, k: int, *, start: int) -> float:  # noqa: F821
     """Look into twice as many cells until recall is `ENOUGH`; sets index.nprobe and returns the recall."""
     sample = np.sort(np.random.default_rng(1).permutation(len(gallery))[:SAMPLE])
     queries, most = gallery[torch.from_numpy(sample)], min(k + 1, len(gallery))

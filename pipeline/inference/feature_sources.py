@@ -16,7 +16,7 @@ from features.storage.features_files import Sidecar, read_sidecar
 
 
 @dataclass(frozen=True)
-class Part:
+class FeatureSource:
     """One network of a feature set; `weight` is the length of its features beside those of other parts."""
 
     name: str
@@ -31,7 +31,7 @@ class FeatureSet:
     """What makes the features `name`: one part, or the two of a concatenation side by side."""
 
     name: str
-    parts: tuple[Part, ...]
+    parts: tuple[FeatureSource, ...]
     width: int  # D
 
     @property
@@ -64,7 +64,7 @@ def find_networks(features: Path, name: str, *, npy_sha256: str) -> FeatureSet:
     return FeatureSet(name, tuple(parts), sidecar.shape[-1])
 
 
-def _part(folder: Path, sidecar: Sidecar, weight: float = 1.0) -> Part:
+def _part(folder: Path, sidecar: Sidecar, weight: float = 1.0) -> FeatureSource:
     name, made_by = folder.name, sidecar.made_by
     try:
         entry, weights = _entries(folder, made_by)
@@ -78,7 +78,7 @@ def _part(folder: Path, sidecar: Sidecar, weight: float = 1.0) -> Part:
                 f"delete {folder} and run `dvc repro`"
             )
     network = network if network.average else replace(network, flip=False, crops=0)
-    return Part(name, entry, network, made_by, weight)
+    return FeatureSource(name, entry, network, made_by, weight)
 
 
 def _entries(folder: Path, made_by: dict) -> tuple[Backbone, Backbone]:

@@ -20,10 +20,10 @@ from features.extraction.replicas import Compute
 from features.extraction.shards import digests, feature_shape, fill_from, missing_rows, read_shards, write_shard
 from features.storage.concat import concatenate
 from pipeline.extraction import compute_here, extraction_fingerprint, scratch_shards
-from pipeline.inference.feature_sources import Part
+from pipeline.inference.feature_sources import FeatureSource
 from pipeline.inference.files_index import FilesIndex, open_files_index, open_verdicts, state
 from pipeline.inference.keep import keep
-from pipeline.inference.predictor import ImageHead
+from pipeline.inference.predictor import Predictor
 
 Progress = Callable[[int, str], AbstractContextManager[Callable[[int], None]]]  # so many files; `read` or `embed`
 READERS = 8  # threads: reading waits for the disk, and hashing leaves the interpreter to others
@@ -77,7 +77,7 @@ class Rows:
         self.array[rows] = values
 
 
-def folder_features(head: ImageHead, folder: Path, *, progress: Progress) -> FolderFeatures:
+def folder_features(head: Predictor, folder: Path, *, progress: Progress) -> FolderFeatures:
     """Names, keys and features of every image in `folder`. `progress(n, what)` is called for n files.
 
     New and changed files are read and hashed first. Through the network goes what no shard has, so a renamed folder is
@@ -148,13 +148,13 @@ def _hashes(
     return {name: index.known[name][1] for name in tree.names if name in index.known}, unread
 
 
-def _side_by_side(head: ImageHead, parts: Sequence[NDArray[np.float16]]) -> NDArray[np.float16]:
+def _side_by_side(head: Predictor, parts: Sequence[NDArray[np.float16]]) -> NDArray[np.float16]:
     if len(parts) == 1:
         return parts[0]
     return concatenate(*parts, weights=tuple(part.weight for part in head.feature_set.parts))
 
 
-def _shards(part: Part, compute: Compute) -> Path:
+def _shards(part: FeatureSource, compute: Compute) -> Path:
     """Where `extract` keeps the features of this network too: a picture of the data set is known already."""
     made_by: Mapping = part.made_by | {"dtype": dtype_name(compute.dtype), "versions": versions(part.entry)}
     if not part.network.average:

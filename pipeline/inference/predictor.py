@@ -18,6 +18,7 @@ from features.extraction.precision import matching_dtype
 from features.storage.concat import concatenate
 from heads.embeddings import embed, similarity_matrix
 from heads.errors import HeadError
+from heads.metrics.ranking import NOT_FINITE
 from heads.store import TrainedHead, dump_head
 from heads.store import load_head as load_trained
 from pipeline.devices import device as this_device
@@ -39,7 +40,7 @@ class Answer:
     threshold: float  # chosen on val
 
 
-class ImageHead:
+class Predictor:
     """`load_head` makes it. An image is a path, a local address, encoded bytes, or a Pillow picture; every one is
     decoded as data sets are. What several seeds say is averaged.
     """
@@ -117,8 +118,15 @@ class ImageHead:
         return embed(self.trained, torch.from_numpy(features).to(self.device).float())
 
     def between(self, a: Tensor, b: Tensor) -> FloatArray:
-        """Codes (A, W), (B, W) -> similarities (A, B)."""
-        return similarity_matrix(self.trained, a, b).cpu().numpy()
+        """Codes (A, W), (B, W) -> similarities (A, B).
+
+        Raises:
+            HeadError: one is not finite.
+        """
+        similarities = similarity_matrix(self.trained, a, b).cpu().numpy()
+        if not np.isfinite(similarities).all():
+            raise HeadError(f"{NOT_FINITE}; run `dvc repro --force --single-item train`")
+        return similarities
 
     def features(self, images: Sequence[ImageLike]) -> np.ndarray:
         """n images through the networks -> (n, D) float16, as features.npy has them."""
@@ -134,7 +142,7 @@ class ImageHead:
         return concatenate(*parts, weights=tuple(part.weight for part in self.feature_set.parts))
 
 
-def load_head(folder: str | Path | None = None) -> ImageHead:
+def load_head(folder: str | Path | None = None) -> Predictor:
     """The head in `folder`, `artifacts/<dataset>/head`; without it that of the data set of params.yaml, from the
     project's top folder.
 
@@ -150,7 +158,7 @@ def load_head(folder: str | Path | None = None) -> ImageHead:
         restore_data_sets()
     trained = load_trained(folder)
     found = find_networks(folder.parent / "features", trained.settings.features, npy_sha256=trained.features_sha256)
-    return ImageHead(trained, found, device=this_device())
+    return Predictor(trained, found, device=this_device())
 
 
 def _several(images: ImageLikes) -> bool:

@@ -12,7 +12,7 @@ from heads.knn import knn
 from heads.reranking.neighbours import reranked_knn
 from pipeline.errors import ParamError
 from pipeline.inference import faiss_index
-from pipeline.inference.predictor import ImageHead
+from pipeline.inference.predictor import Predictor
 from pipeline.inference.search_index import Gallery, codes_path
 
 Index = Literal["auto", "exact", "faiss"]
@@ -41,7 +41,7 @@ class SearchResult:
 
 
 def search(
-    head: ImageHead,
+    head: Predictor,
     gallery: Gallery,
     images: Sequence[OpenedImage],
     *,
@@ -70,7 +70,7 @@ def search(
 
 
 def search_codes(
-    head: ImageHead,
+    head: Predictor,
     gallery: Gallery,
     codes: Tensor,
     *,
@@ -111,7 +111,7 @@ def search_codes(
     return SearchResult(list(names), found, rows.tolist(), method)
 
 
-def _look_up(head: ImageHead, gallery: Gallery, queries: Tensor, k: int, index: Index) -> tuple[Tensor, Tensor, str]:
+def _look_up(head: Predictor, gallery: Gallery, queries: Tensor, k: int, index: Index) -> tuple[Tensor, Tensor, str]:
     large = len(gallery) >= LARGE and head.trained.embeds
     if index == "faiss" or (index == "auto" and large and faiss_index.available()):
         built = faiss_index.open_index(head, gallery.codes, k=k, path=codes_path(gallery.key).with_suffix(".faiss"))

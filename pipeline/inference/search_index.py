@@ -22,7 +22,7 @@ from heads.errors import HeadError
 from pipeline.fingerprint import fingerprint
 from pipeline.inference.folder_features import Progress, folder_features
 from pipeline.inference.keep import keep
-from pipeline.inference.predictor import ImageHead
+from pipeline.inference.predictor import Predictor
 
 THIS = "pipeline/inference/search_index.py"
 KEPT = 12  # arrays of codes in the scratch cache
@@ -48,7 +48,7 @@ class Gallery:
         return len(self.names)
 
 
-def prepared_gallery(head: ImageHead, folder: Path, *, least: int = 1) -> Gallery:
+def prepared_gallery(head: Predictor, folder: Path, *, least: int = 1) -> Gallery:
     """Every image of the prepared data set in `folder`, artifacts/<dataset>, from the features that the head saw.
 
     Raises:
@@ -75,7 +75,7 @@ def prepared_gallery(head: ImageHead, folder: Path, *, least: int = 1) -> Galler
     )
 
 
-def folder_gallery(head: ImageHead, folder: Path, *, least: int = 1, progress: Progress) -> Gallery:
+def folder_gallery(head: Predictor, folder: Path, *, least: int = 1, progress: Progress) -> Gallery:
     """Every image in `folder` and the folders in it; only new and changed files go through the network.
 
     Raises:
@@ -124,7 +124,7 @@ def codes_path(key: str) -> Path:
     return cache_root() / "codes" / f"{key}.npy"
 
 
-def cached_codes(key: str, head: ImageHead, features: Callable[[], NDArray[np.float16]]) -> Tensor:
+def cached_codes(key: str, head: Predictor, features: Callable[[], NDArray[np.float16]]) -> Tensor:
     """Codes of `features()` (N, D), kept in the scratch cache: a gallery goes through the head once."""
     path = codes_path(key)
     try:
@@ -149,7 +149,7 @@ def _prune(folder: Path) -> None:
             made.unlink(missing_ok=True)
 
 
-def _key(head: ImageHead, features: str) -> str:
+def _key(head: Predictor, features: str) -> str:
     return sha256_bytes("\n".join([head.sha256, features, fingerprint(THIS)]).encode())[:40]
 
 

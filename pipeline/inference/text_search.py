@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from heads.errors import HeadError
-from pipeline.inference.predictor import ImageHead
+from pipeline.inference.predictor import Predictor
 
 
-def text_codes(head: ImageHead, texts: Sequence[str]) -> Tensor:
-    """(n, W) on the head's device, as `ImageHead.between` compares them with those of images.
+def text_codes(head: Predictor, texts: Sequence[str]) -> Tensor:
+    """(n, W) on the head's device, as `Predictor.between` compares them with those of images.
 
     Raises:
         HeadError: the features are not one CLIP's own, or the head does not keep the space that words and images share.

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 from usable import FOLDER, make_usable
 
 import pipeline
@@ -66,6 +68,17 @@ def test_the_first_against_each_or_every_pair(images, capsys):
 def test_one_image_is_not_enough(images):
     with pytest.raises(ParamError, match="compare needs two images or more, 1 given"):
         compare.run(open_images(images[:1]), folder=FOLDER / "head")
+
+
+def test_a_head_of_weights_that_are_not_numbers_is_one_line(images, capsys, monkeypatch):
+    weights = FOLDER / "head" / "head.safetensors"
+    tensors = load_file(weights)
+    save_file({name: torch.full_like(value, float("nan")) for name, value in tensors.items()}, weights)
+    monkeypatch.setattr(sys, "argv", ["pipeline", "compare", *images, "--head", str(FOLDER / "head")])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    printed = capsys.readouterr().err
+    assert stopped.value.code == 2 and printed.startswith("error: ") and printed.count("\n") == 1
 
 
 def test_a_name_is_one_line(images, capsys):

@@ -42,10 +42,10 @@ def test_heat_is_seen_over_the_picture():
 
 
 def networks(**entry) -> FeatureSet:
-    from pipeline.inference.feature_sources import Part
+    from pipeline.inference.feature_sources import FeatureSource
 
     backbone = Backbone.model_validate({"weights": "random", "pixels": 64} | entry)
-    return FeatureSet("any", (Part("any", backbone, network=None, made_by={}),), 512)
+    return FeatureSet("any", (FeatureSource("any", backbone, network=None, made_by={}),), 512)
 
 
 def test_a_network_with_a_map_and_one_without():
