@@ -58,3 +58,13 @@ def collapse_warnings(
             f"take a larger {where}.margin or harder negatives"
         ]
     return []
+
+
+def no_gain_warning(best_epochs: Sequence[int], *, select: str, where: str) -> list[str]:
+    """A warning where no epoch of any seed was better on val than the start, which is then the result."""
+    if any(best_epochs):
+        return []
+    return [
+        f"no epoch was better than the untrained start by val {select}, so the start is the result: "
+        f"try another {where}.lr or {where}.loss, or more epochs"
+    ]

@@ -19,6 +19,7 @@ from features.extraction.extract import extract_shards
 from features.finetuning.augment import TURNS
 from features.finetuning.settings import Finetune
 from features.finetuning.train import train_network
+from heads.training.collapse import no_gain_warning
 from heads.training.loop import Trained
 from heads.training.samplers import batches_per_epoch
 from pipeline.extraction import Ready, extraction_fingerprint, made_by, write_features
@@ -102,7 +103,8 @@ def say(trained: Trained, ready: ReadyToTrain, entry: Finetune, name: str, *, ra
         print(f"left out: {rows.left_out} training images of groups with fewer than {entry.images_per_group}")
     if trained.resumed:
         print(f"finetune {name}: resumed after epoch {trained.resumed}, from the scratch cache")
-    for warning in trained.warnings:
+    no_gain = no_gain_warning([trained.best], select=entry.select, where=f"finetunes.{name}")
+    for warning in [*trained.warnings, *no_gain]:
         print(f"warning: {warning}")
     rounded = round(rate, 1) or round(rate, 3)  # of a large network on a CPU: seconds a step
     speed = f"{rounded} steps/s on {ready.inputs.pixels.device.type}" if rate else "all of it known"

@@ -12,6 +12,7 @@ from data.tables.rows import read_rows
 from features.storage.features_files import load_features, read_sidecar
 from heads.models.transforms import fit_transform
 from heads.store import TrainedHead, dump_head
+from heads.training.collapse import no_gain_warning
 from heads.training.loop import Trained
 from heads.training.samplers import TrainingSet, batches_per_epoch
 from heads.training.seeds import train_heads
@@ -100,7 +101,10 @@ def train(params: Params) -> Training:
 def training_summary(training: Training) -> str:
     """What a person wants to know of a training, in a few lines."""
     trained, settings, left_out = training.trained, training.head.settings, training.rows.left_out
-    lines = [f"warning: {warning}" for one in trained for warning in one.warnings]
+    warnings = [warning for one in trained for warning in one.warnings]
+    if settings.model != "identity":
+        warnings += no_gain_warning([one.best for one in trained], select=settings.select, where="head")
+    lines = [f"warning: {warning}" for warning in warnings]
     if left_out:
         lines.insert(0, f"left out: {left_out} training images of groups with fewer than {settings.images_per_group}")
     score = f"val_{settings.select}"

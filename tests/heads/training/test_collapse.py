@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from heads.training.collapse import collapse_stats, collapse_warnings
+from heads.training.collapse import collapse_stats, collapse_warnings, no_gain_warning
 
 
 def row(epoch: int, *, seed: int = 0, loss: float = 0.1, spread: float = 0.2, active: float = 0.5) -> dict[str, float]:
@@ -57,3 +57,9 @@ def test_nothing_left_to_learn_names_the_epoch():
 
 def test_losses_without_a_margin_learn_from_far_negatives_too():
     assert warn([row(1), row(2, active=0)], loss="infonce", margin=0.0) == []
+
+
+def test_no_seed_that_gained_is_named():
+    (found,) = no_gain_warning([0, 0, 0], select="top2", where="head")
+    assert "untrained start" in found and "head.lr" in found
+    assert no_gain_warning([0, 3], select="top2", where="head") == []
