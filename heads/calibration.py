@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from heads.threshold import calibrate_threshold
 
+STEPS, TOLERANCE = 100, 1e-9
+RIDGE = 1e-12  # scores that are all the same leave the slope undetermined
+
 
 @dataclass(frozen=True)
 class Calibration:
@@ -33,8 +36,6 @@ def calibrate(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> Cali
     Raises:
         HeadError: the pairs are all positive or all negative.
     """
-    from scipy.optimize import minimize  # half a second of import that using a head does not need
-
     threshold = calibrate_threshold(scores, positive)
     count = int(positive.sum())
     target = np.where(positive, (count + 1) / (count + 2), 1 / (len(positive) - count + 2))
@@ -42,14 +43,35 @@ def calibrate(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> Cali
     mean, deviation = x.mean(), x.std() or 1.0  # standardised: the tolerance is then that of any scale
     z = (x - mean) / deviation
 
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        logit = weights[0] * z + weights[1]
-        error = _sigmoid(logit) - target
-        return float((np.logaddexp(0, logit) - target * logit).mean()), np.array([(error * z).mean(), error.mean()])
+    slope, intercept = _fit_sigmoid(z, target)
+    if slope < 0:  # the loss is convex: the best slope that is not negative lies at 0
+        slope, intercept = 0.0, float(np.log(target.mean() / (1 - target.mean())))
+    return Calibration(threshold, slope / deviation, intercept - slope / deviation * mean)
 
-    fitted = minimize(loss, np.array([1.0, 0.0]), jac=True, bounds=[(0, None), (None, None)], tol=1e-12).x
-    slope = float(fitted[0] / deviation)
-    return Calibration(threshold, slope, float(fitted[1] - slope * mean))
+
+def _fit_sigmoid(z: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[float, float]:
+    """(slope, intercept) of least cross-entropy, by Newton's method with halved steps where a whole one goes too far.
+
+    Written out because importing scipy.optimize takes as long as training a small head.
+    """
+    features = np.stack([z, np.ones_like(z)], 1)  # (P, 2)
+    weights = np.array([1.0, 0.0])
+
+    def loss(weights: NDArray[np.float64]) -> float:
+        logit = features @ weights
+        return float((np.logaddexp(0, logit) - target * logit).mean())
+
+    for _ in range(STEPS):
+        probability = _sigmoid(features @ weights)
+        gradient = features.T @ (probability - target) / len(z)
+        curvature = (features.T * (probability * (1 - probability))) @ features / len(z)
+        step = np.linalg.solve(curvature + RIDGE * np.eye(2), gradient)
+        while loss(weights - step) > loss(weights) and np.abs(step).max() > TOLERANCE:
+            step /= 2
+        weights = weights - step
+        if np.abs(step).max() <= TOLERANCE:
+            break
+    return float(weights[0]), float(weights[1])
 
 
 def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -91,3 +91,23 @@ def test_seeds_have_thresholds_of_their_own_and_the_mean_a_calibration(ensemble)
     assert found.threshold == pytest.approx(oracle.threshold, abs=1e-5)
     assert len(thresholds) == (1 if ensemble else 3)
     assert (thresholds[0] == found.threshold) is ensemble
+
+
+def test_the_sigmoid_is_the_minimum_that_scipy_finds():
+    from scipy.optimize import minimize
+
+    rng = np.random.default_rng(5)
+    for gap in (-1.0, 0.1, 2.0, 9.0):
+        positive = rng.random(400) < 0.3
+        z = rng.normal(size=400) + gap * positive
+        z = (z - z.mean()) / z.std()
+        count = positive.sum()
+        target = np.where(positive, (count + 1) / (count + 2), 1 / (len(z) - count + 2))
+
+        def loss(weights, z=z, target=target):
+            logit = weights[0] * z + weights[1]
+            return (np.logaddexp(0, logit) - target * logit).mean()
+
+        wanted = minimize(loss, [1.0, 0.0], bounds=[(0, None), (None, None)]).x
+        found = calibrate(z, positive)
+        assert loss([found.slope, found.intercept]) <= loss(wanted) + 1e-9
