@@ -120,16 +120,17 @@ def _recall(exact: Tensor, found: Tensor, *, rounding: float) -> float:
 
 def _propose(index: "faiss.Index", queries: NDArray[np.float32], k: int) -> list[Tensor]:  # noqa: F821
     """Ascending rows for each query, at least `k`: where its cells hold fewer, more cells are looked into."""
-    import faiss
-
     proposed: list[Tensor] = [torch.empty(0, dtype=torch.int64)] * len(queries)
-    waiting, cells = np.arange(len(queries)), index.nprobe
-    while len(waiting):
-        most = min(PROPOSED * k, index.ntotal)
-        _, rows = index.search(queries[waiting], most, params=faiss.SearchParametersIVF(nprobe=cells))
-        for query, row in zip(waiting, rows, strict=True):
-            proposed[query] = torch.from_numpy(np.sort(row[row >= 0]))
-        if cells >= index.nlist:
-            break
-        waiting, cells = waiting[(rows >= 0).sum(1) < k], min(2 * cells, index.nlist)
+    waiting, first = np.arange(len(queries)), index.nprobe
+    try:
+        while len(waiting):
+            # nprobe rather than `params`: once pytorch-metric-learning is imported, faiss's search takes no `params`.
+            _, rows = index.search(queries[waiting], min(PROPOSED * k, index.ntotal))
+            for query, row in zip(waiting, rows, strict=True):
+                proposed[query] = torch.from_numpy(np.sort(row[row >= 0]))
+            if index.nprobe >= index.nlist:
+                break
+            waiting, index.nprobe = waiting[(rows >= 0).sum(1) < k], min(2 * index.nprobe, index.nlist)
+    finally:
+        index.nprobe = first
     return proposed
