@@ -21,6 +21,7 @@ class Backbone(BaseModel):
     # Per channel, of pixels from 0 to 1, in place of the published ones: for a checkpoint that was trained with others.
     mean: tuple[Channel, Channel, Channel] | None = Field(None, exclude_if=lambda mean: mean is None)
     std: tuple[Deviation, Deviation, Deviation] | None = Field(None, exclude_if=lambda std: std is None)
+    interpolation: Literal["bicubic", "bilinear"] | None = Field(None, exclude_if=lambda mode: mode is None)
     output: Literal["global", "grid"] = "global"  # grid: the map before pooling, pooled to grid x grid cells
     grid: int = Field(2, ge=1, le=8)
     # Of grid: maps of earlier stages in place of the last one, each of length 1. Left out where empty, so that what was
@@ -40,8 +41,10 @@ class Backbone(BaseModel):
             raise ValueError(f"stages {list(self.stages)}: name each once, in ascending order")
         if self.std_pool and not self.stages:
             raise ValueError("std_pool is of the maps of stages: name some")
-        if self.model == "trained" and (self.mean or self.std):
-            raise ValueError("mean and std of a network trained here are those of its training: leave them out")
+        if self.model == "trained" and (self.mean or self.std or self.interpolation):
+            raise ValueError(
+                "mean, std and interpolation of a network trained here are its own: leave them out"
+            )
         return self
 
     @property

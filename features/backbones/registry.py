@@ -61,7 +61,7 @@ def load_network(name: str, entry: Backbone, *, section: str = "backbones") -> N
             f"{where}.weights: {entry.weights} cannot be loaded as {entry.model} ({one_line(error, 80)}); give the "
             "weights of the named model"
         ) from error
-    own = {key: value for key, value in (("mean", entry.mean), ("std", entry.std)) if value is not None}
+    own = {key: value for key in ("mean", "std", "interpolation") if (value := getattr(entry, key)) is not None}
     if own:
         network = replace(network, preprocess=replace(network.preprocess, **own))
     return replace(network, flip=entry.flip, crops=entry.crops, average=entry.average)

