@@ -42,9 +42,7 @@ class Backbone(BaseModel):
         if self.std_pool and not self.stages:
             raise ValueError("std_pool is of the maps of stages: name some")
         if self.model == "trained" and (self.mean or self.std or self.interpolation):
-            raise ValueError(
-                "mean, std and interpolation of a network trained here are its own: leave them out"
-            )
+            raise ValueError("mean, std and interpolation of a network trained here are its own: leave them out")
         return self
 
     @property

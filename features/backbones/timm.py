@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import timm
+from timm.models import VisionTransformer
 from torch import Tensor, nn
 
 from data.errors import did_you_mean
@@ -80,7 +81,7 @@ def load(entry: Backbone, where: str) -> Network:
     """
     if not timm.is_model(entry.model):
         raise FeatureError(f"{where}.model: timm has no '{entry.model}'{did_you_mean(entry.model, timm.list_models())}")
-    network = random_network(lambda: timm.create_model(entry.model, pretrained=False, num_classes=0)).eval()
+    network = random_network(lambda: _built(entry)).eval()
     config = dict(network.pretrained_cfg)
     if entry.weights == "random":
         digest = state_sha256(network.state_dict())
@@ -108,6 +109,15 @@ def load(entry: Backbone, where: str) -> Network:
         weights_sha256=digest,
         convolutional=any(isinstance(m, nn.BatchNorm2d) for m in network.modules()),
     )
+
+
+def _built(entry: Backbone) -> nn.Module:
+    """Without a classifier. A transformer at another size than its own interpolates its position embeddings, as DINOv2
+    was published to be used: patches of 14 at 224 pixels, trained at 518."""
+    network = timm.create_model(entry.model, pretrained=False, num_classes=0)
+    if entry.pixels in (None, network.pretrained_cfg["input_size"][-1]) or not isinstance(network, VisionTransformer):
+        return network
+    return timm.create_model(entry.model, pretrained=False, num_classes=0, dynamic_img_size=True)
 
 
 def _fits(network: nn.Module, state: StateDict, unused: tuple[str, ...]) -> bool:

@@ -204,7 +204,7 @@ def test_mean_and_std_of_a_checkpoint(tmp_path):
 
 @pytest.mark.parametrize("more", [{"std": (0.0, 1, 1)}, {"mean": (0.5, 0.5)}, {"std": (1, 1, float("inf"))}])
 def test_impossible_mean_and_std(more):
-    with pytest.raises(ValueError, match="std|mean"):
+    with pytest.raises(ValueError, match=r"std|mean"):
         network("cifar_resnet20", **more)
     with pytest.raises(ValueError, match="leave them out"):
         network("trained", "a.safetensors", mean=(0.5, 0.5, 0.5))

@@ -34,3 +34,11 @@ def test_a_filter_does_not_hide_that_weights_are_of_another_network(tmp_path):
     for model in ("densenet121", "convnext_atto", "vit_tiny_patch16_224"):
         with pytest.raises(FeatureError, match="is of another network"):
             load_network("mine", Backbone(library="timm", model=model, weights=str(tmp_path / "resnet.pth")))
+
+
+def test_a_transformer_at_another_size_than_it_was_trained_at(tmp_path):
+    network = timm.create_model("vit_tiny_patch16_224", num_classes=0)
+    torch.save(network.state_dict(), tmp_path / "vit.pth")
+    entry = Backbone(library="timm", model="vit_tiny_patch16_224", weights=str(tmp_path / "vit.pth"), pixels=96)
+    with torch.inference_mode():
+        assert load_network("mine", entry).module(torch.randn(2, 3, 96, 96)).shape == (2, 192)
