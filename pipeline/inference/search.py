@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from data.files.atomic import sha256_bytes
@@ -16,6 +17,7 @@ from pipeline.inference.predictor import Predictor
 from pipeline.inference.search_index import Gallery, codes_path
 
 Index = Literal["auto", "exact", "faiss"]
+TIE = 5e-5  # of similarity, which is printed to four decimals
 LARGE = 1_000_000  # images from which `auto` takes an index, where faiss is installed: exact takes 0.2 s on 2 cores
 
 
@@ -87,6 +89,7 @@ def search_codes(
     """
     if reranking == "none":
         scores, rows, method = _look_up(head, gallery, codes, k, index)
+        rows = _itself_first(scores, rows, gallery.keys, hashes)
     elif index == "faiss":
         raise ParamError("--rerank compares with the whole gallery: use --index exact")
     else:
@@ -109,6 +112,26 @@ def search_codes(
         for query, chosen in enumerate(rows.tolist())
     ]
     return SearchResult(list(names), found, rows.tolist(), method)
+
+
+def _itself_first(scores: Tensor, rows: Tensor, keys: Sequence[str], hashes: Sequence[str]) -> Tensor:
+    """`rows` (Q, k) with the image of the query's own bytes in front, where it ties with the best.
+
+    Data sets hold images of equal pixels in different files; the order among those is otherwise arbitrary.
+    """
+    asked = set(hashes)
+    own = {key: row for row, key in enumerate(keys) if key in asked}
+    ordered = rows.tolist()
+    for chosen, similarity, sha256 in zip(ordered, scores.tolist(), hashes, strict=True):
+        row, tied = own.get(sha256), sum(value >= similarity[0] - TIE for value in similarity)
+        if keys[chosen[0]] == sha256:
+            continue
+        if row in chosen[:tied]:
+            chosen.remove(row)
+            chosen.insert(0, row)
+        elif row is not None and row not in chosen and tied == len(chosen):  # more of them than k
+            chosen[:] = [row, *chosen[:-1]]
+    return torch.tensor(ordered, device=rows.device)
 
 
 def _look_up(head: Predictor, gallery: Gallery, queries: Tensor, k: int, index: Index) -> tuple[Tensor, Tensor, str]:

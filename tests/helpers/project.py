@@ -52,6 +52,6 @@ def call(folder: Path, *words: str, code: int = 0) -> str:
     """Run a command of the virtual environment in `folder`; its output, with the exit code checked."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = os.environ | {"PATH": path, "LOOKALIKE_CACHE": str(folder.parent / "cache"), "DVC_NO_ANALYTICS": "1"}
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment, timeout=900)
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, env=environment, timeout=3600)
     assert done.returncode == code, f"{' '.join(words)}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr

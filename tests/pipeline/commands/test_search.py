@@ -3,10 +3,12 @@
 import json
 import re
 from html.parser import HTMLParser
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from usable import FOLDER, make_usable
 
 from data.errors import DataError
@@ -85,6 +87,22 @@ def test_a_picture_of_the_gallery_finds_itself_first(settings, dtype, images, ca
         first = [query["nearest"][0] for query in found["queries"]]
         assert [one["similarity"] for one in first] == pytest.approx([1.0] * 6, abs=5e-4)
         assert all(one["copy"] for one in first)
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+def test_of_files_with_equal_pixels_each_finds_itself_first(k, images, capsys):
+    names = [f"twins/{level}.png" for level in range(3)]
+    Path("twins").mkdir()
+    for level, name in enumerate(names):
+        Image.open(BytesIO(images[0])).save(name, compress_level=level)
+    for number in (1, 2):
+        Path(f"twins/other{number}.png").write_bytes(images[number])
+    found = told(capsys, *names, gallery=Path("twins"), k=k)
+    assert [query["nearest"][0]["name"] for query in found["queries"]] == ["0.png", "1.png", "2.png"]
+    for query in found["queries"]:
+        assert len({one["name"] for one in query["nearest"]}) == k
+        similarities = [one["similarity"] for one in query["nearest"]]
+        assert similarities == sorted(similarities, reverse=True)
 
 
 def test_a_folder(images, capsys):
