@@ -44,6 +44,20 @@ def heads(epochs: int = typer.Option(6, min=2, help="of each contender")) -> Non
     run(params, epochs=epochs)
 
 
+@bench.command()
+def losses() -> None:
+    """Every loss at its default settings, by val score: docs/losses.md.
+
+    The head of params.yaml, with only `head.loss` replaced; some minutes.
+    """
+    from pipeline.params import load_params
+
+    params = load_params()
+    from pipeline.commands.bench_losses import run
+
+    run(params)
+
+
 @bench.command("use")
 def bench_use(
     gallery: int = typer.Option(100_000, min=100, help="images of the gallery that is searched"),
