@@ -90,7 +90,7 @@ def check_refusal(content: bytes, images: list[bytes]) -> None:
     """Another head's file is found out."""
     head = load_head(FOLDER / "head")
     with torch.no_grad():
-        head.trained.heads[0].project.weight.mul_(torch.linspace(-1, 1, 8))
+        head.trained.heads[0].project.weight.mul_(torch.linspace(-1, 1, 8)[:, None])
     with pytest.raises(
         HeadError, match=r"^export: embeddings have cosine -?0\.\d{4} to the pipeline's, at least 0.999"
     ):
