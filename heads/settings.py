@@ -58,7 +58,6 @@ LIBRARY_LOSSES = get_args(LibraryLoss)
 LOSSES = (*get_args(OwnLoss), *LIBRARY_LOSSES)
 CODE = "heads/losses"
 OWN_FUNCTION = r"[A-Za-z_][\w.]*:[A-Za-z_]\w*"  # my_module:my_loss, see docs/new_loss.md
-NEGATIVES = ("cross_entropy", *LIBRARY_LOSSES)
 NEGATIVES = ("in_batch", "semihard", "hard", "random:19", "offline:5")  # random and offline: any count
 # top-k is in lists of candidates, the others in the whole gallery.
 Select = Literal["top1", "top2", "top5", "recall_at_1", "mrr", "map_at_r"]

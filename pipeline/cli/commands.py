@@ -188,7 +188,7 @@ def table(
 def transfer() -> None:
     """Train on each prepared data set, score on every other.
 
-    All that share the backbone; the table shows scores minus no head.
+    All that share the backbone; the table shows scores minus the baseline.
     """
     from pipeline.params import load_params
 
