@@ -125,7 +125,12 @@ def extraction_fingerprint(library: str, *, top: Path = TOP) -> str:
     It belongs in the key of the scratch cache, where numbers of older code must not be found, and not in the sidecar:
     code that was only tidied gives equal features, and their directory must stay equal for the stages after it.
     """
+    others = other_loaders(library, top=top)
+    return fingerprint(FORWARD, *(set(LOADERS.values()) - others), top=top, without=others)
+
+
+def other_loaders(library: str, *, top: Path = TOP) -> set[str]:
+    """Modules that load networks of other libraries, without which a backbone of `library` gives the same features."""
     if library == "local":  # a network trained here may be of any
-        return fingerprint(FORWARD, *LOADERS.values(), top=top)
-    own = import_closure(LOADERS[library], top=top, without=[REGISTRY])
-    return fingerprint(FORWARD, LOADERS[library], top=top, without=set(LOADERS.values()) - own)
+        return set()
+    return set(LOADERS.values()) - import_closure(LOADERS[library], top=top, without=[REGISTRY])

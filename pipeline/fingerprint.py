@@ -2,7 +2,7 @@
 
 Scratch caches keep results under it, so that results of older code are not found. A list of files that count would go
 stale silently when a module is forgotten; the files that do not count are listed instead, and a file missing from that
-list only costs time.
+list only costs time. What is hashed is the syntax tree: comments, docstrings and formatting decide no result.
 """
 
 import ast
@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 TOP = Path(__file__).parents[1]
 PACKAGES = ("data", "features", "heads", "pipeline")
@@ -34,10 +35,10 @@ NO_EFFECT = frozenset(
 
 
 def fingerprint(*modules: str, top: Path = TOP, without: Iterable[str] = ()) -> str:
-    """sha256 over the names and contents of `modules` and of all that they import, see `import_closure`."""
+    """sha256 over the names and syntax trees of `modules` and of all that they import, see `import_closure`."""
     digest = hashlib.sha256()
     for name in sorted(import_closure(*modules, top=top, without=without)):
-        digest.update(hashlib.sha256(name.encode() + b"\0" + (top / name).read_bytes()).digest())
+        digest.update(hashlib.sha256(name.encode() + b"\0" + _tree_sha256((top / name).read_bytes())).digest())
     return digest.hexdigest()
 
 
@@ -67,6 +68,27 @@ def imported_files(module: str, *, top: Path = TOP) -> set[str]:
         files = [_file(f"{package}.{name}", top) for name in names]
         found.update(files if files and all(files) else [*files, _file(package, top)])
     return found - {None}
+
+
+@cache
+def _tree_sha256(source: bytes) -> bytes:
+    """Equal for sources that differ in comments, docstrings and formatting, also under another version of Python."""
+    return hashlib.sha256(repr(_tree(ast.parse(source))).encode()).digest()
+
+
+def _tree(node: Any) -> Any:
+    """A syntax tree as tuples and lists, without positions, docstrings and empty fields."""
+    if isinstance(node, ast.AST):
+        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
+        return (type(node).__name__, *((name, _tree(value)) for name, value in fields))
+    if isinstance(node, list):
+        return [_tree(each) for each in node if not _is_docstring(each)]
+    return node
+
+
+def _is_docstring(node: Any) -> bool:
+    """Whether a statement is a string alone, which does nothing."""
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
 @cache

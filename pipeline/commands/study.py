@@ -16,7 +16,6 @@ from ruamel.yaml import YAML
 from pipeline.errors import ParamError
 from pipeline.params import load_params
 from pipeline.repository import head_commit
-from pipeline.studies.identity import code_sha256
 from pipeline.studies.plan import PlannedRow, plan_row
 from pipeline.studies.project_copy import BUILD
 from pipeline.studies.requirements import Requirement, unmet
@@ -47,13 +46,13 @@ def run_studies(names: Sequence[str], options: Options) -> int:
     load_params(PARAMS)  # a wrong word there is reported before anything runs
     head_commit()
     raw = YAML(typ="safe").load(PARAMS.read_text(encoding="utf-8"))
-    places, code = _places(options), code_sha256()
+    places = _places(options)
     planned = []
     for name in names:
         study = load_study(name)
         rows = [plan_row(name, study, row, raw, places=places) for row in study.rows]
         chosen = pick_rows(study, options.rows)
-        one = StudyRun(name, study, rows, code, gpu=lambda: options.anyway or has_gpu())
+        one = StudyRun(name, study, rows, gpu=lambda: options.anyway or has_gpu())
         planned.append((one, [row for row in rows if row.row in chosen]))
     tried: dict[str, Requirement] = {}
     bad = 0
@@ -78,7 +77,7 @@ def run_study(one: StudyRun, wanted: list[PlannedRow], *, tried: dict[str, Requi
         shown = f"{state}: {words}" if state in (FAILED, NOT_RUN) else words or state
         print(f"  {planned.row.name}: {shown}")
     for planned in wanted:
-        if results_of(planned, one.code) is not None and (other := one.missing_side(planned)):
+        if results_of(planned) is not None and (other := one.missing_side(planned)):
             print(f"  {planned.row.name}: no difference to '{other}', which has not run here")
     print(f"  wrote {one.page} and {one.csv}")
     return failed
@@ -91,7 +90,7 @@ def plan_lines(one: StudyRun, wanted: list[PlannedRow]) -> list[str]:
         name, requirements = planned.row.name, unmet(planned, gpu=one.gpu)
         missing = [each.what for each in requirements if each.state == "missing"]
         in_table = earlier_rows(planned, one.earlier) is not None
-        if results_of(planned, one.code) is not None:
+        if results_of(planned) is not None:
             lines.append(f"  here      {name}")
         elif missing:
             lines.append(f"  {'in table' if in_table else 'not here'}  {name}: {'; '.join(missing)}")
@@ -110,7 +109,7 @@ def plan_lines(one: StudyRun, wanted: list[PlannedRow]) -> list[str]:
 
 def print_outdated(one: StudyRun, wanted: list[PlannedRow]) -> int:
     """Print the rows whose number is not of today's settings, code or data; how many."""
-    found = outdated(wanted, one.earlier, one.code)
+    found = outdated(wanted, one.earlier)
     for name, why in found.items():
         print(f"  {name}: {why}")
     with_number = {row.row for row in one.earlier.values() if row.ours is not None}

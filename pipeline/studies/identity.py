@@ -1,4 +1,4 @@
-"""What tells one result from another: the params that decide it, files of the person's own, and the code.
+"""What tells one result from another, beside the code: the params that decide it, and files of the user's own.
 
 Params are compared as they differ from their defaults, so that a key that is added later with a default leaves older
 results valid. A renamed key does not: convert the committed csv files then.
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from data.catalogue import find_dataset
 from data.files.atomic import sha256_bytes
 from data.settings import CATALOGUE_PATH
-from pipeline.fingerprint import TOP, fingerprint
+from features.settings import Backbone
 from pipeline.params import Params
 
 PLACES = ("mirror", "path")  # where data lie, not what they are
@@ -44,12 +44,16 @@ def result_identity(params: Params) -> dict[str, Any]:
     return kept | ({"files": states} if states else {})
 
 
-def networks(params: Params) -> dict[str, Any]:
-    """name -> Backbone of the networks behind the head's features; a trained one goes by the name of its finetune."""
+def head_parts(params: Params) -> tuple[str, ...]:
+    """The feature sets behind the head's: two if it is a concatenation, else itself."""
     both = params.concatenations.get(params.head.features)
-    parts = both.features if both else (params.head.features,)
+    return both.features if both else (params.head.features,)
+
+
+def networks(params: Params) -> dict[str, Backbone]:
+    """The networks behind the head's features by name; a trained one goes by the name of its finetune."""
     trained = params.finetunes
-    return {part: trained[part].network if part in trained else params.backbones[part] for part in parts}
+    return {part: trained[part].network if part in trained else params.backbones[part] for part in head_parts(params)}
 
 
 def local_states(params: Params) -> dict[str, str]:
@@ -61,14 +65,9 @@ def local_states(params: Params) -> dict[str, str]:
         and params.data.path.exists()
     ):
         places.append(params.data.path)
+    if params.head.of_user:
+        places.append(Path(params.head.code))
     return {str(place): _state(place) for place in places}
-
-
-def code_sha256(top: Path = TOP) -> str:
-    """sha256 over dvc.yaml's stages and all code that they run."""
-    text = (top / "dvc.yaml").read_text(encoding="utf-8").partition("\nplots:")[0]
-    stages = [path.relative_to(top).as_posix() for path in sorted((top / "pipeline/stages").glob("*.py"))]
-    return sha256_bytes((text + fingerprint(*stages, top=top)).encode())
 
 
 def _identity(params: Params) -> dict[str, Any]:

@@ -13,9 +13,11 @@ from typing import Any
 
 from data.catalogue import CATALOGUE
 from data.settings import CATALOGUE_PATH, DataSettings
+from features.settings import Backbone
 from pipeline.errors import ParamError
 from pipeline.params import Params, parse_params
 from pipeline.studies.identity import networks, row_identity, settings_hash
+from pipeline.studies.row_code import code_sha256
 from pipeline.studies.settings import FOLDER, Row, Settings, Study
 
 DECIDED = ("data", "head", "scores")  # sections of which a row sets every key
@@ -29,9 +31,10 @@ class Experiment:
     name: str
     params: Params
     raw: Mapping[str, Any]  # its params.yaml
+    code: str  # hash of the code that it runs
 
     @property
-    def backbones(self) -> dict[str, Any]:
+    def backbones(self) -> dict[str, Backbone]:
         """The entries behind the head's features, and the networks that training here starts from."""
         return networks(self.params)
 
@@ -47,6 +50,11 @@ class PlannedRow:
     def settings(self) -> str:
         """Hash of what the row asks for: a result under another hash is of another row."""
         return settings_hash([experiment.params for experiment in self.experiments])
+
+    @property
+    def code(self) -> str:
+        """Hash of the code that the row runs."""
+        return self.experiments[0].code
 
     @property
     def data(self) -> str:
@@ -72,7 +80,8 @@ def plan_row(
         filled = fill(raw, {**study.set, **row.set, **fold}, places)
         params = parse_params(filled, where=f"{FOLDER / name}.yaml: row '{row.name}'")
         suffix = f"-fold{number}" if row.folds else ""
-        experiments.append(Experiment(f"{name}-{row.slug}{suffix}", params, _written_out(filled, params)))
+        raw_params = _written_out(filled, params)
+        experiments.append(Experiment(f"{name}-{row.slug}{suffix}", params, raw_params, code_sha256(params)))
     return PlannedRow(row, tuple(experiments))
 
 

@@ -48,12 +48,12 @@ class Result:
     folder: Path
 
 
-def result_key(experiment: Experiment, code: str) -> str:
-    text = json.dumps([result_identity(experiment.params), code], sort_keys=True)
+def result_key(experiment: Experiment) -> str:
+    text = json.dumps([result_identity(experiment.params), experiment.code], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def find_result(experiment: Experiment, code: str, *, any_code: bool = False) -> Result | None:
+def find_result(experiment: Experiment, *, any_code: bool = False) -> Result | None:
     """The result of this experiment on this disk; `any_code`: also one of older code."""
     folder = BUILD / experiment.name
     try:
@@ -62,7 +62,7 @@ def find_result(experiment: Experiment, code: str, *, any_code: bool = False) ->
         result = Result(folder=folder, **found)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    same = params == result_identity(experiment.params) if any_code else result.key == result_key(experiment, code)
+    same = params == result_identity(experiment.params) if any_code else result.key == result_key(experiment)
     return result if same and all((folder / Path(file).name).is_file() for file in FILES) else None
 
 
@@ -72,7 +72,7 @@ def write_result(result: Result, experiment: Experiment) -> None:
     write_bytes(result.folder / RESULT, (text + "\n").encode())
 
 
-def run_experiment(experiment: Experiment, code: str) -> Result:
+def run_experiment(experiment: Experiment) -> Result:
     """
     Raises:
         RunFailed: the experiment ended with an error.
@@ -88,14 +88,14 @@ def run_experiment(experiment: Experiment, code: str) -> Result:
                     f"study: an experiment of a study that was killed still runs (process {left[0]}); "
                     f"wait for it, or end it: kill {' '.join(map(str, left))}"
                 )
-            return _run(experiment, code)
+            return _run(experiment)
     except Timeout:
         raise ParamError("study: another one is running in this project; wait for it, or stop it first") from None
 
 
-def _run(experiment: Experiment, code: str) -> Result:
+def _run(experiment: Experiment) -> Result:
     folder, copy = BUILD / experiment.name, copy_project()
-    before = find_result(experiment, code, any_code=True)
+    before = find_result(experiment, any_code=True)
     folder.mkdir(parents=True, exist_ok=True)
     timings = folder / TIMINGS
     for stale in (folder / RESULT, timings):
@@ -119,7 +119,7 @@ def _run(experiment: Experiment, code: str) -> Result:
     seconds = seconds_of(timings, finetunes=bool(experiment.params.finetunes))
     if seconds is None and before is not None:
         seconds = before.seconds
-    result = Result(result_key(experiment, code), code, seconds, machine(), versions(), folder)
+    result = Result(result_key(experiment), experiment.code, seconds, machine(), versions(), folder)
     write_result(result, experiment)
     return result
 

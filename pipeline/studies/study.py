@@ -35,7 +35,6 @@ class StudyRun:
     name: str
     study: Study
     rows: list[PlannedRow]
-    code: str  # hash of the code
     gpu: Callable[[], bool]
     reasons: dict[str, str] = field(default_factory=dict)  # row -> why it has no number
 
@@ -64,7 +63,7 @@ class StudyRun:
             started: called before each experiment, with the number of the fold.
         """
         for planned in wanted:
-            if results_of(planned, self.code) is not None:
+            if results_of(planned) is not None:
                 yield planned, HERE, ""
                 continue
             mirror = planned.experiments[0].params.data.mirror
@@ -86,15 +85,15 @@ class StudyRun:
 
     def _run_row(self, planned: PlannedRow, started: Callable[[PlannedRow, int], None]) -> None:
         for fold, experiment in enumerate(planned.experiments):
-            if find_result(experiment, self.code) is None:
+            if find_result(experiment) is None:
                 started(planned, fold)
-                run_experiment(experiment, self.code)
+                run_experiment(experiment)
 
     def write(self) -> Results:
         """Write the csv and the page. A row's number is the one found here, else the csv's for the same settings."""
-        here = {each.row.name: results_of(each, self.code) for each in self.rows}
+        here = {each.row.name: results_of(each) for each in self.rows}
         # The other row of a difference may be of older code; that the protocols agree is checked there.
-        others = {each.row.name: results_of(each, self.code, any_code=True) for each in self.rows}
+        others = {each.row.name: results_of(each, any_code=True) for each in self.rows}
         results: dict[tuple[str, str], ResultRow] = {}
         for each in self.rows:
             found = here[each.row.name]
@@ -122,7 +121,7 @@ class StudyRun:
     def missing_side(self, planned: PlannedRow) -> str | None:
         """The row that this one is compared with query by query, if it has no result on this machine."""
         others = [each for each in self.rows if each.row.name == planned.row.against]
-        return next((each.row.name for each in others if results_of(each, self.code, any_code=True) is None), None)
+        return next((each.row.name for each in others if results_of(each, any_code=True) is None), None)
 
     def seconds(self, planned: PlannedRow) -> float | None:
         """About how long a row takes, by the time of an earlier run."""
@@ -132,9 +131,9 @@ class StudyRun:
         return row.seconds + OVERHEAD * len(planned.experiments)
 
 
-def results_of(planned: PlannedRow, code: str, *, any_code: bool = False) -> list[Result] | None:
+def results_of(planned: PlannedRow, *, any_code: bool = False) -> list[Result] | None:
     """The results of all folds of a row, if all lie here."""
-    found = [find_result(experiment, code, any_code=any_code) for experiment in planned.experiments]
+    found = [find_result(experiment, any_code=any_code) for experiment in planned.experiments]
     results = [each for each in found if each is not None]
     return results if len(results) == len(found) else None
 
@@ -162,7 +161,7 @@ def _on(measured: tuple[int | None, str | None]) -> str:
     return f"{words} (protocol {protocol or 'not recorded'})"
 
 
-def outdated(rows: Sequence[PlannedRow], results: Results, code: str) -> dict[str, str]:
+def outdated(rows: Sequence[PlannedRow], results: Results) -> dict[str, str]:
     """Rows whose number is not of today's code, settings or data -> why."""
     marks, found = other_protocols(rows, results), {}
     for planned in rows:
@@ -174,8 +173,8 @@ def outdated(rows: Sequence[PlannedRow], results: Results, code: str) -> dict[st
             why.append("other settings")
         if row.code is None:
             why.append("code not recorded")
-        elif row.code != code[:12]:
-            why.append(f"code {row.code}, now {code[:12]}")
+        elif row.code != planned.code[:12]:
+            why.append(f"code {row.code}, now {planned.code[:12]}")
         if row.protocol is None:
             why.append("protocol not recorded")
         elif planned.row.name in marks:

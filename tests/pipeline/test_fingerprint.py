@@ -28,7 +28,7 @@ def copied(tmp_path_factory) -> Path:
 
 def edited(path: Path) -> str:
     text = path.read_text()
-    path.write_text(f"{text}# an edit\n")
+    path.write_text(f"{text}EDITED = True\n")
     return text
 
 
@@ -65,6 +65,35 @@ def test_an_edit_for_one_library_leaves_the_features_of_the_others(copied):
     changed = {name for name, key in keys().items() if key != before[name]}
     path.write_text(text)
     assert changed == {"timm", "local"}
+
+
+FORMULA = """
+def halved(values, *, by=2):
+    return [value / by for value in values]
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        (
+            '"""What it does."""\n' + FORMULA.replace("    return", '    """Each half."""\n    # exactly\n    return'),
+            True,
+        ),
+        (FORMULA.replace("(values, *, by=2)", "(\n    values,\n    *,\n    by=2,\n)"), True),
+        (FORMULA.replace("by=2", "by=3"), False),
+        (FORMULA.replace("by=2", "by=2.0"), False),
+        (FORMULA.replace("/ by", "* by"), False),
+        (FORMULA.replace("by=2", "by: int = 2"), False),
+        (FORMULA + "halved.__name__ = 'half'\n", False),
+    ],
+)
+def test_what_code_is_counts_and_not_how_it_is_written(tmp_path, text, same):
+    keys = []
+    for content in (FORMULA, text):
+        (tmp_path / "a.py").write_text(content)
+        keys.append(fingerprint("a.py", top=tmp_path))
+    assert (keys[0] == keys[1]) == same
 
 
 def test_what_has_no_effect_is_neither_hashed_nor_followed(copied):

@@ -16,6 +16,7 @@ from features.backbones.weights import PACKAGES
 from pipeline.commands import study
 from pipeline.commands.study import Options, run_studies
 from pipeline.errors import ParamError
+from pipeline.studies import plan
 from pipeline.studies import study as library
 from pipeline.studies.plan import Experiment
 from pipeline.studies.project_copy import BUILD
@@ -72,14 +73,14 @@ def project(tmp_path, monkeypatch):
     Path("studies/made.yaml").write_text(STUDY.replace("against: recipe", "against: recipe in folds"))
     ran = []
 
-    def made_up(one: Experiment, code: str) -> Result:
+    def made_up(one: Experiment) -> Result:
         ran.append(one.name)
         rng = np.random.default_rng(int(hashlib.sha256(one.name[-5:].encode()).hexdigest()[:8], 16))
         share = 0.8 if one.params.head.loss == "infonce" else 0.6
         shutil.rmtree(BUILD / one.name, ignore_errors=True)
         hits, bare = (rng.random((2, 60)) < share) * 1.0, (rng.random(60) < 0.4) * 1.0
         folder = experiment(BUILD / one.name, hits, bare, queries=one.name[-5:])  # every row has a fold's queries
-        result = Result(result_key(one, code), code, 2.0, "a machine", "Python 3", folder)
+        result = Result(result_key(one), one.code, 2.0, "a machine", "Python 3", folder)
         write_result(result, one)
         return result
 
@@ -132,10 +133,10 @@ def test_what_cannot_run_here_is_said_and_the_rest_runs(project, capsys):
 def test_it_can_be_stopped_and_goes_on(project, monkeypatch, capsys):
     whole = library.run_experiment
 
-    def stopped(one: Experiment, code: str) -> Result:
+    def stopped(one: Experiment) -> Result:
         if one.name == "made-ours-fold1":
             raise KeyboardInterrupt
-        return whole(one, code)
+        return whole(one)
 
     monkeypatch.setattr(library, "run_experiment", stopped)
     with pytest.raises(KeyboardInterrupt):
@@ -156,7 +157,7 @@ def test_it_can_be_stopped_and_goes_on(project, monkeypatch, capsys):
     run_studies(["made"], Options())
     assert project == ["made-ours-fold0", "made-ours-fold1"]
     project.clear()
-    monkeypatch.setattr(study, "code_sha256", lambda: "another program")
+    monkeypatch.setattr(plan, "code_sha256", lambda params: "another program")
     run_studies(["made"], Options(rows=("recipe",)))
     assert project == ["made-recipe"]
 
@@ -183,10 +184,10 @@ def test_a_difference_to_a_row_that_has_not_run_here_is_missed_aloud(project, ca
 def test_a_row_that_fails_is_said_and_the_others_go_on(project, monkeypatch, capsys):
     whole = library.run_experiment
 
-    def failing(one: Experiment, code: str) -> Result:
+    def failing(one: Experiment) -> Result:
         if one.name == "made-recipe":
             raise RunFailed("params.yaml: no")
-        return whole(one, code)
+        return whole(one)
 
     monkeypatch.setattr(library, "run_experiment", failing)
     assert run_studies(["made"], Options()) == 1
@@ -219,8 +220,8 @@ def test_rows_of_another_protocol_are_marked(project, monkeypatch, capsys):
     shutil.rmtree(BUILD)
     whole = library.run_experiment
 
-    def on_fewer_images(one: Experiment, code: str) -> Result:
-        result = whole(one, code)
+    def on_fewer_images(one: Experiment) -> Result:
+        result = whole(one)
         rng = np.random.default_rng(0)
         shutil.rmtree(result.folder)
         hits = (rng.random((2, 30)) < 0.5) * 1.0
@@ -253,6 +254,6 @@ def test_check_lists_rows_of_older_code_and_settings(project, monkeypatch, capsy
     Path("studies/made.yaml").write_text(text.replace("head.loss: infonce", "head.loss: supcon"))
     assert run_studies(["made"], Options(check=True)) == 1
     assert "  ours: other settings" in capsys.readouterr().out
-    monkeypatch.setattr(study, "code_sha256", lambda: "0123456789abcdef")
+    monkeypatch.setattr(plan, "code_sha256", lambda params: "0123456789abcdef")
     assert run_studies(["made"], Options(check=True)) == 3
     assert ", now 0123456789ab" in capsys.readouterr().out

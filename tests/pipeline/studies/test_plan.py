@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from data.settings import CATALOGUE_PATH
 from pipeline.errors import ParamError
 from pipeline.params import load_params
-from pipeline.studies.identity import code_sha256, result_identity, row_identity
+from pipeline.studies.identity import result_identity, row_identity
 from pipeline.studies.plan import plan_row
 from pipeline.studies.project_copy import write_params
 from pipeline.studies.settings import Row, Section, Study, known_studies, load_study
@@ -184,19 +184,6 @@ def test_committed_numbers_answer_what_the_rows_ask(name):
         committed = {line["row"]: line["settings"] for line in csv.DictReader(file)}
     asked = {each.name: plan_row(name, study, each, RAW, places={}).settings for each in study.rows}
     assert committed and committed == {row: asked.get(row) for row in committed}
-
-
-def test_another_program_is_another_result(tmp_path):
-    for name in ("data", "features", "heads", "pipeline"):
-        shutil.copytree(TOP / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(TOP / "dvc.yaml", tmp_path)
-    before = code_sha256(tmp_path)
-    assert before == code_sha256(TOP)
-    (tmp_path / "pipeline/studies/page.py").write_text("# the page is no part of a result\n")
-    assert code_sha256(tmp_path) == before
-    with (tmp_path / "heads/losses/registry.py").open("a") as file:
-        file.write("# an edit\n")
-    assert code_sha256(tmp_path) != before
 
 
 # Every figure of the tables in the five reports.

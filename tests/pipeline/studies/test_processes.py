@@ -58,7 +58,7 @@ def test_a_stage_that_outlives_a_killed_study_keeps_the_next_one_away(tmp_path, 
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], cwd=copy) as left:
         assert processes_in(copy) == [left.pid]
         with pytest.raises(ParamError, match=f"still runs .*kill {left.pid}"):
-            run_experiment(None, "code")
+            run_experiment(None)
         left.kill()
 
 
@@ -67,7 +67,7 @@ def test_one_study_at_a_time(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     BUILD.mkdir(parents=True)
     with FileLock(BUILD / "lock"), pytest.raises(ParamError, match="another one is running in this project; wait"):
-        run_experiment(None, "code")
+        run_experiment(None)
 
 
 def test_output_and_exit_code(tmp_path):
