@@ -1,7 +1,7 @@
 """A trained head as two files: `head.safetensors` (weights; never pickle) and `head.json` (what they mean)."""
 
-import json
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import torch
@@ -12,12 +12,15 @@ from torch import Generator, Tensor, nn
 
 from heads.calibration import Calibration
 from heads.errors import HeadError
+from heads.head_json import HeadJson, dump_head_json, parse_head_json
 from heads.models.base import Head
 from heads.models.registry import build_head
 from heads.models.transforms import Transform
 from heads.settings import HeadSettings
 from heads.similarity import Similarity, embedding_similarity
 
+WEIGHTS, ABOUT = "head.safetensors", "head.json"
+AGAIN = "copy it anew, or run `dvc repro --force --single-item train`"
 CHUNK = 65_536  # rows encoded at once
 
 
@@ -107,6 +110,7 @@ def dump_head(trained: TrainedHead) -> dict[str, bytes]:
     """File name -> content. Equal heads give equal bytes."""
     tensors = {f"head.{name}": value for name, value in nn.ModuleList(trained.heads).state_dict().items()}
     tensors |= {f"transform.{name}": value for name, value in trained.transform.state_dict().items()}
+    weights = save({name: value.cpu().contiguous() for name, value in sorted(tensors.items())})
     about = {
         "settings": trained.settings.model_dump(mode="json"),
         "width": trained.width,
@@ -117,39 +121,66 @@ def dump_head(trained: TrainedHead) -> dict[str, bytes]:
         "features_sha256": trained.features_sha256,
         "images_hash": trained.images_hash,
         "protocol_sha256": trained.protocol_sha256,
+        "weights_sha256": sha256(weights).hexdigest(),
     }
-    return {
-        "head.safetensors": save({name: value.cpu().contiguous() for name, value in sorted(tensors.items())}),
-        "head.json": (json.dumps(about, indent=2, sort_keys=True) + "\n").encode(),
-    }
+    return {WEIGHTS: weights, ABOUT: dump_head_json(about)}
 
 
 def load_head(folder: Path) -> TrainedHead:
-    """Read what `dump_head` wrote.
+    """Read what `dump_head` wrote, and check it.
 
     Raises:
-        HeadError: no head there, a damaged one, or weights that do not fit its settings.
+        HeadError: no head there; one of whose files a bit has changed; weights that are not numbers, or do not fit the
+            settings.
     """
-    again = "run `dvc repro --force --single-item train`"
-    for name in ("head.json", "head.safetensors"):
-        if not (folder / name).exists():
+    for name in (ABOUT, WEIGHTS):
+        if not (folder / name).is_file():
             raise HeadError(f"{folder / name}: no trained head here: run `dvc repro train`")
     try:
-        about = json.loads((folder / "head.json").read_text(encoding="utf-8"))
-        tensors = load((folder / "head.safetensors").read_bytes())
-        settings = HeadSettings.model_validate(about.pop("settings"))
-        about["calibration"] = Calibration(**about["calibration"])
-        transform = Transform(settings.transform, tensors["transform.mean"], tensors["transform.matrix"])
-        width = settings.components or about["width"]
-        heads = [build_head(settings, width, Generator(), groups=about["groups"]) for _ in range(settings.seeds)]
-        weights = {k.removeprefix("head."): v for k, v in tensors.items() if k.startswith("head.")}
-        nn.ModuleList(heads).load_state_dict(weights)
-        return TrainedHead(settings=settings, transform=transform, heads=[head.eval() for head in heads], **about)
-    except (json.JSONDecodeError, UnicodeDecodeError, SafetensorError, ValidationError) as error:
-        raise HeadError(f"{folder}: damaged head ({_brief(error)}): {again}") from None
-    except (KeyError, TypeError, RuntimeError) as error:
-        raise HeadError(f"{folder}: weights and settings do not fit together ({_brief(error)}): {again}") from None
+        about = parse_head_json((folder / ABOUT).read_bytes())
+    except KeyError:
+        raise HeadError(f"{folder / ABOUT}: of another version, without a sha256: run `dvc repro`") from None
+    except ValueError as error:
+        raise HeadError(f"{folder / ABOUT}: damaged head ({_brief(error)}): {AGAIN}") from None
+    content = (folder / WEIGHTS).read_bytes()
+    if sha256(content).hexdigest() != about.weights_sha256:
+        raise HeadError(f"{folder / WEIGHTS}: damaged head (cut off or changed: its sha256 is another): {AGAIN}")
+    try:
+        transform, heads = _restore(about, load(content))
+    except (KeyError, RuntimeError, SafetensorError, ValueError) as error:
+        raise HeadError(f"{folder}: weights and settings do not fit together ({_brief(error)}): {AGAIN}") from None
+    known = {name: getattr(about, name) for name in HeadJson.model_fields if name != "weights_sha256"}
+    lists = {name: list(known[name]) for name in ("thresholds", "best_epochs")}
+    return TrainedHead(transform=transform, heads=heads, **known | lists)
+
+
+def _restore(about: HeadJson, tensors: dict[str, Tensor]) -> tuple[Transform, list[Head]]:
+    """The transform and the heads that `about` describes, filled with `tensors`.
+
+    Raises:
+        KeyError, RuntimeError, ValueError: these are of others, or are not finite.
+    """
+    settings = about.settings
+    if not_finite := [name for name, value in tensors.items() if not value.isfinite().all()]:
+        raise ValueError(f"{not_finite[0]} is not finite")
+    transform = Transform(settings.transform, tensors["transform.mean"], tensors["transform.matrix"])
+    width = transform(torch.zeros(1, about.width)).shape[1]
+    if width != (settings.components or about.width):
+        raise ValueError(f"the transform gives {width} numbers")
+    widest = max((size for value in tensors.values() for size in value.shape), default=0)
+    said = [width, *settings.hidden, *settings.classifier, settings.dim or 0]
+    said += [about.groups] if settings.model == "membership" else []
+    if settings.model != "identity" and max(said) > widest:  # before so much memory is set aside for it
+        raise ValueError(f"no weights of width {max(said)}")
+    heads = [build_head(settings, width, Generator(), groups=about.groups) for _ in range(settings.seeds)]
+    weights = {name.removeprefix("head."): value for name, value in tensors.items() if name.startswith("head.")}
+    nn.ModuleList(heads).load_state_dict(weights)
+    return transform, [head.eval() for head in heads]
 
 
 def _brief(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return f"{where}: {first['msg']}" if where else first["msg"]
     return " ".join(str(error).split())[:120]

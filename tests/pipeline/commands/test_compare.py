@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from edited_head import edit_weights
 from usable import FOLDER, make_usable
 
 import pipeline
@@ -71,9 +71,7 @@ def test_one_image_is_not_enough(images):
 
 
 def test_a_head_of_weights_that_are_not_numbers_is_one_line(images, capsys, monkeypatch):
-    weights = FOLDER / "head" / "head.safetensors"
-    tensors = load_file(weights)
-    save_file({name: torch.full_like(value, float("nan")) for name, value in tensors.items()}, weights)
+    edit_weights(FOLDER / "head", lambda value: torch.full_like(value, float("nan")))
     monkeypatch.setattr(sys, "argv", ["pipeline", "compare", *images, "--head", str(FOLDER / "head")])
     with pytest.raises(SystemExit) as stopped:
         cli.main()

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from edited_head import edit_head
 from evaluated import FOLDER, class_rows, make_params, make_protocol, make_run, pair_rows
 from PIL import Image
 
@@ -18,6 +19,7 @@ from features.storage.features_files import load_features, save_features
 from heads.errors import HeadError
 from heads.metrics.intervals import mean_interval
 from pipeline.stages.evaluate import run
+from pipeline.stages.train import train
 
 FILES = {"table.csv", "queries.parquet", "hit_rate.csv", "similarity.csv", "roc.csv", "confusion.csv", "gallery.png"}
 FILES |= {"confused.csv", "groups.csv"}
@@ -234,8 +236,7 @@ def test_the_gallery_is_a_picture(here):
 )
 def test_a_head_of_something_else(here, field, message):
     make_run(pair_rows())
-    path = FOLDER / "head/head.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {field: "0" * 64}))
+    edit_head(FOLDER / "head", **{field: "0" * 64})
     with pytest.raises(HeadError) as error:
         evaluate()
     assert str(error.value) == message
@@ -247,13 +248,10 @@ def test_a_protocol_of_other_rows(here):
     make_run(rows)
     protocol = replace(make_protocol(rows), rows="0" * 64)
     write_protocol(protocol, FOLDER / "protocol.json")
-    path = FOLDER / "head/head.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"protocol_sha256": protocol.sha256}))
-    with pytest.raises(DataError) as error:
-        evaluate()
-    assert (
-        str(error.value) == "protocol.json was frozen for other rows than rows.parquet holds; run `dvc repro prepare`"
-    )
+    edit_head(FOLDER / "head", protocol_sha256=protocol.sha256)
+    for use in (evaluate, lambda: train(make_params())):
+        with pytest.raises(DataError, match=r"frozen for other rows.*; run `dvc repro prepare`"):
+            use()
 
 
 def test_a_constant_head_is_chance_not_luck(here):
@@ -271,9 +269,7 @@ def test_a_constant_head_is_chance_not_luck(here):
 def make_head_constant(rows):
     from features.storage.features_files import read_sidecar
 
-    path = FOLDER / "head/head.json"
-    sidecar = read_sidecar(FOLDER / "features/made_up")
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"features_sha256": sidecar.npy_sha256}))
+    edit_head(FOLDER / "head", features_sha256=read_sidecar(FOLDER / "features/made_up").npy_sha256)
 
 
 @pytest.mark.parametrize("method", ["csls", "one_to_one"])
