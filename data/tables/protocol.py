@@ -1,9 +1,11 @@
 """protocol.json: what was prepared and on what it is scored, frozen. Its sha256 is the identity of an evaluation.
 
-All lists hold row numbers (int64) into rows.parquet and images.parquet.
+The file ends with that sha256, which every load checks. All lists hold row numbers (int64) into rows.parquet and
+images.parquet.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -17,6 +19,8 @@ from data.errors import DataError
 from data.files.atomic import sha256_bytes, write_bytes
 
 Ints = NDArray[np.int64]
+SEAL = re.compile(rb',"sha256":"([0-9a-f]{64})"\}\n\Z')  # how the file ends
+AGAIN = "run `dvc repro prepare`; if that brings it back, `python -m pipeline check` first"
 
 
 @dataclass(frozen=True)
@@ -115,32 +119,52 @@ class Protocol:
 
 
 def write_protocol(protocol: Protocol, path: Path) -> None:
-    write_bytes(path, protocol.content)
+    write_bytes(path, protocol.content.removesuffix(b"}\n") + f',"sha256":"{protocol.sha256}"}}\n'.encode())
 
 
 def read_protocol(path: Path) -> Protocol:
     """
     Raises:
-        DataError: the file is missing, is not JSON, or lacks a key.
+        DataError: the file is missing, is of another version, or is not what `write_protocol` wrote.
     """
     try:
-        raw = json.loads(path.read_bytes().decode("utf-8", "surrogateescape"))
-        candidates, submit = raw.pop("candidates"), raw.pop("submit")
-        return Protocol(
-            candidates=None if candidates is None else _load(CandidateLists, candidates),
-            submit=None if submit is None else _load(SubmitLists, submit),
-            pairs={name: _load(PairList, value) for name, value in raw.pop("pairs").items()},
-            triplets={name: _load(TripletList, value) for name, value in raw.pop("triplets").items()},
-            episodes={name: _load(EpisodeList, value) for name, value in raw.pop("episodes").items()},
-            rejected=tuple(Rejected(**value) for value in raw.pop("rejected")),
-            notes=tuple(raw.pop("notes")),
-            **raw,
-        )
-    except FileNotFoundError:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
         raise DataError(f"{path}: not here; run `dvc repro prepare`") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise DataError(f"{path}: not a protocol of this version ({reason}); run `dvc repro prepare`") from None
+    seal = SEAL.search(content)
+    if seal is None:
+        raise DataError(f"{path}: no protocol of this version, or cut off: it does not end with a sha256; {AGAIN}")
+    plain = content[: seal.start()] + b"}\n"
+    if sha256_bytes(plain) != seal[1].decode():
+        raise DataError(f"{path}: changed: its sha256 is another; {AGAIN}")
+    try:
+        return _protocol(json.loads(plain.decode("utf-8", "surrogateescape")))
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise DataError(f"{path}: no protocol of this version ({reason}); {AGAIN}") from None
+
+
+def check_rows(protocol: Protocol, rows_hash: str) -> None:
+    """
+    Raises:
+        DataError: the lists are of other rows than those of `rows_hash` (`Rows.hash`).
+    """
+    if protocol.rows != rows_hash:
+        raise DataError("protocol.json was frozen for other rows than rows.parquet holds; run `dvc repro prepare`")
+
+
+def _protocol(raw: dict[str, Any]) -> Protocol:
+    candidates, submit = raw.pop("candidates"), raw.pop("submit")
+    return Protocol(
+        candidates=None if candidates is None else _load(CandidateLists, candidates),
+        submit=None if submit is None else _load(SubmitLists, submit),
+        pairs={name: _load(PairList, value) for name, value in raw.pop("pairs").items()},
+        triplets={name: _load(TripletList, value) for name, value in raw.pop("triplets").items()},
+        episodes={name: _load(EpisodeList, value) for name, value in raw.pop("episodes").items()},
+        rejected=tuple(Rejected(**value) for value in raw.pop("rejected")),
+        notes=tuple(raw.pop("notes")),
+        **raw,
+    )
 
 
 List = TypeVar("List", CandidateLists, SubmitLists, PairList, TripletList, EpisodeList)

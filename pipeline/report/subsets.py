@@ -3,8 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import DataError
-from data.tables.protocol import CandidateLists, Protocol
+from data.tables.protocol import CandidateLists, Protocol, check_rows
 from data.tables.rows import Rows
 from heads.metrics.evaluation import Subset
 from pipeline.splits import queries_and_gallery
@@ -19,8 +18,7 @@ def test_subsets(rows: Rows, protocol: Protocol, *, most: int | None = None, see
     Raises:
         DataError: the test split is empty, or the protocol was frozen for other rows.
     """
-    if protocol.rows != rows.hash:
-        raise DataError("protocol.json was frozen for other rows than rows.parquet holds; run `dvc repro prepare`")
+    check_rows(protocol, rows.hash)
     queries, gallery = queries_and_gallery(rows, "test")
     if rows.has_roles:
         sides = {"test": (queries, gallery)}

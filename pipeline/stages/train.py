@@ -7,7 +7,7 @@ import torch
 
 from data.errors import DataError
 from data.files.atomic import write_bytes
-from data.tables.protocol import read_protocol
+from data.tables.protocol import check_rows, read_protocol
 from data.tables.rows import read_rows
 from features.storage.features_files import load_features, read_sidecar
 from heads.models.transforms import fit_transform
@@ -47,11 +47,13 @@ def train(params: Params) -> Training:
     """Fit the transform and `head.seeds` heads on train, choose epochs and thresholds on val; nothing is written.
 
     Raises:
-        DataError: no train or val split, or no val pairs. FeatureError: features that are not those of the images.
+        DataError: no train or val split, no val pairs, or a protocol of other rows.
+        FeatureError: features that are not those of the images.
     """
     settings, folder = params.head, dataset_folder(params)
     rows = read_rows(folder / "rows.parquet")
     protocol = read_protocol(folder / "protocol.json")
+    check_rows(protocol, rows.hash)
     if "val" not in protocol.pairs:
         raise DataError("the protocol has no val pairs to choose a threshold on: enlarge data.splits.val")
     check_origin(params, settings.features)

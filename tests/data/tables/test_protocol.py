@@ -1,9 +1,11 @@
 import json
+from contextlib import suppress
 
 import numpy as np
 import pytest
 
 from data.errors import DataError
+from data.files.atomic import sha256_bytes
 from data.tables.protocol import (
     CandidateLists,
     EpisodeList,
@@ -40,7 +42,9 @@ def full() -> Protocol:
 def test_it_comes_back_as_it_was(tmp_path):
     write_protocol(full(), tmp_path / "protocol.json")
     back = read_protocol(tmp_path / "protocol.json")
-    assert back.content == full().content == (tmp_path / "protocol.json").read_bytes()
+    assert back.content == full().content
+    written = json.loads((tmp_path / "protocol.json").read_bytes())
+    assert written.pop("sha256") == full().sha256 and written == json.loads(full().content)
     assert back.sha256 == full().sha256
     assert back.pairs["val"].same.dtype == bool
     assert back.pairs["val"].same.tolist() == [True, False]
@@ -66,18 +70,45 @@ def test_any_change_changes_the_hash():
         assert Protocol(**fields).sha256 != base.sha256
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[1]", "not json", '{"candidates": null}', "null"])
+@pytest.mark.parametrize("content", ["", "{}", "[1]", "not json", '{"candidates": null}', "null", "[" * 100_000])
 def test_another_file_is_said(tmp_path, content):
     (tmp_path / "p").write_text(content)
-    with pytest.raises(DataError, match=r"p: not a protocol of this version \(.*\); run `dvc repro prepare`"):
-        read_protocol(tmp_path / "p")
-
-
-def test_another_version_is_said(tmp_path):
-    raw = json.loads(full().content)
-    raw["later"] = 1
-    (tmp_path / "p").write_text(json.dumps(raw))
-    with pytest.raises(DataError, match=r"not a protocol of this version \(TypeError: .*'later'"):
+    with pytest.raises(DataError, match=r"p: no protocol of this version.*; run `dvc repro prepare`"):
         read_protocol(tmp_path / "p")
     with pytest.raises(DataError, match=r"nowhere: not here; run `dvc repro prepare`"):
         read_protocol(tmp_path / "nowhere")
+
+
+def seal(path, raw: object) -> None:
+    """`raw` with a sha256 that fits."""
+    plain = json.dumps(raw, separators=(",", ":")).encode() + b"\n"
+    path.write_bytes(plain[:-2] + f',"sha256":"{sha256_bytes(plain)}"}}\n'.encode())
+
+
+@pytest.mark.parametrize("key", [*json.loads(full().content), "later"])
+def test_a_value_of_another_kind_is_one_line_or_kept(tmp_path, key):
+    for value in ("abc", None, 3, [3], {"a": 3}, {"a": {"b": 3}}, [[10**30]], {"query": [10**30]}):
+        seal(tmp_path / "p", json.loads(full().content) | {key: value})
+        with suppress(DataError):
+            read_protocol(tmp_path / "p")
+
+
+def test_another_version_is_said(tmp_path):
+    seal(tmp_path / "p", json.loads(full().content) | {"later": 1})
+    with pytest.raises(DataError, match=r"no protocol of this version \(TypeError: .*'later'"):
+        read_protocol(tmp_path / "p")
+
+
+def test_one_changed_bit_anywhere_is_said(tmp_path):
+    write_protocol(full(), tmp_path / "p")
+    content = (tmp_path / "p").read_bytes()
+    for place in range(0, len(content), 11):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        (tmp_path / "p").write_bytes(damaged)
+        with pytest.raises(DataError, match=r"run `dvc repro prepare`"):
+            read_protocol(tmp_path / "p")
+    for stop in range(0, len(content), 23):
+        (tmp_path / "p").write_bytes(content[:stop])
+        with pytest.raises(DataError, match=r"run `dvc repro prepare`"):
+            read_protocol(tmp_path / "p")
