@@ -5,9 +5,9 @@ from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import gammaln
 
 from heads.errors import HeadError
+from heads.metrics.log_choose import log_choose
 from heads.metrics.pairs import pair_similarities
 from heads.metrics.ranking import TIE, Ranks
 from heads.similarity import Similarity
@@ -85,15 +85,10 @@ def check_k(k: int, *, candidates: int) -> None:
 @lru_cache(maxsize=256)
 def _cumulative_probability(n: int, distractors: int, k: int) -> np.ndarray:
     """(n + 2,) sums over b' < b of P(Hypergeometric(n, b', distractors) <= k - 1)."""
-    b = np.arange(n + 1.0)
-    whole = _log_choose(n, distractors)
-    probability = sum(np.exp(_log_choose(b, i) + _log_choose(n - b, distractors - i) - whole) for i in range(k))
+    b = np.arange(n + 1)
+    whole = log_choose(n, distractors)
+    probability = sum(np.exp(log_choose(b, i) + log_choose(n - b, distractors - i) - whole) for i in range(k))
     return np.concatenate([[0.0], np.cumsum(np.clip(probability, 0, 1))])
-
-
-def _log_choose(n: np.ndarray | float, k: int) -> np.ndarray:
-    """log of n over k, minus infinity where k > n (there gammaln has a pole)."""
-    return gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
 
 
 def rank_lists(

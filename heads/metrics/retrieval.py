@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
-from scipy.special import gammaln
 
 from heads.errors import HeadError
+from heads.metrics.log_choose import log_choose
 from heads.metrics.ranking import Ranks
 
 MAX_PLACES = 2**21  # rows of tied levels in one chunk
@@ -118,13 +118,9 @@ def _expected_reciprocal(tied: _Levels) -> np.ndarray:
 
 def _none_in(tied: _Levels, places: np.ndarray) -> np.ndarray:
     """P(no positive in the first `places` of each level): C(rows - places, positives) / C(rows, positives)."""
-    return np.exp(_log_choose(tied.rows - places, tied.positives) - _log_choose(tied.rows, tied.positives))
+    return np.exp(log_choose(tied.rows - places, tied.positives) - log_choose(tied.rows, tied.positives))
 
 
 def _within(sizes: np.ndarray) -> np.ndarray:
     """0, 1, ..., size - 1 for each size in turn."""
     return np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-
-
-def _log_choose(n: np.ndarray, k: np.ndarray) -> np.ndarray:
-    return gammaln(n + 1.0) - gammaln(k + 1.0) - gammaln(n - k + 1.0)
