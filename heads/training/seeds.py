@@ -66,7 +66,7 @@ class Cancelled(Exception):
 
 
 def for_each_seed(one: Callable[[int, Report], T], count: int, *, report: Report, device: torch.device) -> list[T]:
-    """[one(0, report), ..., one(count - 1, report)]: on a CPU each on one thread, as many at once as torch has threads;
+    """[one(0, report), ..., one(count - 1, report)]: on a CPU each on one thread, several at once;
     on a GPU one after the other, for it is one device.
 
     The first exception is raised, and the seeds that still run stop at their next report.
@@ -79,7 +79,8 @@ def for_each_seed(one: Callable[[int, Report], T], count: int, *, report: Report
             raise Cancelled
         report(batches, loss)
 
-    at_once = min(count, threads) if device.type == "cpu" else 1
+    # More at once than cores: else a core waits while the last seed computes.
+    at_once = min(count, 2 * threads + 1) if device.type == "cpu" else 1
     try:
         with ThreadPoolExecutor(at_once, initializer=_single_threaded, initargs=(device,)) as pool:
             futures = [pool.submit(one, number, checked) for number in range(count)]
