@@ -1,4 +1,4 @@
-"""`python -m pipeline`: the stages that DVC runs, verbs for people, benchmarks; and how mistakes end."""
+"""`python -m pipeline`: the stages that DVC runs, commands for people, benchmarks; and how mistakes end."""
 
 import os
 import sys

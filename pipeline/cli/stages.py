@@ -1,4 +1,7 @@
-"""The verbs that DVC runs, one a stage of dvc.yaml."""
+"""The commands that DVC runs, one per stage of dvc.yaml."""
+
+import gc
+from importlib import import_module
 
 import typer
 
@@ -10,70 +13,52 @@ stages = typer.Typer()
 @stages.command()
 def prepare() -> None:
     """Read the data set, split it, and freeze the evaluation lists."""
-    from pipeline.params import load_params
-
-    params = load_params()
-    with recorded(params.data.name, "prepare"):
-        from pipeline.stages.prepare import run
-
-        run(params)
+    run_stage("prepare")
 
 
 @stages.command()
 def extract(name: str = typer.Argument(help="an entry of features.backbones")) -> None:
     """Turn every image into a vector with one backbone."""
-    from pipeline.params import load_params
-
-    params = load_params()
-    with recorded(params.data.name, "extract", name):
-        from pipeline.stages.extract import run
-
-        run(params, name)
+    run_stage("extract", name)
 
 
 @stages.command()
 def concat(name: str = typer.Argument(help="an entry of concatenations")) -> None:
     """Put two feature sets side by side."""
-    from pipeline.params import load_params
-
-    params = load_params()
-    with recorded(params.data.name, "concat", name):
-        from pipeline.stages.concat import run
-
-        run(params, name)
+    run_stage("concat", name)
 
 
 @stages.command()
 def finetune(name: str = typer.Argument(help="an entry of finetunes")) -> None:
     """Train a network on the images, for features of its own."""
-    from pipeline.params import load_params
-
-    params = load_params()
-    with recorded(params.data.name, "finetune", name):
-        from pipeline.stages.finetune import run
-
-        run(params, name)
+    run_stage("finetune", name)
 
 
 @stages.command()
 def train() -> None:
     """Train the head on the cached features."""
-    from pipeline.params import load_params
-
-    params = load_params()
-    with recorded(params.data.name, "train"):
-        from pipeline.stages.train import run
-
-        run(params)
+    run_stage("train")
 
 
 @stages.command()
 def evaluate() -> None:
     """Score the head on the test split, beside the baseline and chance."""
+    run_stage("evaluate")
+
+
+def run_stage(stage: str, *name: str) -> None:
+    """`run` of pipeline/stages/<stage>.py, which is imported after params.yaml has been checked.
+
+    Modules are never garbage: searching torch's for cycles, while it is imported and again when the process ends, takes
+    a third as long as the import itself.
+    """
     from pipeline.params import load_params
 
     params = load_params()
-    with recorded(params.data.name, "evaluate"):
-        from pipeline.stages.evaluate import run
-
-        run(params)
+    with recorded(params.data.name, stage, *name):
+        gc.disable()
+        run = import_module(f"pipeline.stages.{stage}").run
+        gc.freeze()
+        gc.enable()
+        run(params, *name)
+    gc.freeze()
