@@ -14,7 +14,7 @@ def linear(width: int, out: int, rng: Generator, *, start: Tensor | None = None)
 
     Its weights start as `start` (width, out), or normally distributed at He's scale (He et al. 2015, eq. 10).
     """
-    # On "meta" nothing is drawn from torch's global generator. `skip_init` does the same and imports sympy: half a second.
+    # "meta": nothing is drawn from the global generator. torch's skip_init does the same but imports sympy, for 0.5 s.
     layer = nn.Linear(width, out, device="meta")
     if start is None:
         start = torch.randn((width, out), generator=rng) * (2 / width) ** 0.5
