@@ -44,15 +44,15 @@ class DataSettings(BaseModel):
     groups: int | None = Field(None, ge=2)  # use only the first groups
     limit: int | None = Field(None, ge=2)  # use only so many images, balanced over groups
     seen: float | int | tuple[str, ...] | None = None  # groups training may see: a share, a count, or their names
-    split_by: Literal["image", "group"] | None = None
+    split_by: Literal["image", "group"] | None = None  # group: then no group is in two splits
     splits: Splits = Splits()
-    folds: int | None = Field(None, ge=2, le=100)
-    fold: int = Field(0, ge=0)
-    candidates: int | None = Field(None, ge=2)  # none: 20, fewer where the test is too small
-    pairs: int = Field(10_000, ge=2)
-    triplets: int = Field(10_000, ge=1)
+    folds: int | None = Field(None, ge=2, le=100)  # each the test once
+    fold: int = Field(0, ge=0)  # the one that is the test now
+    candidates: int | None = Field(None, ge=2)  # images in a list; null: 20, fewer if the test split is too small
+    pairs: int = Field(10_000, ge=2)  # scored per split and subset, half of them positive
+    triplets: int = Field(10_000, ge=1)  # scored per subset
     episodes: Episodes = Episodes()
-    max_rejected: float | None = Field(None, ge=0, le=1)
+    max_rejected: float | None = Field(None, ge=0, le=1)  # share of unusable images; null: 0 for published data sets
     allow_leak: bool | None = None  # may one picture lie in two splits?
 
     @field_validator("seen", mode="before")
