@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import bdtr
 
 
 @dataclass(frozen=True)
@@ -17,6 +16,8 @@ class Flips:
     @property
     def p_value(self) -> float:
         """Exact two-sided test (McNemar, 1947): under the null, a flip is gained or lost with probability 1/2."""
+        from scipy.special import bdtr
+
         gained, lost = len(self.gained), len(self.lost)
         return float(min(1.0, 2 * bdtr(min(gained, lost), gained + lost, 0.5))) if gained + lost else 1.0
 

@@ -6,10 +6,16 @@ from numpy.typing import ArrayLike
 
 from heads.errors import HeadError
 from heads.reranking.csls import csls
-from heads.reranking.k_reciprocal import k_reciprocal
 from heads.reranking.one_to_one import one_to_one
 from heads.reranking.query_expansion import query_expansion
 from heads.similarity import Similarity
+
+
+def k_reciprocal(similarity: Similarity, *, queries: ArrayLike, gallery: ArrayLike) -> Similarity:
+    from heads.reranking.k_reciprocal import k_reciprocal  # imports scipy.sparse, which only this method needs
+
+    return k_reciprocal(similarity, queries=queries, gallery=gallery)
+
 
 METHODS: dict[str, Callable[..., Similarity]] = {
     "csls": csls,

@@ -43,19 +43,36 @@ def queries_parquet(scores: RunEvaluations, rows: Rows, *, clusters: NDArray[np.
     ]:
         names = [name for name in BY_QUERY if name in evaluation.by_query]
         size = len(evaluation.queries)
-        columns: dict[str, Any] = {
-            "model": pa.array([model] * size).dictionary_encode(),
-            "seed": pa.array([seed] * size, pa.int16()),
-            "id": pa.array(rows.id[evaluation.queries].tolist(), pa.string()),
-            "cluster": pa.array(clusters[evaluation.queries].tolist(), pa.string()),
-            "seen": pa.array(rows.seen[evaluation.queries].tolist(), pa.bool_()),
+        columns = {
+            "model": _words([model] * size, one_value=True),
+            "seed": _numbers(np.full(size, seed), pa.int16()),
+            "id": _words(rows.id[evaluation.queries]),
+            "cluster": _words(clusters[evaluation.queries]),
+            "seen": _numbers(rows.seen[evaluation.queries], pa.bool_()),
         }
-        columns |= {name: pa.array(np.round(evaluation.by_query[name], 6).astype(np.float32)) for name in names}
-        tables.append(pa.table(columns))
+        columns |= {name: _numbers(np.round(evaluation.by_query[name], 6), pa.float32()) for name in names}
+        tables.append(pa.Table.from_arrays(list(columns.values()), names=list(columns)))
     table = pa.concat_tables(tables).unify_dictionaries().replace_schema_metadata({"protocol": protocol})
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd")
     return sink.getvalue()
+
+
+def _numbers(values: NDArray[Any], kind: pa.DataType) -> pa.Array:
+    """An array of numbers or truth values. `pa.array` would import pandas and pyarrow.compute: half a second."""
+    flat = (
+        np.packbits(values, bitorder="little") if pa.types.is_boolean(kind) else values.astype(kind.to_pandas_dtype())
+    )
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(flat))])
+
+
+def _words(values: Sequence[str] | NDArray[np.object_], *, one_value: bool = False) -> pa.Array:
+    """An array of strings; of one value in all, as a dictionary."""
+    if one_value:
+        return pa.DictionaryArray.from_arrays(_numbers(np.zeros(len(values)), pa.int32()), _words(values[:1]))
+    encoded = [value.encode() for value in values]
+    ends = np.cumsum([0, *map(len, encoded)]).astype(np.int32)
+    return pa.Array.from_buffers(pa.string(), len(encoded), [None, pa.py_buffer(ends), pa.py_buffer(b"".join(encoded))])
 
 
 def hit_rate_csv(scores: RunEvaluations) -> bytes:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from heads.metrics.intervals import mean_interval, paired_interval
+from heads.metrics.intervals import mean_interval, paired_interval, student_quantile
 
 
 def test_one_seed_is_the_t_interval_of_the_mean():
@@ -94,3 +94,8 @@ def test_coverage_is_95_percent(paired, seeds, seed_sd, noise_sd, per_cluster):
     # Two sides of three seeds that differ in nothing but noise: their spreads cannot be estimated below zero.
     most = 0.98 if paired and seeds == 3 and not seed_sd else 0.97
     assert 0.93 <= held / runs <= most
+
+
+@pytest.mark.parametrize("dof", [1, 1.3, 2, 2.7, 5, 31, 250.5, 1e4, 1e7])
+def test_quantile_of_student_equals_scipy(dof):
+    assert student_quantile(dof) == pytest.approx(stats.t.ppf(0.975, dof), rel=1e-7)
