@@ -137,7 +137,7 @@ def _half_width(components: list[_VarianceComponent]) -> float:
 
 
 def student_quantile(dof: float) -> float:
-    """97.5 % point of Student's t with `dof` >= 1 degrees of freedom, as scipy.special.stdtrit, whose import takes longer.
+    """97.5 % point of Student's t with `dof` >= 1 degrees of freedom; importing scipy.special takes longer.
 
     Newton's method on the area below the density, from the normal distribution's point: the density falls, so each step
     stays below the solution.
