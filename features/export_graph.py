@@ -1,5 +1,7 @@
 """Preprocessing and network as one graph, for export: images of any size in, features out. `lanes` is the fast path."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -8,7 +10,7 @@ from torch.nn.functional import normalize
 from features.backbones.preprocess import CROP, Preprocess
 from features.backbones.registry import Network
 
-Size = int | torch.SymInt  # heights and widths are symbols while a graph is traced
+Size = Any  # int, or torch.SymInt while a graph is traced, which torch's annotations leave out
 
 
 class Squares(nn.Module):
@@ -30,7 +32,7 @@ class Squares(nn.Module):
             case "shortest":
                 short = torch.sym_min(height, width)
                 target = [self.resize * height // short, self.resize * width // short]
-            case "longest":
+            case _:  # longest
                 long = torch.sym_max(height, width)
                 target = [torch.sym_max(1, half_even(self.resize * side, long)) for side in (height, width)]
         # Along rows, then along columns, with bytes in between: as torchvision resizes bytes.
@@ -38,7 +40,8 @@ class Squares(nn.Module):
         pixels = self._resized(pixels, target)
         if self.fit == "longest":
             high, wide = (self.size - side for side in target)
-            pixels = functional.pad(pixels, [wide // 2, (wide + 1) // 2, high // 2, (high + 1) // 2])
+            margins: list[Size] = [wide // 2, (wide + 1) // 2, high // 2, (high + 1) // 2]
+            pixels = functional.pad(pixels, margins)
             return window(pixels, 0, 0, self.size)
         top, left = (half_even(side - self.size, 2) for side in target)
         return window(pixels, top, left, self.size)

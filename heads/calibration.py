@@ -57,7 +57,7 @@ def _fit_sigmoid(z: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[f
     features = np.stack([z, np.ones_like(z)], 1)  # (P, 2)
     weights = np.array([1.0, 0.0])
 
-    def loss(weights: NDArray[np.float64]) -> float:
+    def loss(weights: NDArray[np.floating]) -> float:
         logit = features @ weights
         return float((np.logaddexp(0, logit) - target * logit).mean())
 
@@ -74,5 +74,5 @@ def _fit_sigmoid(z: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[f
     return float(weights[0]), float(weights[1])
 
 
-def _sigmoid(x: NDArray[np.float64]) -> NDArray[np.float64]:
+def _sigmoid(x: NDArray[np.floating]) -> NDArray[np.float64]:
     return 0.5 + 0.5 * np.tanh(0.5 * x)  # 1 / (1 + exp(-x)) without its overflow

@@ -180,11 +180,11 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             HeadError: an impossible parameter, or no label with `images_per_group` rows.
         """
         _check_labels(y)
-        X, y = validate_data(self, X, y, dtype=np.float32, ensure_min_samples=2)
-        check_classification_targets(y)
+        inputs, targets = self._validated(X, y, ensure_min_samples=2)
+        check_classification_targets(targets)
         settings = self._settings()
-        self.classes_, labels = np.unique(y, return_inverse=True)
-        features = torch.from_numpy(np.array(X))
+        self.classes_, labels = np.unique(targets, return_inverse=True)
+        features = torch.from_numpy(np.array(inputs))
         training_set = make_training_set(np.arange(len(labels)), labels, None, images=settings.images_per_group)
         self._transform = fit_transform(
             settings.transform, features, components=settings.components, power=settings.whitening
@@ -197,7 +197,7 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         for message in (message for one in trained for message in one.warnings):
             warnings.warn(message, UserWarning, stacklevel=2)
         self._heads = [one.head for one in trained]
-        self._n_features_out = self._embed(X[:1]).shape[1]
+        self._n_features_out = self._embed(inputs[:1]).shape[1]
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.float32]:
@@ -209,7 +209,7 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
             ValueError: X has other columns than in `fit`.
         """
         check_is_fitted(self)
-        return self._embed(validate_data(self, X, dtype=np.float32, reset=False))
+        return self._embed(self._validated(X, reset=False))
 
     def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """recall@1 of X (N, D) with labels y (N,): how often the nearest other row has the same label.
@@ -223,13 +223,18 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         """
         check_is_fitted(self)
         _check_labels(y)
-        X, y = validate_data(self, X, y, dtype=np.float32, reset=False)
-        labels = np.unique(y, return_inverse=True)[1]
+        inputs, targets = self._validated(X, y, reset=False)
+        labels = np.unique(targets, return_inverse=True)[1]
         rows = np.arange(len(labels))
         distance = "cosine" if self._heads[0].distance == "cosine" else "euclidean"
-        similarity = embedding_similarity(torch.from_numpy(self._embed(X)), distance)
+        similarity = embedding_similarity(torch.from_numpy(self._embed(inputs)), distance)
         ranks = rank_queries(similarity, labels, queries=rows, gallery=rows)
         return float(retrieval(ranks, ks=(1,)).recall[1].mean())
+
+    def _validated(self, X: ArrayLike, y: ArrayLike = "no_validation", **checks: Any) -> Any:
+        """X (N, D) as float32, or with labels (X, y), as scikit-learn checks them."""
+        # scikit-learn annotates nothing, so pyright takes the type of its defaults, which are strings.
+        return validate_data(self, X, y, dtype=np.float32, **checks)  # pyright: ignore[reportArgumentType]
 
     @torch.no_grad()
     def _embed(self, X: NDArray[np.float32]) -> NDArray[np.float32]:

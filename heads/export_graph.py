@@ -1,9 +1,12 @@
 """A trained head as one graph for export: what `heads.embeddings` computes, without its batches and checks."""
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
 from heads.embeddings import concat_seeds, distinct_heads
+from heads.models.base import Head
 from heads.store import TrainedHead
 
 
@@ -12,10 +15,14 @@ class HeadGraph(nn.Module):
 
     def __init__(self, trained: TrainedHead) -> None:
         super().__init__()
-        self.transform, self.heads = trained.transform, nn.ModuleList(distinct_heads(trained.heads))
+        self.transform, self.of_each_seed = trained.transform, nn.ModuleList(distinct_heads(trained.heads))
+
+    @property
+    def heads(self) -> list[Head]:
+        return cast(list[Head], list(self.of_each_seed))
 
     def forward(self, features: Tensor) -> Tensor:
-        return concat_seeds(list(self.heads), self.of_seeds(features))
+        return concat_seeds(self.heads, self.of_seeds(features))
 
     def of_seeds(self, features: Tensor) -> Tensor:
         """(B, D) -> (S, B, E)"""

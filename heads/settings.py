@@ -87,7 +87,7 @@ class HeadModel(Section):
     dim: Dimension | None = None  # width of the embedding; null: that of the input
     classifier: tuple[Dimension, ...] = ()  # pair_bc, pair_mlp: hidden widths of the classifier of the pair
     norm: Literal["none", "layer"] = "none"
-    dropout: float = Field(0.0, ge=0, lt=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
 class Objective(Section):
@@ -134,9 +134,9 @@ class Objective(Section):
         return self.margin or MARGINS.get(self.loss, 0.0)
 
     @property
-    def arguments(self) -> dict[str, float]:
+    def arguments(self) -> dict[str, float | int | bool | str]:
         """The further arguments of a loss of ours."""
-        return ARGUMENTS.get(self.loss, {}) | self.loss_args
+        return {**ARGUMENTS.get(self.loss, {}), **self.loss_args}
 
     @property
     def negatives_kind(self) -> str:

@@ -20,8 +20,10 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
     with torch.no_grad():  # not inference_mode: its tensors would be the new weights
         pairs = _pairs(folded, example)
         for conv, norm in pairs:
+            mean, variance = norm.running_mean, norm.running_var
+            assert mean is not None and variance is not None, "`_pairs` takes norms with running statistics"
             conv.weight, conv.bias = fuse_conv_bn_weights(
-                conv.weight, conv.bias, norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias
+                conv.weight, conv.bias, mean, variance, norm.eps, norm.weight, norm.bias
             )
         skip = {id(norm): _after(norm) for _, norm in pairs}
         for module in list(folded.modules()):

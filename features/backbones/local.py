@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import nn
 
 from data.errors import did_you_mean
 from data.files.atomic import sha256_file
-from features.backbones.preprocess import Preprocess
+from features.backbones.preprocess import Channels, Preprocess
 from features.backbones.projection import assemble
 from features.backbones.registry import Network, load_network
 from features.backbones.small_networks import (
@@ -97,7 +97,7 @@ def _cifar_resnet(model: str, state: StateDict) -> CifarResNet:
     return random_network(lambda: CifarResNet(layers, convolved=convolved))
 
 
-def _cifar_normalisation(state: StateDict) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _cifar_normalisation(state: StateDict) -> tuple[Channels, Channels]:
     if "fc.weight" in state:
         return CIFAR.get(len(state["fc.weight"]), (HALF, HALF))
     plain = Preprocess(size=32, resize=32)
@@ -109,8 +109,7 @@ def _trained(entry: Backbone, where: str) -> Network:
     path = local_file(entry.weights, where, [])
     told = description(path, where)
     try:
-        pixels = {field.name: told["preprocess"][field.name] for field in fields(Preprocess)}
-        preprocess = Preprocess(**pixels | {"mean": tuple(pixels["mean"]), "std": tuple(pixels["std"])})
+        preprocess = Preprocess.parse(told["preprocess"])
         state = read_checkpoint(path, where)
         base = _built(told, state)
     except (ValidationError, KeyError, TypeError):

@@ -27,13 +27,14 @@ from features.backbones.weights import (
 from features.errors import FeatureError, one_line
 from features.settings import Backbone
 
+Clip = Any  # a model of open_clip: an nn.Module with visual, encode_image, ... and no base class that has them
 RESNET_STAGES = 5  # the stem and four layers
 
 
 class ImageTower(nn.Module):
     """(B, 3, S, S) -> (B, D), not normalised."""
 
-    def __init__(self, clip: nn.Module) -> None:
+    def __init__(self, clip: Clip) -> None:
         super().__init__()
         self.clip = clip
 
@@ -44,7 +45,7 @@ class ImageTower(nn.Module):
 class Maps(nn.Module):
     """(B, 3, S, S) -> (B, C * cells * cells): the image tower's map before pooling, of patch tokens for a ViT."""
 
-    def __init__(self, clip: nn.Module, cells: int) -> None:
+    def __init__(self, clip: Clip, cells: int) -> None:
         super().__init__()
         self.visual, self.grid = clip.visual, Grid(cells)
 
@@ -58,7 +59,7 @@ class Maps(nn.Module):
 class Stages(nn.Module):
     """(B, 3, S, S) -> (B, D): the maps of `stages`, a ViT's blocks or a ResNet's layers, pooled by `Grids`."""
 
-    def __init__(self, clip: nn.Module, stages: tuple[int, ...], grids: Grids, where: str) -> None:
+    def __init__(self, clip: Clip, stages: tuple[int, ...], grids: Grids, where: str) -> None:
         super().__init__()
         self.visual, self.stages, self.grids = clip.visual, list(stages), grids
         check_stages(stages, _stages(clip.visual), where)
@@ -70,14 +71,14 @@ class Stages(nn.Module):
         return self.grids(out["image_intermediates"])
 
 
-def _stages(visual: nn.Module) -> int:
+def _stages(visual: Any) -> int:
     """How many there are, as `forward_intermediates` counts them."""
     if hasattr(visual, "trunk"):  # a network of timm
         return len(visual.trunk.feature_info)
     return len(visual.transformer.resblocks) if hasattr(visual, "transformer") else RESNET_STAGES
 
 
-def _module(clip: nn.Module, entry: Backbone, where: str) -> nn.Module:
+def _module(clip: Clip, entry: Backbone, where: str) -> nn.Module:
     if entry.stages:
         return Stages(clip, entry.stages, Grids(entry.grid, std_pool=entry.std_pool), where)
     return Maps(clip, entry.grid) if entry.output == "grid" else ImageTower(clip)
@@ -111,7 +112,7 @@ def load_text_tower(entry: Backbone, where: str) -> Callable[[list[str]], Tensor
     return encode
 
 
-def _load_clip(entry: Backbone, where: str) -> tuple[nn.Module, str, dict[str, Any] | None]:
+def _load_clip(entry: Backbone, where: str) -> tuple[Clip, str, dict[str, Any] | None]:
     """Both towers, the sha256 of their weights, and what the tag says about them."""
     if entry.model not in open_clip.list_models():
         known = open_clip.list_models()
@@ -131,7 +132,7 @@ def _load_clip(entry: Backbone, where: str) -> tuple[nn.Module, str, dict[str, A
     return clip, digest, tag
 
 
-def _build(entry: Backbone, path: Path | None, where: str, device: str = "cpu") -> nn.Module:
+def _build(entry: Backbone, path: Path | None, where: str, device: str = "cpu") -> Clip:
     """open_clip's own constructor and its own strict loading, without its remarks on stderr."""
     try:
         with quiet(), warnings.catch_warnings():
@@ -153,7 +154,7 @@ def _build(entry: Backbone, path: Path | None, where: str, device: str = "cpu") 
 
 def _check_gelu(entry: Backbone, tag: dict[str, Any], where: str) -> None:
     """open_clip only warns, and the features are then quietly worse. ResNet towers have no GELU."""
-    config = open_clip.get_model_config(entry.model)
+    config = open_clip.get_model_config(entry.model) or {}
     tower = config["vision_cfg"]
     if "timm_model_name" in tower or not isinstance(tower.get("layers"), int):
         return

@@ -1,6 +1,7 @@
 """One image in, one square of bytes out: the resize that every backbone shares, and the mean and std that follow it."""
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -12,6 +13,7 @@ from torchvision.transforms.v2 import functional as tv
 CROP = 8 / 7  # crops are taken from the image at this scale: each holds 7/8 of the side
 VERSION = 1  # part of every sidecar: raise it with any change of the pixels below
 
+Channels = tuple[float, float, float]  # red, green, blue
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -25,15 +27,25 @@ class Preprocess:
 
     size: int
     resize: int
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: Channels = IMAGENET_MEAN
+    std: Channels = IMAGENET_STD
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     fit: Literal["shortest", "longest", "squash"] = "shortest"
 
     def describe(self) -> dict[str, Any]:
         """For the sidecar: every field, and the version of the code that acts on them."""
-        fields = {**asdict(self), "mean": list(self.mean), "std": list(self.std)}  # lists: as JSON gives them back
-        return {**fields, "version": VERSION}
+        values = {**asdict(self), "mean": list(self.mean), "std": list(self.std)}  # lists: as JSON gives them back
+        return {**values, "version": VERSION}
+
+    @classmethod
+    def parse(cls, description: Mapping[str, Any]) -> "Preprocess":
+        """From what `describe` gave.
+
+        Raises:
+            KeyError: a field is missing.
+        """
+        values: dict[str, Any] = {field.name: description[field.name] for field in fields(cls)}
+        return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
 
     def squares(self, image: Image.Image, crops: int = 0) -> Tensor:
         """An RGB image -> (1 + crops, 3, size, size) uint8: the whole, then the centre and the corners, closer up."""
@@ -55,7 +67,7 @@ class Preprocess:
                 short = min(height, width)
                 # int(), not round(): as torchvision and so every published transform does
                 target = [int(self.resize * height / short), int(self.resize * width / short)]
-            case "longest":
+            case _:  # longest
                 long = max(height, width)
                 target = [max(1, round(self.resize * height / long)), max(1, round(self.resize * width / long))]
         if target != [height, width]:

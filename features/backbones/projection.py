@@ -1,5 +1,7 @@
 """A loaded network as one that trains: the part that sees images, with a linear layer on top where one is asked for."""
 
+from typing import Any
+
 from torch import Tensor, nn
 
 
@@ -19,7 +21,7 @@ def assemble(module: nn.Module, width: int, dim: int | None) -> nn.Module:
 
     Of open_clip's models it is the image tower: the text tower would only be carried along.
     """
-    clip = getattr(module, "clip", None)
+    clip: Any = getattr(module, "clip", None)
     if type(clip).__name__ in ("CLIP", "CustomTextCLIP"):  # the others do more in encode_image
         module = clip.visual
     return module if dim is None else Topped(module, width, dim)

@@ -1,5 +1,7 @@
 """The small networks of the reports, trained from scratch. All take (B, 3, S, S) and give (B, D)."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d, pad, relu
 from torchvision.models import resnet18
@@ -141,11 +143,12 @@ class CifarResNet(nn.Module):
     def __init__(self, layers: int, *, convolved: bool = False) -> None:
         super().__init__()
         self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, padding=1, bias=False), nn.BatchNorm2d(16)
-        count = (layers - 2) // 6
-        widths = {"layer1": (16, 16), "layer2": (16, 32), "layer3": (32, 64)}
-        for name, (width, out) in widths.items():
-            made = [CifarBlock(width if not place else out, out, convolved=convolved) for place in range(count)]
-            self.add_module(name, nn.Sequential(*made))
+
+        def stage(width: int, out: int) -> nn.Sequential:
+            widths = [width, *[out] * ((layers - 2) // 6)]
+            return nn.Sequential(*(CifarBlock(i, o, convolved=convolved) for i, o in pairwise(widths)))
+
+        self.layer1, self.layer2, self.layer3 = stage(16, 16), stage(16, 32), stage(32, 64)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight)
@@ -160,5 +163,6 @@ def resnet18_64() -> nn.Module:
     network = resnet18(weights=None)
     network.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-    network.maxpool, network.fc = nn.Identity(), nn.Identity()
+    network.add_module("maxpool", nn.Identity())
+    network.add_module("fc", nn.Identity())
     return network

@@ -5,6 +5,7 @@ import inspect
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import timm
 from timm.models import VisionTransformer
@@ -30,12 +31,13 @@ from features.errors import FeatureError
 from features.settings import Backbone
 
 HUB_FILE = "model.safetensors"
+Timm = Any  # a network of timm: an nn.Module with pretrained_cfg, num_features, ... and no base class that has them
 
 
 class Maps(nn.Module):
     """(B, 3, S, S) -> (B, C * cells * cells): the network's map before pooling, of patch tokens for a transformer."""
 
-    def __init__(self, network: nn.Module, cells: int, where: str) -> None:
+    def __init__(self, network: Timm, cells: int, where: str) -> None:
         super().__init__()
         self.network, self.grid = network, Grid(cells)
         self.prefix = getattr(network, "num_prefix_tokens", 0)
@@ -58,7 +60,7 @@ class Maps(nn.Module):
 class Stages(nn.Module):
     """(B, 3, S, S) -> (B, D): the maps of `stages` as timm counts them (`feature_info`), pooled by `Grids`."""
 
-    def __init__(self, network: nn.Module, stages: tuple[int, ...], grids: Grids, where: str) -> None:
+    def __init__(self, network: Timm, stages: tuple[int, ...], grids: Grids, where: str) -> None:
         super().__init__()
         if not hasattr(network, "forward_intermediates"):
             raise FeatureError(f"{where}.stages: timm gives no maps of this network's stages; leave it empty")
@@ -81,7 +83,7 @@ def load(entry: Backbone, where: str) -> Network:
     """
     if not timm.is_model(entry.model):
         raise FeatureError(f"{where}.model: timm has no '{entry.model}'{did_you_mean(entry.model, timm.list_models())}")
-    network = random_network(lambda: _built(entry)).eval()
+    network: Timm = random_network(lambda: _built(entry)).eval()
     config = dict(network.pretrained_cfg)
     if entry.weights == "random":
         digest = state_sha256(network.state_dict())
@@ -111,10 +113,10 @@ def load(entry: Backbone, where: str) -> Network:
     )
 
 
-def _built(entry: Backbone) -> nn.Module:
+def _built(entry: Backbone) -> Timm:
     """Without a classifier. A transformer at another size than its own interpolates its position embeddings, as DINOv2
     was published to be used: patches of 14 at 224 pixels, trained at 518."""
-    network = timm.create_model(entry.model, pretrained=False, num_classes=0)
+    network: Timm = timm.create_model(entry.model, pretrained=False, num_classes=0)
     if entry.pixels in (None, network.pretrained_cfg["input_size"][-1]) or not isinstance(network, VisionTransformer):
         return network
     return timm.create_model(entry.model, pretrained=False, num_classes=0, dynamic_img_size=True)
@@ -166,7 +168,9 @@ def _find(entry: Backbone, where: str, network: nn.Module) -> tuple[Path, dict]:
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{entry.model}.*")]
     if entry.weights not in tags:
         return local_file(entry.weights, where, tags), {}
-    config = timm.get_pretrained_cfg(f"{entry.model}.{entry.weights}").to_dict()
+    published = timm.get_pretrained_cfg(f"{entry.model}.{entry.weights}")
+    assert published is not None, "list_pretrained has it"
+    config = published.to_dict()
     try:
         path = hub_file(config["hf_hub_id"], [HUB_FILE])
     except OSError as error:

@@ -57,7 +57,8 @@ def load(entry: Backbone, where: str) -> Network:
         hint = f"{did_you_mean(entry.model, MODELS)}; timm has more networks: library: timm"
         raise FeatureError(f"{where}.model: torchvision classifies with no '{entry.model}'{hint}")
     network = random_network(lambda: _built(entry.model)).eval()
-    if entry.output == "grid" and not isinstance(network, ResNet):
+    resnet = network if isinstance(network, ResNet) else None
+    if entry.output == "grid" and resnet is None:
         raise FeatureError(f"{where}.output: only torchvision's ResNets give a grid; use library: timm")
     unused = (_without_classes(network), *AUXILIARY)
     tags = {tag.name: tag for tag in models.get_model_weights(entry.model)}
@@ -68,8 +69,8 @@ def load(entry: Backbone, where: str) -> Network:
         path = _fetch(tag, where) if tag else local_file(entry.weights, where, list(tags))
         load_strictly(network, read_checkpoint(path, where), unused=unused, where=where, source=entry.weights)
         digest = sha256_file(path)
-    if entry.stages:
-        network = Stages(network, entry.stages, Grids(entry.grid, std_pool=entry.std_pool), where).eval()
+    if resnet and entry.stages:
+        network = Stages(resnet, entry.stages, Grids(entry.grid, std_pool=entry.std_pool), where).eval()
     elif entry.output == "grid":
         before_pooling = list(network.children())[:-2]
         network = nn.Sequential(*before_pooling, Grid(entry.grid)).eval()
@@ -90,7 +91,7 @@ def _built(model: str) -> nn.Module:
 def _without_classes(network: nn.Module) -> str:
     """Replace the layer of the classes: the last linear one, SqueezeNet's convolution. Returns its tensors' prefix."""
     if isinstance(network, models.SqueezeNet):
-        network.classifier = nn.AdaptiveAvgPool2d(1)
+        network.add_module("classifier", nn.AdaptiveAvgPool2d(1))
         return "classifier."
     name = [name for name, module in network.named_modules() if isinstance(module, nn.Linear)][-1]
     parent, _, last = name.rpartition(".")

@@ -97,7 +97,8 @@ def load_strictly(network: nn.Module, state: StateDict, *, unused: tuple[str, ..
             f"{', '.join(first)}); give the weights of the named model"
         )
     whole = OrderedDict(state)
-    whole._metadata = getattr(own, "_metadata", {})  # module versions, which plain files lack and MNASNet needs
+    # Module versions, which plain files lack and MNASNet needs; torch keeps them in an attribute of the dict.
+    whole._metadata = getattr(own, "_metadata", {})  # pyright: ignore[reportAttributeAccessIssue]
     network.load_state_dict(whole)
 
 

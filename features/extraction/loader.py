@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
@@ -23,7 +24,7 @@ class Squares(Dataset):
     def __init__(self, source: Path, batches: Sequence[np.ndarray], preprocess: Preprocess, crops: int) -> None:
         self.source, self.batches, self.preprocess, self.crops = source, batches, preprocess, crops
         self._file: pq.ParquetFile | None = None  # opened in the worker: file handles do not travel
-        self._group: tuple[int, object] = (-1, None)
+        self._group, self._table = -1, pa.table({})
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -46,10 +47,10 @@ class Squares(Dataset):
             self._starts = np.cumsum([0, *counts])
         groups = np.searchsorted(self._starts, rows, side="right") - 1
         for group, row in zip(groups.tolist(), rows.tolist(), strict=True):
-            if self._group[0] != group:
-                self._group = (group, self._file.read_row_group(group, columns=["id", "image"]))
-            table, offset = self._group[1], row - int(self._starts[group])
-            yield table["id"][offset].as_py(), table["image"][offset].as_py()
+            if self._group != group:
+                self._group, self._table = group, self._file.read_row_group(group, columns=["id", "image"])
+            offset = row - int(self._starts[group])
+            yield self._table["id"][offset].as_py(), self._table["image"][offset].as_py()
 
 
 def load_squares(

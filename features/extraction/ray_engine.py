@@ -65,7 +65,7 @@ def extract_shards_with_ray(
         ray.init(log_to_driver=False)
     gpus = 0 if compute.on_cpu else len(compute.devices)
     done = ray.data.from_items(shards, override_num_blocks=len(shards)).map(
-        ShardRunner,
+        ShardRunner,  # pyright: ignore[reportArgumentType]: Ray takes a class too, its annotation only a function
         fn_constructor_args=(source.resolve(), list(ids), name, entry, compute),
         num_cpus=max(1, compute.workers),
         num_gpus=gpus,

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +66,7 @@ def make_lanes(network: Network, compute: Compute) -> list[Lane]:
     for device in compute.devices:
         placed = copy.deepcopy(module).to(device)
         if compute.compile:
-            placed = torch.compile(placed)
+            placed.compile()
         if device.type == "cuda":
             lanes += [Lane(placed, device, torch.cuda.Stream(device)) for _ in range(LANES_PER_GPU)]
         else:
@@ -123,8 +124,8 @@ def run_lanes(network: Network, compute: Compute, loaded: Iterable[Tensor]) -> I
         finally:
             idle.put(lane)
 
-    one_thread = (torch.set_num_threads, (1,)) if compute.on_cpu else (None, ())
-    with ThreadPoolExecutor(len(lanes), "lane", *one_thread) as pool:
+    one_thread = partial(torch.set_num_threads, 1) if compute.on_cpu else None
+    with ThreadPoolExecutor(len(lanes), "lane", initializer=one_thread) as pool:
         pending: deque[Future[Tensor]] = deque()
         try:
             for count, squares in enumerate(loaded):

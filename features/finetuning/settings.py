@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from features.settings import Backbone
 from heads.settings import Dimension, HeadModel, HeadSettings, Objective, Section
@@ -14,12 +14,12 @@ LAYERS = "all, last:2 (the last blocks), or a list of names ([layer4, fc])"
 class Augment(Section):
     """How far each training image is moved, drawn anew at every step. Everything is off by default."""
 
-    shift: float = Field(0.0, ge=0, le=0.5)  # at most, as a share of the side, in whole pixels
+    shift: float = Field(default=0.0, ge=0, le=0.5)  # at most, as a share of the side, in whole pixels
     flip: bool = False  # mirrored, one time in two
-    rotate: float = Field(0.0, ge=0, le=180)  # degrees, at most
-    scale: float = Field(0.0, ge=0, lt=1)  # 0.2: between 0.8 and 1.2 times as large
-    shear: float = Field(0.0, ge=0, lt=90)  # degrees, at most
-    crop: float = Field(1.0, gt=0, le=1)  # a window of at least this share of the area, blown up
+    rotate: float = Field(default=0.0, ge=0, le=180)  # degrees, at most
+    scale: float = Field(default=0.0, ge=0, lt=1)  # 0.2: between 0.8 and 1.2 times as large
+    shear: float = Field(default=0.0, ge=0, lt=90)  # degrees, at most
+    crop: float = Field(default=1.0, gt=0, le=1)  # a window of at least this share of the area, blown up
     rotations: bool = False  # by 90, 180 and 270 degrees, as groups of their own: an epoch is four times as long
 
 
@@ -60,7 +60,6 @@ class Finetune(Objective):
             raise ValueError(f"loss {self.loss}: a function of your own is for head.loss; name one of the losses here")
         try:
             _ = self.objective
-        except ValueError as error:
-            problem = error.errors()[0]["ctx"]["error"] if hasattr(error, "errors") else error
-            raise ValueError(str(problem)) from None
+        except ValidationError as error:
+            raise ValueError(str(error.errors()[0].get("ctx", {}).get("error", error))) from None
         return self

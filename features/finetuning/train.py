@@ -15,6 +15,7 @@ from torch import Generator, Tensor, nn
 
 from data.files.atomic import write_bytes
 from features.backbones.preprocess import Preprocess
+from features.backbones.projection import Topped
 from features.finetuning.augment import augment, turn
 from features.finetuning.pca_init import start_as_heads
 from features.finetuning.pixels import Pixels
@@ -146,6 +147,7 @@ def network_as_head(
     """
     settings = entry.objective
     if entry.dim is not None:
+        assert isinstance(inputs.network, Topped), "`assemble` puts a linear layer of `dim` on top"
         without = replace(inputs, network=inputs.network.network)
         start_as_heads(inputs.network.top, _features(without, entry, _sample(rows, rng)))
     features = _features(inputs, entry, _sample(rows, rng)).cpu()

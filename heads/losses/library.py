@@ -77,9 +77,9 @@ def with_global_rng(rng: Generator, call: Callable[[], T]) -> T:
     One thread at a time: seeds train side by side, and there is one global generator.
     """
     with GLOBAL_RNG, torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.set_state(rng.get_state())
+        torch.set_rng_state(rng.get_state())
         result = call()
-        rng.set_state(torch.random.default_generator.get_state())
+        rng.set_state(torch.get_rng_state())
     return result
 
 

@@ -93,14 +93,10 @@ def group_means(head: Head, inputs: Tensor, labels: np.ndarray) -> Tensor:
     """
     head.eval()
     group = torch.as_tensor(labels, device=inputs.device)
-    total: Tensor | None = None
-    for rows, own in zip(inputs.split(CHUNK), group.split(CHUNK), strict=True):
-        embeddings = head(rows)
-        if head.distance == "cosine":
-            embeddings = normalize(embeddings, dim=-1)
-        if total is None:
-            total = embeddings.new_zeros(int(labels.max()) + 1, embeddings.shape[1])
-        total.index_add_(0, own, embeddings)
+    embeddings = torch.cat([head(rows) for rows in inputs.split(CHUNK)])
+    if head.distance == "cosine":
+        embeddings = normalize(embeddings, dim=-1)
+    total = embeddings.new_zeros(int(labels.max()) + 1, embeddings.shape[1]).index_add_(0, group, embeddings)
     if head.distance == "cosine":
         return normalize(total, dim=-1)
     return total / torch.bincount(group).unsqueeze(1)

@@ -9,6 +9,7 @@ or a class of torch.nn.Module whose `forward` takes one of these; its parameters
 import importlib
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -25,12 +26,15 @@ class UserLoss(nn.Module):
 
     def __init__(self, settings: HeadSettings) -> None:
         super().__init__()
-        self.name, found = settings.loss, load(settings.loss)
+        self.name = settings.loss
+        found: Any = load(self.name)
+        self.function: Callable[..., object]
         arguments = dict(settings.loss_args)
         try:
-            if inspect.isclass(found):
-                self.function, self.arguments = found(**arguments), {}
-                parameters = inspect.signature(self.function.forward).parameters
+            if isinstance(found, type) and issubclass(found, nn.Module):
+                module = found(**arguments)
+                self.function, self.arguments = module, {}
+                parameters = inspect.signature(module.forward).parameters
             else:
                 self.function, self.arguments = found, arguments
                 parameters = inspect.signature(found).parameters
@@ -54,7 +58,7 @@ class UserLoss(nn.Module):
         return value
 
 
-def load(name: str) -> Callable[..., Tensor]:
+def load(name: str) -> Callable[..., Any]:
     """The function or class that `module:name` names.
 
     Raises:

@@ -38,4 +38,4 @@ def frechet_floor(features: ArrayLike, *, seed: int = 0) -> float:
 def _root(features: np.ndarray) -> np.ndarray:
     """A (min(N, D), D) with A'A the covariance of `features` (N, D)."""
     centred = (features - features.mean(0)) / np.sqrt(len(features) - 1)
-    return np.linalg.qr(centred, mode="r") if len(centred) > centred.shape[1] else centred
+    return np.asarray(np.linalg.qr(centred, mode="r")) if len(centred) > centred.shape[1] else centred

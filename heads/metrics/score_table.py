@@ -1,6 +1,9 @@
 """The score table: every score of a run with its interval, beside the baseline, a random projection and chance."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,7 +17,9 @@ from heads.metrics.pair_loss import pair_loss
 from heads.setting_rules import EMBEDDERS
 from heads.settings import HeadSettings
 
+T = TypeVar("T")
 Subsets = dict[str, Evaluation]  # name of a subset -> its evaluation
+Values = Callable[[Evaluation], np.ndarray]  # of a score that is their mean: one per query, list, pair or episode
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,6 @@ def score_table(
         head: the trained head's settings; with the contrastive loss, the loss of the frozen pairs is a score.
     """
     clusters = np.asarray(clusters)
-    with_loss = head is not None and head.loss == "contrastive" and head.model in EMBEDDERS
     rows = []
     for subset in ["test", *scores.subsets] if len(scores.subsets) > 1 else ["test"]:
         compared = scores.of(subset)
@@ -87,51 +91,71 @@ def score_table(
         rows += _reranked_rows(subset, compared, reranking, clusters=clusters, n_bootstrap=n_bootstrap)
         rows += _frozen_rows(subset, compared, clusters=clusters, n_bootstrap=n_bootstrap)
         rows += _fewshot_rows(subset, compared, n_bootstrap=n_bootstrap)
-        rows += _loss_rows(subset, compared, head, clusters=clusters) if with_loss else []
+        if head is not None and head.loss == "contrastive" and head.model in EMBEDDERS:
+            rows += _loss_rows(subset, compared, head, clusters=clusters)
     return rows
 
 
-def _row(
-    subset: str, score: str, values: list[float], others: tuple[float, float, float | None], interval: Interval | None
+def _mean_row(
+    subset: str,
+    score: str,
+    compared: Compared,
+    values: Values,
+    *,
+    interval: Callable[[np.ndarray], Interval] | None,
+    chance: float | None,
 ) -> ScoreRow:
-    """`values`: the score of each seed. `others`: those of baseline, projection and chance."""
-    half_widths = (interval.half_width, interval.half_width_seeds) if interval else (None, None)
-    return ScoreRow(subset, score, float(np.mean(values)), *half_widths, *others)
+    """A score that is a mean of `values`. `interval` is that of the values (S, Q) of S seeds."""
+    of_seeds = np.stack([values(seed) for seed in compared.head]).astype(np.float64)
+    found = interval(of_seeds) if interval else None
+    return ScoreRow(
+        subset,
+        score,
+        head=float(of_seeds.mean()),
+        half_width=found.half_width if found else None,
+        half_width_seeds=found.half_width_seeds if found else None,
+        baseline=float(values(compared.baseline).mean()),
+        projection=float(values(compared.projection).mean()),
+        chance=chance,
+    )
 
 
 def _query_rows(subset: str, compared: Compared, *, clusters: np.ndarray, n_bootstrap: int) -> list[ScoreRow]:
     """Scores that are means over queries."""
-    rows = []
-    for name in compared.baseline.by_query:
-        values = np.stack([seed.by_query[name] for seed in compared.head])
-        interval = mean_interval(values, clusters=clusters[compared.head[0].queries], n_bootstrap=n_bootstrap)
-        baseline, projection = (float(of.by_query[name].mean()) for of in (compared.baseline, compared.projection))
-        # A constant similarity predicts no class; its equivalent is to predict the largest one.
-        chance = (
-            majority_accuracy(compared.baseline.truth)
-            if name == "knn_accuracy"
-            else float(compared.chance.by_query[name].mean())
+    interval = partial(mean_interval, clusters=clusters[compared.head[0].queries], n_bootstrap=n_bootstrap)
+    # A constant similarity predicts no class; its equivalent is to predict the largest one.
+    chances = {name: float(values.mean()) for name, values in compared.chance.by_query.items()} | {
+        "knn_accuracy": majority_accuracy(compared.baseline.truth)
+    }
+    return [
+        _mean_row(
+            subset, name, compared, lambda of, name=name: of.by_query[name], interval=interval, chance=chances[name]
         )
-        rows.append(_row(subset, name, [interval.mean], (baseline, projection, chance), interval))
-    return rows
+        for name in compared.baseline.by_query
+    ]
 
 
 def _reranked_rows(
     subset: str, compared: Compared, reranking: str, *, clusters: np.ndarray, n_bootstrap: int
 ) -> list[ScoreRow]:
-    rows = []
-    for name in compared.baseline.reranked:
-        values = np.stack([seed.reranked[name] for seed in compared.head])
-        interval = mean_interval(values, clusters=clusters[compared.head[0].queries], n_bootstrap=n_bootstrap)
-        baseline, projection = (float(of.reranked[name].mean()) for of in (compared.baseline, compared.projection))
-        chance = float(compared.chance.by_query[name].mean())
-        rows.append(_row(subset, f"{reranking} {name}", [interval.mean], (baseline, projection, chance), interval))
-    return rows
+    """The scores of `_query_rows` after re-ranking; chance is that without it."""
+    interval = partial(mean_interval, clusters=clusters[compared.head[0].queries], n_bootstrap=n_bootstrap)
+    return [
+        _mean_row(
+            subset,
+            f"{reranking} {name}",
+            compared,
+            lambda of, name=name: of.reranked[name],
+            interval=interval,
+            chance=float(compared.chance.by_query[name].mean()),
+        )
+        for name in compared.baseline.reranked
+    ]
 
 
 def _pair_rows(subset: str, compared: Compared, *, clusters: np.ndarray, n_bootstrap: int) -> list[ScoreRow]:
     """Verification scores over all pairs of query and gallery row."""
-    head, others = compared.head, (compared.baseline, compared.projection)
+    head = compared.head
     intervals = pair_intervals(
         [seed.pairs.sample for seed in head],
         [seed.threshold for seed in head],
@@ -140,12 +164,15 @@ def _pair_rows(subset: str, compared: Compared, *, clusters: np.ndarray, n_boots
     )
     chances = {"auc": 0.5, "eer": 0.5, "balanced_accuracy": 0.5, "accuracy": head[0].decisions.always_negative}
     return [
-        _row(
+        ScoreRow(
             subset,
             name,
-            [_pair_score(seed, name) for seed in head],
-            (*(_pair_score(other, name) for other in others), chance),
-            intervals[name],
+            head=float(np.mean([_pair_score(seed, name) for seed in head])),
+            half_width=intervals[name].half_width,
+            half_width_seeds=intervals[name].half_width_seeds,
+            baseline=_pair_score(compared.baseline, name),
+            projection=_pair_score(compared.projection, name),
+            chance=chance,
         )
         for name, chance in chances.items()
     ]
@@ -157,39 +184,46 @@ def _pair_score(evaluation: Evaluation, name: str) -> float:
 
 def _frozen_rows(subset: str, compared: Compared, *, clusters: np.ndarray, n_bootstrap: int) -> list[ScoreRow]:
     """Scores of the frozen lists, pairs and triplets."""
-    rows = []
-    for name, baseline in compared.baseline.frozen.items():
-        values = np.stack([seed.frozen[name] for seed in compared.head])
-        chance = float(compared.chance.frozen[name].mean()) if name in compared.chance.frozen else None
-        # No simple interval fits frozen pairs and triplets: they share images.
-        interval = None
-        if name.startswith("top"):
-            of_lists = clusters[compared.head[0].list_queries]
-            interval = mean_interval(values, clusters=of_lists, n_bootstrap=n_bootstrap)
-        others = (float(baseline.mean()), float(compared.projection.frozen[name].mean()), chance)
-        rows.append(_row(subset, f"frozen {name}", [float(values.mean())], others, interval))
-    return rows
+    of_lists = partial(mean_interval, clusters=clusters[compared.head[0].list_queries], n_bootstrap=n_bootstrap)
+    chances = {name: float(values.mean()) for name, values in compared.chance.frozen.items()}
+    return [
+        _mean_row(
+            subset,
+            f"frozen {name}",
+            compared,
+            lambda of, name=name: of.frozen[name],
+            # No simple interval fits frozen pairs and triplets: they share images.
+            interval=of_lists if name.startswith("top") else None,
+            chance=chances.get(name),
+        )
+        for name in compared.baseline.frozen
+    ]
 
 
 def _fewshot_rows(subset: str, compared: Compared, *, n_bootstrap: int) -> list[ScoreRow]:
     if compared.baseline.fewshot is None:
         return []
-    values = np.stack([seed.fewshot for seed in compared.head])
-    baseline, projection, chance = (
-        float(of.fewshot.mean()) for of in (compared.baseline, compared.projection, compared.chance)
-    )
-    interval = mean_interval(values, n_bootstrap=n_bootstrap)
-    return [_row(subset, "fewshot_accuracy", [float(values.mean())], (baseline, projection, chance), interval)]
+    interval = partial(mean_interval, n_bootstrap=n_bootstrap)
+    chance = float(_given(compared.chance.fewshot).mean())
+    return [
+        _mean_row(subset, "fewshot_accuracy", compared, lambda of: _given(of.fewshot), interval=interval, chance=chance)
+    ]
 
 
 def _loss_rows(subset: str, compared: Compared, settings: HeadSettings, *, clusters: np.ndarray) -> list[ScoreRow]:
     """The contrastive loss of the frozen pairs. The distance of baseline and projection is 1 - cosine."""
     if compared.baseline.listed is None:
         return []
-    cosine = settings.distance == "cosine"
-    values = np.stack([pair_loss(seed.listed, settings, cosine=cosine) for seed in compared.head])
-    baseline, projection = (
-        float(pair_loss(of.listed, settings, cosine=True).mean()) for of in (compared.baseline, compared.projection)
-    )
-    interval = dyadic_interval(values, ends=clusters[compared.head[0].listed_rows])
-    return [_row(subset, "pair_loss", [interval.mean], (baseline, projection, None), interval)]
+
+    def terms(of: Evaluation) -> np.ndarray:
+        cosine = settings.distance == "cosine" or of is compared.baseline or of is compared.projection
+        return pair_loss(_given(of.listed), settings, cosine=cosine)
+
+    interval = partial(dyadic_interval, ends=clusters[compared.head[0].listed_rows])
+    return [_mean_row(subset, "pair_loss", compared, terms, interval=interval, chance=None)]
+
+
+def _given(value: T | None) -> T:
+    """What the baseline has, which all evaluations of a subset have."""
+    assert value is not None
+    return value

@@ -37,6 +37,12 @@ class Head(nn.Module):
             return torch.einsum("...e,...e->...", normalize(a, dim=-1), normalize(b, dim=-1))
         return -_distance((a - b).square().sum(-1), self.distance)
 
+    def sqrt_membership(self, embeddings: Tensor) -> Tensor:
+        """Embeddings (B, E) that this head gave -> sqrt(m) (B, C), its degrees of membership in C training groups; only
+        of `membership`, see `heads.models.cosine_mix`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no memberships")
+
 
 def _distance(squared: Tensor, distance: str) -> Tensor:
     squared = squared.clamp(min=0)

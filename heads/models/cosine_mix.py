@@ -34,7 +34,6 @@ class MembershipHead(Head):
         return (0.5 * logsigmoid(logits)).exp()
 
     def sqrt_membership(self, embeddings: Tensor) -> Tensor:
-        """sqrt(m) (B, C) of embeddings (B, E) that this head gave."""
         return embeddings
 
 
@@ -57,6 +56,6 @@ class CosineMix(Head):
         return torch.cat([self.cosine_weight**0.5 * kept, (1 - self.cosine_weight) ** 0.5 * learned], -1)
 
     def sqrt_membership(self, embeddings: Tensor) -> Tensor:
-        """That of the learned part, for `MembershipHead`."""
+        assert isinstance(self.learned, MembershipHead), "no other head has memberships"
         learned = embeddings[..., -self.learned.groups :] / (1 - self.cosine_weight) ** 0.5
         return self.learned.sqrt_membership(learned)

@@ -15,7 +15,8 @@ class LinearHead(Head):
 
     def __init__(self, start: Tensor, settings: HeadSettings, rng: Generator) -> None:
         super().__init__(settings.distance)
-        self.project = linear(*start.shape, rng, start=start)
+        width, out = start.shape
+        self.project = linear(width, out, rng, start=start)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.project(x)
@@ -26,8 +27,9 @@ class MLPHead(Head):
 
     def __init__(self, start: Tensor, settings: HeadSettings, rng: Generator) -> None:
         super().__init__(settings.distance)
-        self.project = linear(*start.shape, rng, start=start)
-        self.mlp = MLP(*start.shape, settings, rng, last_scale=0.0)
+        width, out = start.shape
+        self.project = linear(width, out, rng, start=start)
+        self.mlp = MLP(width, out, settings, rng, last_scale=0.0)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.project(x) + self.mlp(x)

@@ -16,9 +16,8 @@ def linear(width: int, out: int, rng: Generator, *, start: Tensor | None = None)
     """
     # "meta": nothing is drawn from the global generator. torch's skip_init does the same but imports sympy, for 0.5 s.
     layer = nn.Linear(width, out, device="meta")
-    if start is None:
-        start = torch.randn((width, out), generator=rng) * (2 / width) ** 0.5
-    layer.weight = nn.Parameter(start.T.to(torch.float32, memory_format=torch.contiguous_format, copy=True))
+    weights = torch.randn((width, out), generator=rng).mul_((2 / width) ** 0.5) if start is None else start
+    layer.weight = nn.Parameter(weights.T.to(torch.float32, memory_format=torch.contiguous_format, copy=True))
     layer.bias = nn.Parameter(torch.zeros(out))
     return layer
 

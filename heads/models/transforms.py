@@ -24,11 +24,14 @@ class Transform(nn.Module):
                  power of it), of unit length
     """
 
+    mean: Tensor
+    matrix: Tensor  # (D,) scale, (D, K) basis, or empty
+
     def __init__(self, kind: Kind, mean: Tensor, matrix: Tensor) -> None:
         super().__init__()
         self.kind = kind
         self.register_buffer("mean", mean)
-        self.register_buffer("matrix", matrix)  # (D,) scale, (D, K) basis, or empty
+        self.register_buffer("matrix", matrix)
 
     def forward(self, x: Tensor) -> Tensor:
         match self.kind:
@@ -40,7 +43,7 @@ class Transform(nn.Module):
                 return normalize(normalize(x, dim=-1) - self.mean, dim=-1)
             case "standardize":
                 return (x - self.mean) * self.matrix
-            case "whiten":
+            case _:  # whiten
                 return normalize((normalize(x, dim=-1) - self.mean) @ self.matrix, dim=-1)
 
 
@@ -112,7 +115,7 @@ def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
     for precise in (matrix, matrix.double()):  # float32 does not do for rows that are nearly all the same
         try:
             values, vectors = torch.linalg.eigh(precise)
-        except torch.linalg.LinAlgError:
+        except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]: documented, but not in __all__
             continue
         if vectors.isfinite().all():
             return values.to(matrix.dtype), vectors.to(matrix.dtype)

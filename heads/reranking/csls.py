@@ -34,7 +34,7 @@ def csls(
             f"csls needs two queries and two gallery rows at least, there are {len(queries)} and {len(gallery)}"
         )
     every, columns = torch.from_numpy(queries), torch.from_numpy(gallery)
-    of_queries, best = [], None
+    of_queries, best = [], torch.empty(0, len(gallery))
     for rows in every.split(max(1, block // len(gallery))):
         scores = similarity.block(rows, columns).float()
         if not torch.isfinite(scores.sum()):
@@ -42,7 +42,7 @@ def csls(
         own = (rows[:, None] == columns).to(scores.device)
         scores = scores.masked_fill(own, -torch.inf)
         of_queries.append(_mean_of_finite(scores.topk(min(k, len(gallery)), dim=1).values, dim=1))
-        merged = scores if best is None else torch.cat([best, scores])
+        merged = torch.cat([best.to(scores.device), scores])
         best = merged.topk(min(k, len(merged)), dim=0).values
     of_query, of_gallery = torch.cat(of_queries) / 2, _mean_of_finite(best, dim=0) / 2
     return with_offsets(similarity, every, columns, of_query=of_query, of_gallery=of_gallery)

@@ -45,8 +45,8 @@ def k_reciprocal(
     nearest, own, low = _neighbours(similarity, rows, k1, block)
     scale = np.maximum(own - low, 1e-12)
     encoding = _encode(similarity, rows, nearest, own=own, scale=scale, k1=k1)
-    encoding = _adjacency(nearest, k2) @ encoding / k2
-    by_column, by_row = encoding.tocsc(), encoding.tocsr()
+    by_row = sparse.csr_array(_adjacency(nearest, k2) @ encoding / k2)
+    by_column = sparse.csc_array(by_row)
     place = np.full(rows.max() + 1, -1)
     place[rows] = np.arange(len(rows))
 
@@ -120,5 +120,5 @@ def _jaccard(by_row: sparse.csr_array, by_column: sparse.csc_array, row: int) ->
     start, end = by_row.indptr[row], by_row.indptr[row + 1]
     columns = by_column[:, by_row.indices[start:end]]
     values = np.repeat(by_row.data[start:end], np.diff(columns.indptr))
-    overlap = np.bincount(columns.indices, np.minimum(columns.data, values), by_row.shape[0])
+    overlap = np.bincount(columns.indices, np.minimum(columns.data, values), len(by_row.indptr) - 1)
     return 1 - overlap / (2 - overlap)

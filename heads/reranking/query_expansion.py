@@ -40,19 +40,22 @@ def query_expansion(
         raise HeadError(f"query_expansion needs queries and a gallery, there are {len(queries)} and {len(gallery)}")
     every, columns = torch.from_numpy(queries), torch.from_numpy(gallery)
     size = int(max(queries.max(), gallery.max())) + 1
-    neighbours, weights = torch.zeros(size, min(k, len(gallery)), dtype=torch.int64), None
+    places, values = [], []
     for rows in every.split(max(1, block // len(gallery))):
         scores = similarity.block(rows, columns).float()
         if not torch.isfinite(scores.sum()):
             raise HeadError(NOT_FINITE)
         scores = scores.masked_fill((rows[:, None] == columns).to(scores.device), 0)
-        nearest = scores.clamp(min=0).topk(neighbours.shape[1], dim=1)
-        weights = scores.new_zeros(neighbours.shape) if weights is None else weights
-        neighbours[rows], weights[rows] = columns[nearest.indices.cpu()], nearest.values**alpha
-    if not weights.any():
+        nearest = scores.clamp(min=0).topk(min(k, len(gallery)), dim=1)
+        places.append(nearest.indices.cpu())
+        values.append(nearest.values**alpha)
+    if not any(part.any() for part in values):
         raise HeadError(
             "query_expansion weighs neighbours by their cosine, and no similarity here is above 0: use csls"
         )
+    found = torch.cat(values)
+    weights, neighbours = found.new_zeros(size, found.shape[1]), torch.zeros(size, found.shape[1], dtype=torch.int64)
+    weights[every], neighbours[every] = found, columns[torch.cat(places)]
 
     def expanded_block(q: Tensor, g: Tensor) -> Tensor:
         return torch.cat([_block(part, g) for part in q.split(max(1, block // (k + 1) // max(1, len(g))))])

@@ -46,7 +46,7 @@ class AdamW:
                 continue
             adamw(
                 [group.parameters[i] for i in moving],
-                [group.parameters[i].grad for i in moving],
+                [p.grad for p in group.parameters if p.grad is not None],
                 [group.exp_avgs[i] for i in moving],
                 [group.exp_avg_sqs[i] for i in moving],
                 [],
