@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import torch
 from pydantic import ValidationError
@@ -149,9 +150,9 @@ def load_head(folder: Path) -> TrainedHead:
         transform, heads = _restore(about, load(content))
     except (KeyError, RuntimeError, SafetensorError, ValueError) as error:
         raise HeadError(f"{folder}: weights and settings do not fit together ({_brief(error)}): {AGAIN}") from None
-    known = {name: getattr(about, name) for name in HeadJson.model_fields if name != "weights_sha256"}
-    lists = {name: list(known[name]) for name in ("thresholds", "best_epochs")}
-    return TrainedHead(transform=transform, heads=heads, **known | lists)
+    known: dict[str, Any] = {name: getattr(about, name) for name in HeadJson.model_fields if name != "weights_sha256"}
+    known |= {name: list(known[name]) for name in ("thresholds", "best_epochs")}
+    return TrainedHead(transform=transform, heads=heads, **known)
 
 
 def _restore(about: HeadJson, tensors: dict[str, Tensor]) -> tuple[Transform, list[Head]]:
