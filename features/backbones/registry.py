@@ -90,7 +90,7 @@ class Grids(nn.Module):
         self.grid, self.std_pool = Grid(cells), std_pool
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
-        return torch.cat([normalize(part, dim=1) for each in maps for part in self._parts(each)], 1)
+        return torch.cat([normalize(part.float(), dim=1) for each in maps for part in self._parts(each)], 1)
 
     def _parts(self, maps: Tensor) -> list[Tensor]:
         return [self.grid(maps), deviations(maps.float(), self.grid.cells)] if self.std_pool else [self.grid(maps)]

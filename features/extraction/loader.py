@@ -56,7 +56,8 @@ class Squares(Dataset):
 def load_squares(
     source: Path, batches: Sequence[np.ndarray], *, preprocess: Preprocess, crops: int, workers: int, pin_memory: bool
 ) -> Iterator[Tensor]:
-    """(len(batches[b]), 1 + crops, 3, S, S) uint8 for every b, in order. `workers` 0 decodes in this process.
+    """(len(batches[b]), 1 + crops, 3, S, S) uint8 for every b, in order. `workers` 0 decodes in this process; else they
+    start at once, so that they decode while the caller makes its network ready, and before it touches a GPU.
 
     Raises:
         FeatureError: an image that does not decode (`prepare` lets none through, so it changed since); a killed worker.
@@ -69,8 +70,12 @@ def load_squares(
         pin_memory=pin_memory,
         prefetch_factor=2 if workers else None,
     )
+    return _checked(iter(loader))
+
+
+def _checked(loaded: Iterator[Tensor | str]) -> Iterator[Tensor]:
     try:
-        for squares in loader:
+        for squares in loaded:
             if isinstance(squares, str):
                 raise FeatureError(squares)
             yield squares

@@ -29,6 +29,13 @@ def forward_dtype(name: str, device: torch.device) -> torch.dtype:
     return AUTO[device.type] if name == "auto" else getattr(torch, name)
 
 
+def use_full_float32() -> None:
+    """float32 on a GPU with all 24 bits of its mantissa, for the whole process: torch lets convolutions use TF32, which
+    keeps 11, and some containers let matrix products too.
+    """
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+
+
 def dtype_name(dtype: torch.dtype) -> str:
     """`float32` for torch.float32."""
     return str(dtype).removeprefix("torch.")

@@ -5,6 +5,7 @@ import queue
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -14,6 +15,8 @@ from torch.nn import functional
 
 from features.backbones.fuse_bn import fold_batch_norms
 from features.backbones.registry import Network
+from features.errors import FeatureError, one_line
+from features.extraction.precision import use_full_float32
 
 LANES_PER_GPU = 2  # one copies while the other computes
 CPU_BATCH, GPU_BATCH = 16, 256  # a CPU's caches hold the activations of few images: 16 is twice as fast as 64
@@ -42,11 +45,14 @@ class Lane:
 
 
 def inference_module(network: Network, compute: Compute) -> nn.Module:
-    """The module that `forward` runs, on the CPU: a copy with its batch norms fused, channels_last, in its dtype.
+    """The module that `forward` runs, on the CPU: a copy with its batch norms fused, channels_last, in its dtype (on a
+    GPU autocast makes it float16).
 
     Extraction and queries both take it from here: in bfloat16 fusing a batch norm alone moves features by up to 0.014
     of cosine.
     """
+    if compute.dtype == torch.float32 and not compute.on_cpu:
+        use_full_float32()
     module = copy.deepcopy(network.module).eval().requires_grad_(False)
     if network.convolutional:
         side = network.preprocess.size
@@ -111,8 +117,32 @@ def _forward(lane: Lane, network: Network, compute: Compute, squares: Tensor, si
 
 
 def run_lanes(network: Network, compute: Compute, loaded: Iterable[Tensor]) -> Iterator[Tensor]:
-    """(b, V, D) float32 for every batch of `loaded`, in order. At most two batches a lane are under way."""
-    lanes = make_lanes(network, compute)
+    """(b, V, D) float32 for every batch of `loaded`, in order. At most two batches a lane are under way.
+
+    Raises:
+        FeatureError: the GPU has too little memory; the network does not compile.
+    """
+    with _remedies(compute):
+        yield from _run_lanes(make_lanes(network, compute), network, compute, loaded)
+
+
+@contextmanager
+def _remedies(compute: Compute) -> Iterator[None]:
+    """What the settings can mend, in one line."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        half = compute.batch // 2
+        remedy = f"set features.batch to {half} or less" if half else "free some, or set features.dtype to float16"
+        raise FeatureError(f"{compute.batch} images at once do not fit into the GPU's memory: {remedy}") from error
+    except RuntimeError as error:
+        if not (compute.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))):
+            raise
+        reason = one_line(error, 120)
+        raise FeatureError(f"the network does not compile ({reason}): set features.compile to false") from error
+
+
+def _run_lanes(lanes: list[Lane], network: Network, compute: Compute, loaded: Iterable[Tensor]) -> Iterator[Tensor]:
     idle: queue.SimpleQueue[Lane] = queue.SimpleQueue()
     for lane in lanes:
         idle.put(lane)

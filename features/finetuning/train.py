@@ -4,8 +4,7 @@ To that loop a network is a head whose inputs are row numbers: `forward` reads t
 and sends them through the network. So batches, masks, mining, losses, early stopping and resuming are the same code.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,11 +19,13 @@ from features.finetuning.augment import augment, turn
 from features.finetuning.pca_init import start_as_heads
 from features.finetuning.pixels import Pixels
 from features.finetuning.settings import Finetune
+from heads.errors import HeadError
 from heads.losses.registry import build_loss
 from heads.models.base import Head
 from heads.models.registry import build_head, projection_start
 from heads.settings import HeadSettings
 from heads.training.batches import EpochInputs
+from heads.training.determinism import deterministic
 from heads.training.loop import Report, Trained, Validate, train
 from heads.training.samplers import TrainingSet
 
@@ -111,7 +112,7 @@ def train_network(
     last epoch in `checkpoint` and ends with the same bytes.
 
     Raises:
-        HeadError: the loss is no longer a number.
+        HeadError: the loss is no longer a number; the GPU has too little memory.
     """
     settings, training_set = entry.objective, inputs.training_set.numbered()
     device, rng = inputs.pixels.device, Generator()
@@ -125,18 +126,23 @@ def train_network(
             _reseed(rng, seed, epoch)
             return EpochInputs(rows[:, None], training_set, settings, rng, np.random.default_rng([seed, epoch]))
 
-        return train(
-            head,
-            loss,
-            epoch_inputs,
-            settings,
-            validate=validator(settings),
-            kept=inputs.network,
-            where=where,
-            checkpoint=checkpoint.read_bytes() if checkpoint and checkpoint.exists() else None,
-            save=None if checkpoint is None else lambda content: write_bytes(checkpoint, content),
-            report=report,
-        )
+        try:
+            return train(
+                head,
+                loss,
+                epoch_inputs,
+                settings,
+                validate=validator(settings),
+                kept=inputs.network,
+                where=where,
+                checkpoint=checkpoint.read_bytes() if checkpoint and checkpoint.exists() else None,
+                save=None if checkpoint is None else lambda content: write_bytes(checkpoint, content),
+                report=report,
+            )
+        except torch.OutOfMemoryError as error:
+            raise HeadError(
+                f"{where}: {settings.batch} images at once do not fit into the GPU's memory: lower {where}.batch"
+            ) from error
 
 
 def network_as_head(
@@ -170,20 +176,6 @@ def forward_dtype(precision: str, device: torch.device) -> torch.dtype:
         return getattr(torch, precision)
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.bfloat16 if fast else torch.float32
-
-
-@contextmanager
-def deterministic(device: torch.device) -> Iterator[None]:
-    """GPU kernels that add in one order, where there are such; those of a CPU always do."""
-    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
-    if device.type == "cuda":
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.backends.cudnn.benchmark = False
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0])
-        torch.backends.cudnn.benchmark = before[1]
 
 
 def _reseed(rng: Generator, seed: int, epoch: int) -> None:

@@ -61,6 +61,10 @@ class LibraryLoss(nn.Module):
             self.loss = with_global_rng(rng, lambda: kind(**arguments))
         if type(self.loss.distance) is CosineSimilarity:
             self.loss.distance = ClampedCosine()
+        for name, value in list(vars(self.loss).items()):
+            if isinstance(value, Tensor):  # MarginLoss's beta: as a buffer it goes where the loss goes
+                delattr(self.loss, name)
+                self.loss.register_buffer(name, value, persistent=False)
         proxies = getattr(self.loss, "proxies", None)
         if isinstance(proxies, nn.Parameter) and proxies.shape == means.shape:
             with torch.no_grad():

@@ -17,6 +17,7 @@ from heads.losses.registry import build_loss
 from heads.models.registry import build_head, projection_start
 from heads.settings import HeadSettings
 from heads.training.batches import EpochInputs
+from heads.training.determinism import deterministic
 from heads.training.loop import Report, Trained, Validate, train
 from heads.training.samplers import TrainingSet
 
@@ -58,7 +59,8 @@ def train_heads(
         epoch = EpochInputs(of_training, training_set, settings, rng, order_rng)
         return train(head, loss, lambda _: epoch, settings, validate=validate, seed=number, report=report)
 
-    return for_each_seed(one, settings.seeds, report=report, device=inputs.device)
+    with deterministic(inputs.device):
+        return for_each_seed(one, settings.seeds, report=report, device=inputs.device)
 
 
 class Cancelled(Exception):

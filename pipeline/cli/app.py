@@ -42,6 +42,8 @@ def main() -> None:
     """Run the command line; a person's mistake is one line on stderr and exit code 2, a failing machine exit code 1."""
     # Threads of torch that wait for each other sleep rather than spin. Read when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Matrix products of a GPU that give the same bits each time. Read at the first one.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
         app()
     except BAD_INPUT as error:

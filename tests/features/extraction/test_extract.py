@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -97,11 +98,31 @@ def test_views_are_flip_and_crops_in_the_order_of_their_names(images):
     assert close(all_rows(images, average, on_cpu())[:, 0], mean)
 
 
-def test_a_gpu_gives_nearly_the_same(images, network):
-    if not torch.cuda.is_available():
-        pytest.skip("no GPU")
-    gpu = Compute(devices=(torch.device("cuda", 0),), dtype=torch.float16, batch=4, workers=2)
-    assert close(all_rows(images, network, gpu)[:, 0], torch.from_numpy(all_rows(images, network, on_cpu())[:, 0]))
+class Refused(nn.Module):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, images):
+        raise self.error
+
+
+NotCompiled = type("InductorError", (RuntimeError,), {"__module__": "torch._inductor.exc"})
+
+
+@pytest.mark.parametrize(
+    ("error", "batch", "remedy"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), 4, "features.batch to 2"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"), 1, "features.dtype to float16"),
+        (NotCompiled("Failed to find\na compiler"), 4, r"Failed to find a compiler.*features.compile to false"),
+    ],
+)
+def test_what_a_setting_can_mend_is_one_line(images, network, monkeypatch, error, batch, remedy):
+    monkeypatch.setattr(torch, "compile", lambda module: module)
+    refused = replace(network, module=Refused(error), convolutional=False)
+    with pytest.raises(FeatureError, match=remedy):
+        all_rows(images, refused, on_cpu(batch, compile=True))
 
 
 class Broken(nn.Module):

@@ -10,7 +10,7 @@ from features.backbones.registry import load_network
 from features.errors import FeatureError
 from features.extraction.extract import extract_rows
 from features.extraction.precision import LEAST_COSINE, dtype_name, forward_dtype, matching_dtype, provenance_dtype
-from features.extraction.replicas import Compute
+from features.extraction.replicas import Compute, inference_module
 from features.settings import Backbone
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
@@ -39,6 +39,21 @@ def test_a_query_runs_in_the_dtype_of_the_features_or_in_float32_on_another_kind
 def test_a_sidecar_with_an_unknown_dtype():
     with pytest.raises(FeatureError, match="'int4', known are float32"):
         matching_dtype({"dtype": "int4"}, CPU)
+
+
+def test_float32_on_a_gpu_is_not_tf32(monkeypatch):
+    places = (torch.backends.cudnn, torch.backends.cuda.matmul)
+    before = [place.allow_tf32 for place in places]
+    try:
+        for dtype, kept in ((torch.float16, True), (torch.float32, False)):
+            for place in places:
+                place.allow_tf32 = True
+            network = load_network("small", Backbone(library="local", model="conv4", weights="random"))
+            inference_module(network, Compute(devices=(GPU,), dtype=dtype, batch=1, workers=0))
+            assert [place.allow_tf32 for place in places] == [kept, kept]
+    finally:
+        for place, value in zip(places, before, strict=True):
+            place.allow_tf32 = value
 
 
 @pytest.fixture(scope="module")

@@ -141,3 +141,9 @@ def test_an_error_without_a_reason_names_the_loss():
 def test_proxies_start_at_the_means_and_train_faster():
     loss = loss_of("ProxyAnchorLoss")
     assert torch.equal(loss.loss.proxies, MEANS) and loss.lr_scale > 1
+
+
+def test_all_tensors_of_a_loss_go_where_the_loss_goes():
+    loss = loss_of("MarginLoss").to("meta")
+    tensors = [value for module in loss.modules() for value in vars(module).values() if isinstance(value, torch.Tensor)]
+    assert tensors == [] and {value.device.type for value in loss.buffers()} == {"meta"}
