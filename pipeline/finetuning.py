@@ -29,7 +29,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.params import Params
 from pipeline.paths import dataset_folder
 from pipeline.progress import progress
-from pipeline.training_rows import training_set, val_queries
+from pipeline.shared.training_rows import training_set, val_queries
 
 CANDIDATES = 20  # of the lists on val that choose the epoch; fewer where val is small
 PIXELS = "features/finetuning/pixels.py"  # decodes the training images

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from data.files.atomic import write_bytes
-from pipeline.csv_text import csv_of_dicts
+from pipeline.shared.csv_text import csv_of_dicts
 
 
 def machine() -> str:

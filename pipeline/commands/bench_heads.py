@@ -37,8 +37,8 @@ from heads.training.selection import epoch_score
 from pipeline.machine import machine, write_rows
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder
-from pipeline.splits import queries_and_gallery
-from pipeline.training_rows import training_set
+from pipeline.shared.splits import queries_and_gallery
+from pipeline.shared.training_rows import training_set
 
 OUT = Path("benchmarks/heads.csv")
 NEGATIVES = 19

@@ -25,7 +25,6 @@ from heads.metrics.intervals import paired_interval
 from heads.metrics.merging import merge_evaluations
 from heads.similarity import Similarity
 from heads.store import TrainedHead
-from pipeline.csv_text import csv_of_dicts
 from pipeline.devices import device
 from pipeline.errors import ParamError
 from pipeline.params import Params
@@ -33,6 +32,7 @@ from pipeline.paths import ARTIFACTS, dataset_folder
 from pipeline.put_away import announce_restored
 from pipeline.report.pretraining_overlap import known_beforehand
 from pipeline.report.subsets import clusters, test_subsets
+from pipeline.shared.csv_text import csv_of_dicts
 
 OUT = Path("build/transfer.csv")
 METRIC = "top2"

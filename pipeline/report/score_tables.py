@@ -16,7 +16,7 @@ from heads.metrics.classification import most_confused
 from heads.metrics.evaluation import Evaluation
 from heads.metrics.score_table import RunEvaluations, ScoreRow
 from heads.metrics.verification import Roc
-from pipeline.csv_text import csv_bytes
+from pipeline.shared.csv_text import csv_bytes
 
 BY_QUERY = ("top1", "top2", "top5", "recall_at_1", "recall_at_5", "recall_at_20", "mrr", "map_at_r", "triplet_accuracy")
 BINS = 40

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from data.tables.protocol import CandidateLists, Protocol, check_rows
 from data.tables.rows import Rows
 from heads.metrics.evaluation import Subset
-from pipeline.splits import queries_and_gallery
+from pipeline.shared.splits import queries_and_gallery
 
 
 def test_subsets(rows: Rows, protocol: Protocol, *, most: int | None = None, seed: int = 0) -> dict[str, Subset]:

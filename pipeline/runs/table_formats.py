@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from pipeline.csv_text import csv_bytes
 from pipeline.runs.run_table import Cell, Table
+from pipeline.shared.csv_text import csv_bytes
 
 LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 

@@ -28,7 +28,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, network_folder
 from pipeline.progress import training_progress
-from pipeline.training_rows import history_csv
+from pipeline.shared.training_rows import history_csv
 
 HISTORY = "history.csv"
 THIS = "pipeline/stages/finetune.py"

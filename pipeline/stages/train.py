@@ -22,7 +22,7 @@ from pipeline.feature_origin import check_origin
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, head_folder
 from pipeline.progress import training_progress
-from pipeline.training_rows import history_csv, training_set, val_queries
+from pipeline.shared.training_rows import history_csv, training_set, val_queries
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from pipeline.csv_text import csv_of_dicts
+from pipeline.shared.csv_text import csv_of_dicts
 from pipeline.studies.results import Results
 from pipeline.studies.settings import Study
 

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 from data.files.atomic import write_bytes
-from pipeline.csv_text import csv_bytes, read_csv_dicts
 from pipeline.errors import ParamError
+from pipeline.shared.csv_text import csv_bytes, read_csv_dicts
 from pipeline.studies.plan import PlannedRow
 from pipeline.studies.running import Result
 from pipeline.studies.scores import difference, measured_on, score_of

@@ -10,9 +10,9 @@ import numpy as np
 from data.errors import did_you_mean
 from data.files.atomic import sha256_bytes
 from heads.metrics.intervals import Interval, mean_interval
-from pipeline.csv_text import read_csv_dicts
 from pipeline.errors import ParamError
 from pipeline.runs.query_scores import BASELINE, QueryScores, compare, parse_queries
+from pipeline.shared.csv_text import read_csv_dicts
 
 DECISIONS = ("accuracy", "pair_accuracy", "balanced_accuracy")  # yes or no: the trivial answer is a constant
 

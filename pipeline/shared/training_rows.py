@@ -6,8 +6,8 @@ from numpy.typing import NDArray
 from data.tables.rows import Rows
 from heads.settings import HeadSettings
 from heads.training.samplers import TrainingSet, make_training_set
-from pipeline.csv_text import csv_of_dicts
-from pipeline.splits import queries_and_gallery, split_rows
+from pipeline.shared.csv_text import csv_of_dicts
+from pipeline.shared.splits import queries_and_gallery, split_rows
 
 VAL_QUERIES = 2000  # at most: enough to tell epochs apart, few enough for every epoch
 
