@@ -1,4 +1,4 @@
-"""Preprocessing and network as one graph, for export: images of any size in, features out. `lanes` is the fast path."""
+"""Preprocessing and network as one graph, for export: images of any size to features. `replicas` is the fast path."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ from torch.nn import functional
 from torch.nn.functional import normalize
 
 from features.backbones.preprocess import CROP, Preprocess
-from features.backbones.registry import Network
+from features.backbones.registry import LoadedBackbone
 
 Size = Any  # int, or torch.SymInt while a graph is traced, which torch's annotations leave out
 
 
-class Squares(nn.Module):
-    """(B, 3, H, W) uint8 -> (B, 3, S, S) float32 of whole numbers: `Preprocess.square`, within 2 of 255 levels.
+class ResizeAndCrop(nn.Module):
+    """(B, 3, H, W) uint8 -> (B, 3, S, S) float32 of whole numbers: `Preprocess.pixels`, within 2 of 255 levels.
 
     It is written in what a graph can hold: floats for the resize, and whole numbers alone for every size.
     """
@@ -54,14 +54,14 @@ class Squares(nn.Module):
 class FeatureGraph(nn.Module):
     """(B, 3, H, W) uint8 -> (B, D) float32: the row of features.npy that a head takes (plain view, or average)."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: LoadedBackbone) -> None:
         super().__init__()
         own = network.preprocess
         self.module, self.normalise = network.module, own.normalise
         self.flip, self.crops = network.average and network.flip, network.crops if network.average else 0
         self.average, self.size = network.average, own.size
-        self.plain = Squares(own, size=own.size, resize=own.resize)
-        self.closer = Squares(own, size=round(own.size * CROP), resize=round(own.resize * CROP))
+        self.plain = ResizeAndCrop(own, size=own.size, resize=own.resize)
+        self.closer = ResizeAndCrop(own, size=round(own.size * CROP), resize=round(own.resize * CROP))
 
     def forward(self, images: Tensor) -> Tensor:
         plain = self.plain(images)

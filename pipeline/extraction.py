@@ -12,7 +12,7 @@ from data.cores import cores
 from data.errors import did_you_mean
 from data.files.cache import cache_root
 from data.tables.rows import read_rows
-from features.backbones.registry import Network, load_network, versions
+from features.backbones.registry import LoadedBackbone, load_backbone, versions
 from features.extraction.precision import dtype_name, forward_dtype
 from features.extraction.replicas import CPU_BATCH, GPU_BATCH, Compute
 from features.extraction.shards import digests, feature_shape, fill, missing_rows, shard_folder
@@ -35,9 +35,9 @@ LOADERS = {
 
 @dataclass(frozen=True)
 class Ready:
-    network: Network
+    network: LoadedBackbone
     compute: Compute
-    made_by: dict[str, Any]  # for the sidecar
+    provenance: dict[str, Any]  # for the sidecar
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,8 @@ def make_ready(params: Params, name: str) -> Ready:
     if name not in params.backbones:
         raise ParamError(f"params.yaml: no backbone '{name}' in backbones{did_you_mean(name, params.backbones)}")
     entry = params.backbones[name]
-    network, compute = load_network(name, entry), compute_here(params.features)
-    return Ready(network, compute, {"backbone": entry.model_dump(mode="json")} | made_by(network, entry, compute))
+    network, compute = load_backbone(name, entry), compute_here(params.features)
+    return Ready(network, compute, {"backbone": entry.model_dump(mode="json")} | provenance(network, entry, compute))
 
 
 def compute_here(settings: FeatureSettings | None = None, *, dtype: torch.dtype | None = None) -> Compute:
@@ -76,7 +76,7 @@ def compute_here(settings: FeatureSettings | None = None, *, dtype: torch.dtype 
     )
 
 
-def made_by(network: Network, entry: Backbone, compute: Compute) -> dict[str, Any]:
+def provenance(network: LoadedBackbone, entry: Backbone, compute: Compute) -> dict[str, Any]:
     """What decides the features of `network`, for the sidecar; beside it goes what the network was made from."""
     return {
         "weights_sha256": network.weights_sha256,
@@ -99,7 +99,7 @@ def write_features(params: Params, name: str, ready: Ready, *, code: str, engine
     images = read_rows(source)
     ids, keys, images_hash = images.id, digests(images.sha256), images.images_hash
     del images  # strings of every row: what a million images would notice
-    shards = scratch_shards(ready.made_by, ready.compute, code=code)
+    shards = scratch_shards(ready.provenance, ready.compute, code=code)
     missing = missing_rows(shards, keys)
     start = time.perf_counter()
     if len(missing):
@@ -109,14 +109,14 @@ def write_features(params: Params, name: str, ready: Ready, *, code: str, engine
     views, width = feature_shape(shards)
     shape = (len(keys), width) if views == 1 else (len(keys), views, width)
     folder = features_folder(params, name)
-    with new_features(folder, shape, images_hash=images_hash, made_by=ready.made_by) as writer:
+    with new_features(folder, shape, images_hash=images_hash, provenance=ready.provenance) as writer:
         fill(shards, keys, writer)
     return Written(folder, shape, len(missing), seconds)
 
 
-def scratch_shards(made_by: Mapping[str, Any], compute: Compute, *, code: str) -> Path:
+def scratch_shards(provenance: Mapping[str, Any], compute: Compute, *, code: str) -> Path:
     """Where the scratch cache keeps what these settings, this code and this kind of device make."""
-    return shard_folder(cache_root(), {**made_by, "device": compute.devices[0].type, "code": code})
+    return shard_folder(cache_root(), {**provenance, "device": compute.devices[0].type, "code": code})
 
 
 def extraction_fingerprint(library: str, *, top: Path = TOP) -> str:

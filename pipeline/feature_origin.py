@@ -15,14 +15,14 @@ def check_origin(params: Params, name: str) -> None:
             has under that name: folders were exchanged, or params.yaml was edited since.
     """
     folder = features_folder(params, name)
-    made_by = read_sidecar(folder).made_by
+    provenance = read_sidecar(folder).provenance
     entries: dict[str, BaseModel | None] = {
         "backbone": params.backbones.get(name),
         "finetune": params.finetunes.get(name),
         "concatenation": params.concatenations.get(name),
     }
     for kind, entry in entries.items():
-        if entry is not None and kind in made_by and not _is(entry, made_by[kind]):
+        if entry is not None and kind in provenance and not _is(entry, provenance[kind]):
             raise FeatureError(f"{folder}: made with another {kind} than '{name}' of params.yaml; run `dvc repro`")
 
 

@@ -9,8 +9,8 @@ import torch
 from data.errors import did_you_mean
 from data.files.cache import cache_root
 from data.tables.rows import Rows
-from features.backbones.projection import assemble
-from features.backbones.registry import Network, load_network
+from features.backbones.projection import with_projection
+from features.backbones.registry import LoadedBackbone, load_backbone
 from features.backbones.weights import random_network
 from features.errors import FeatureError
 from features.extraction.replicas import Compute
@@ -37,7 +37,7 @@ PIXELS = "features/finetuning/pixels.py"  # decodes the training images
 
 @dataclass(frozen=True)
 class ReadyToTrain:
-    base: Network  # as it was loaded: its preprocessing, and the views that its features have
+    base: LoadedBackbone  # as it was loaded: its preprocessing, and the views that its features have
     width: int  # D of the loaded network
     inputs: TrainingInputs
     validator: Callable[[HeadSettings], Validate]
@@ -56,13 +56,13 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
         ParamError: no such name. FeatureError: weights that cannot be had, no such layer. DataError: no val, no train.
     """
     entry, where = find_entry(params, name), f"finetunes.{name}"
-    base, target = load_network(f"{name}.network", entry.network, section="finetunes"), device()
+    base, target = load_backbone(f"{name}.network", entry.network, section="finetunes"), device()
     chosen = training_set(rows, entry.objective)
     queries, gallery = val_queries(rows, seed=params.seed)
     side = base.preprocess.size
     with torch.no_grad():
         width = base.module(torch.zeros(2, 3, side, side)).shape[1]
-    network = random_network(lambda: assemble(base.module, width, entry.dim))
+    network = random_network(lambda: with_projection(base.module, width, entry.dim))
     frozen = choose_layers(network, entry.layers, entry.last_blocks, where=where)
     if frozen and not network(torch.zeros(2, 3, side, side)).requires_grad:
         names = ", ".join(entry.layers)

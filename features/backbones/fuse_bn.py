@@ -1,4 +1,4 @@
-"""Fold batch norms into the convolutions before them: the same function, with half of the passes over memory."""
+"""Fuse batch norms into the convolutions before them: the same function, with half of the passes over memory."""
 
 import copy
 
@@ -9,16 +9,16 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 TOLERANCE = 1e-4  # of the largest output, on random input: float32 rounding through some hundred layers
 
 
-def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
+def fuse_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
     """A copy of `network` (eval mode, float32) without the batch norms that follow a convolution.
 
     Which ones do is observed on `example` (B, 3, S, S), not read from the code: the very tensor that left the
-    convolution enters the norm. Works for any network; where the folded copy does not compute the same on `example` (a
-    convolution that feeds other layers too), or the network has none to fold, it is `network` itself.
+    convolution enters the norm. Works for any network; where the fused copy does not compute the same on `example` (a
+    convolution that feeds other layers too), or the network has none to fuse, it is `network` itself.
     """
-    folded = copy.deepcopy(network)
+    fused = copy.deepcopy(network)
     with torch.no_grad():  # not inference_mode: its tensors would be the new weights
-        pairs = _pairs(folded, example)
+        pairs = _pairs(fused, example)
         for conv, norm in pairs:
             mean, variance = norm.running_mean, norm.running_var
             assert mean is not None and variance is not None, "`_pairs` takes norms with running statistics"
@@ -26,28 +26,28 @@ def fold_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
                 conv.weight, conv.bias, mean, variance, norm.eps, norm.weight, norm.bias
             )
         skip = {id(norm): _after(norm) for _, norm in pairs}
-        for module in list(folded.modules()):
+        for module in list(fused.modules()):
             for name, child in module.named_children():
                 if id(child) in skip:
                     setattr(module, name, skip[id(child)])
         if not pairs:
             return network
-        wanted, got = network(example), folded(example)
+        wanted, got = network(example), fused(example)
     same = (wanted - got).abs().max() <= TOLERANCE * wanted.abs().max()
-    return folded if same else network
+    return fused if same else network
 
 
 def _pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    made_by: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensor is kept: its id must not be used again
+    producers: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensor is kept: its id must not be used again
     pairs, calls, handles = [], {}, []
 
     def leaves_conv(conv: nn.Conv2d, _: tuple[Tensor], output: Tensor) -> None:
-        made_by[id(output)] = (conv, output)
+        producers[id(output)] = (conv, output)
         calls[conv] = calls.get(conv, 0) + 1
 
     def enters_norm(norm: nn.BatchNorm2d, inputs: tuple[Tensor]) -> None:
-        if id(inputs[0]) in made_by:
-            pairs.append((made_by.pop(id(inputs[0]))[0], norm))
+        if id(inputs[0]) in producers:
+            pairs.append((producers.pop(id(inputs[0]))[0], norm))
 
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
@@ -62,6 +62,6 @@ def _pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Conv2d, nn.Batc
 
 
 def _after(norm: nn.BatchNorm2d) -> nn.Module:
-    """What is left of a folded norm: nothing, or the activation that timm keeps inside it."""
+    """What is left of a fused norm: nothing, or the activation that timm keeps inside it."""
     left = [getattr(norm, part) for part in ("drop", "act") if isinstance(getattr(norm, part, None), nn.Module)]
     return nn.Sequential(*(part for part in left if not isinstance(part, nn.Identity)))

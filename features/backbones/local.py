@@ -12,8 +12,8 @@ from torch import nn
 from data.errors import did_you_mean
 from data.files.atomic import sha256_file
 from features.backbones.preprocess import Channels, Preprocess
-from features.backbones.projection import assemble
-from features.backbones.registry import Network, load_network
+from features.backbones.projection import with_projection
+from features.backbones.registry import LoadedBackbone, load_backbone
 from features.backbones.small_networks import (
     CifarResNet,
     Conv4,
@@ -57,7 +57,7 @@ CIFAR = {
 }
 
 
-def load(entry: Backbone, where: str) -> Network:
+def load(entry: Backbone, where: str) -> LoadedBackbone:
     """Build `entry.model` and fill it.
 
     Raises:
@@ -88,7 +88,7 @@ def load(entry: Backbone, where: str) -> Network:
         digest = sha256_file(path)
     side = entry.pixels or own
     preprocess = Preprocess(size=side, resize=side, mean=mean, std=std, interpolation="bilinear")
-    return Network(module=network.eval(), preprocess=preprocess, weights_sha256=digest, convolutional=True)
+    return LoadedBackbone(module=network.eval(), preprocess=preprocess, weights_sha256=digest, convolutional=True)
 
 
 def _cifar_resnet(model: str, state: StateDict) -> CifarResNet:
@@ -104,7 +104,7 @@ def _cifar_normalisation(state: StateDict) -> tuple[Channels, Channels]:
     return plain.mean, plain.std
 
 
-def _trained(entry: Backbone, where: str) -> Network:
+def _trained(entry: Backbone, where: str) -> LoadedBackbone:
     """What `finetune` wrote: the network as it was described, with the weights that it ended with."""
     path = local_file(entry.weights, where, [])
     told = description(path, where)
@@ -135,13 +135,13 @@ def description(weights: Path, where: str) -> dict[str, Any]:
         raise FeatureError(f"{where}.weights: {about} was not written by finetune; copy it anew") from None
 
 
-def _built(told: dict[str, Any], state: StateDict) -> Network:
+def _built(told: dict[str, Any], state: StateDict) -> LoadedBackbone:
     """The network described, with random weights; `state` are those that it will have."""
     start = told["network"]
     if "network" in start:  # it started as a network trained here
         base = _built(start, state)
     else:
-        base = load_network("network", Backbone.model_validate(start | {"weights": "random"}))
+        base = load_backbone("network", Backbone.model_validate(start | {"weights": "random"}))
         if isinstance(base.module, CifarResNet):
             base = replace(base, module=_cifar_resnet(start["model"], state))
-    return replace(base, module=assemble(base.module, told["width"], told["dim"]))
+    return replace(base, module=with_projection(base.module, told["width"], told["dim"]))

@@ -15,7 +15,7 @@ from data.errors import did_you_mean
 from data.files.atomic import sha256_file
 from features.backbones.hub import hub_file, quiet
 from features.backbones.preprocess import Preprocess
-from features.backbones.registry import Grid, Grids, Network, check_stages
+from features.backbones.registry import GridPool, LoadedBackbone, StagePool, check_stages
 from features.backbones.weights import (
     local_file,
     not_fetched,
@@ -42,12 +42,12 @@ class ImageTower(nn.Module):
         return self.clip.encode_image(images)
 
 
-class Maps(nn.Module):
+class SpatialFeatures(nn.Module):
     """(B, 3, S, S) -> (B, C * cells * cells): the image tower's map before pooling, of patch tokens for a ViT."""
 
     def __init__(self, clip: Clip, cells: int) -> None:
         super().__init__()
-        self.visual, self.grid = clip.visual, Grid(cells)
+        self.visual, self.grid = clip.visual, GridPool(cells)
 
     def forward(self, images: Tensor) -> Tensor:
         out = self.visual.forward_intermediates(
@@ -56,19 +56,19 @@ class Maps(nn.Module):
         return self.grid(out["image_intermediates"][-1])
 
 
-class Stages(nn.Module):
-    """(B, 3, S, S) -> (B, D): the maps of `stages`, a ViT's blocks or a ResNet's layers, pooled by `Grids`."""
+class StageFeatures(nn.Module):
+    """(B, 3, S, S) -> (B, D): the maps of `stages`, a ViT's blocks or a ResNet's layers, pooled by `StagePool`."""
 
-    def __init__(self, clip: Clip, stages: tuple[int, ...], grids: Grids, where: str) -> None:
+    def __init__(self, clip: Clip, stages: tuple[int, ...], pool: StagePool, where: str) -> None:
         super().__init__()
-        self.visual, self.stages, self.grids = clip.visual, list(stages), grids
+        self.visual, self.stages, self.pool = clip.visual, list(stages), pool
         check_stages(stages, _stages(clip.visual), where)
 
     def forward(self, images: Tensor) -> Tensor:
         out = self.visual.forward_intermediates(
             images, indices=self.stages, stop_early=True, intermediates_only=True, output_fmt="NCHW"
         )
-        return self.grids(out["image_intermediates"])
+        return self.pool(out["image_intermediates"])
 
 
 def _stages(visual: Any) -> int:
@@ -80,11 +80,11 @@ def _stages(visual: Any) -> int:
 
 def _module(clip: Clip, entry: Backbone, where: str) -> nn.Module:
     if entry.stages:
-        return Stages(clip, entry.stages, Grids(entry.grid, std_pool=entry.std_pool), where)
-    return Maps(clip, entry.grid) if entry.output == "grid" else ImageTower(clip)
+        return StageFeatures(clip, entry.stages, StagePool(entry.grid, std_pool=entry.std_pool), where)
+    return SpatialFeatures(clip, entry.grid) if entry.output == "grid" else ImageTower(clip)
 
 
-def load(entry: Backbone, where: str) -> Network:
+def load(entry: Backbone, where: str) -> LoadedBackbone:
     """Build `entry.model` and fill it.
 
     Raises:
@@ -92,7 +92,7 @@ def load(entry: Backbone, where: str) -> Network:
             another network.
     """
     clip, digest, tag = _load_clip(entry, where)
-    return Network(
+    return LoadedBackbone(
         module=_module(clip, entry, where).eval(),
         preprocess=_preprocess(clip.visual.image_size, tag or clip.visual.preprocess_cfg),
         weights_sha256=digest,

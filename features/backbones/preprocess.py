@@ -1,4 +1,4 @@
-"""One image in, one square of bytes out: the resize that every backbone shares, and the mean and std that follow it."""
+"""One image in, a square of bytes out: the resize that every backbone shares, and the mean and std that follow it."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -47,16 +47,16 @@ class Preprocess:
         values: dict[str, Any] = {field.name: description[field.name] for field in fields(cls)}
         return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
 
-    def squares(self, image: Image.Image, crops: int = 0) -> Tensor:
+    def views(self, image: Image.Image, crops: int = 0) -> Tensor:
         """An RGB image -> (1 + crops, 3, size, size) uint8: the whole, then the centre and the corners, closer up."""
-        plain = self.square(image)
+        plain = self.pixels(image)
         if not crops:
             return plain[None]
-        large = replace(self, size=round(self.size * CROP), resize=round(self.resize * CROP)).square(image)
+        large = replace(self, size=round(self.size * CROP), resize=round(self.resize * CROP)).pixels(image)
         *corners, centre = tv.five_crop(large, [self.size, self.size])
         return torch.stack([plain, centre, *corners][: 1 + crops])
 
-    def square(self, image: Image.Image) -> Tensor:
+    def pixels(self, image: Image.Image) -> Tensor:
         """An RGB image -> (3, size, size) uint8. Resizing bytes is 2.5-3.8x as fast as Pillow, within 2 levels."""
         pixels = tv.pil_to_tensor(image)  # (3, H, W) uint8
         height, width = pixels.shape[1:]
@@ -74,8 +74,8 @@ class Preprocess:
             pixels = tv.resize(pixels, target, interpolation=InterpolationMode(self.interpolation), antialias=True)
         return tv.center_crop(pixels, [self.size, self.size])
 
-    def normalise(self, squares: Tensor, dtype: torch.dtype) -> Tensor:
+    def normalise(self, pixels: Tensor, dtype: torch.dtype) -> Tensor:
         """(B, 3, S, S) uint8 -> `dtype` on the same device, (x / 255 - mean) / std. The arithmetic is float32."""
-        mean = torch.tensor(self.mean, device=squares.device).view(3, 1, 1) * 255
-        std = torch.tensor(self.std, device=squares.device).view(3, 1, 1) * 255
-        return ((squares.float() - mean) / std).to(dtype)
+        mean = torch.tensor(self.mean, device=pixels.device).view(3, 1, 1) * 255
+        std = torch.tensor(self.std, device=pixels.device).view(3, 1, 1) * 255
+        return ((pixels.float() - mean) / std).to(dtype)

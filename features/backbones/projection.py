@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 
-class Topped(nn.Module):
+class WithProjection(nn.Module):
     """A network with a linear layer on top: (B, 3, S, S) -> (B, dim)."""
 
     def __init__(self, network: nn.Module, width: int, dim: int) -> None:
@@ -16,7 +16,7 @@ class Topped(nn.Module):
         return self.top(self.network(x))
 
 
-def assemble(module: nn.Module, width: int, dim: int | None) -> nn.Module:
+def with_projection(module: nn.Module, width: int, dim: int | None) -> nn.Module:
     """`module`, which gives (B, width), without what never sees an image, and a linear layer to `dim` on top.
 
     Of open_clip's models it is the image tower: the text tower would only be carried along.
@@ -24,4 +24,4 @@ def assemble(module: nn.Module, width: int, dim: int | None) -> nn.Module:
     clip: Any = getattr(module, "clip", None)
     if type(clip).__name__ in ("CLIP", "CustomTextCLIP"):  # the others do more in encode_image
         module = clip.visual
-    return module if dim is None else Topped(module, width, dim)
+    return module if dim is None else WithProjection(module, width, dim)

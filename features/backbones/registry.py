@@ -17,13 +17,13 @@ TINY = 1e-12  # a variance
 
 
 @dataclass(frozen=True)
-class Network:
+class LoadedBackbone:
     """`module`: (B, 3, S, S) normalised images -> (B, D). In eval mode, float32, on the CPU."""
 
     module: nn.Module
     preprocess: Preprocess
     weights_sha256: str
-    convolutional: bool  # runs faster in channels_last, with its batch norms folded
+    convolutional: bool  # runs faster in channels_last, with its batch norms fused
     flip: bool = False
     crops: int = 0
     average: bool = False  # of the views
@@ -34,7 +34,7 @@ DISTRIBUTIONS = {"timm": ("timm",), "torchvision": (), "open_clip": ("open_clip_
 DISTRIBUTIONS["local"] = DISTRIBUTIONS["open_clip"]  # a network trained here may be of either
 
 
-def load_network(name: str, entry: Backbone, *, section: str = "backbones") -> Network:
+def load_backbone(name: str, entry: Backbone, *, section: str = "backbones") -> LoadedBackbone:
     """The network of the catalogue's entry `name`; only its own library is imported.
 
     Raises:
@@ -67,7 +67,7 @@ def load_network(name: str, entry: Backbone, *, section: str = "backbones") -> N
     return replace(network, flip=entry.flip, crops=entry.crops, average=entry.average)
 
 
-class Grid(nn.Module):
+class GridPool(nn.Module):
     """(B, C, H, W) -> (B, C * cells * cells): the mean of each cell: as in the Totally Looks Like report."""
 
     def __init__(self, cells: int) -> None:
@@ -78,7 +78,7 @@ class Grid(nn.Module):
         return adaptive_avg_pool2d(maps, self.cells).flatten(1)
 
 
-class Grids(nn.Module):
+class StagePool(nn.Module):
     """K maps (B, C_k, H_k, W_k) -> (B, D), the sum of C_k * cells * cells: each grid of length 1, side by side.
 
     With `std_pool` twice as many: after the means of a map come the standard deviations of its cells, of length 1 again
@@ -87,7 +87,7 @@ class Grids(nn.Module):
 
     def __init__(self, cells: int, *, std_pool: bool = False) -> None:
         super().__init__()
-        self.grid, self.std_pool = Grid(cells), std_pool
+        self.grid, self.std_pool = GridPool(cells), std_pool
 
     def forward(self, maps: Sequence[Tensor]) -> Tensor:
         return torch.cat([normalize(part.float(), dim=1) for each in maps for part in self._parts(each)], 1)

@@ -15,7 +15,7 @@ from data.errors import did_you_mean
 from data.files.atomic import sha256_file
 from features.backbones.hub import hub_file
 from features.backbones.preprocess import Preprocess
-from features.backbones.registry import Grid, Grids, Network, check_stages
+from features.backbones.registry import GridPool, LoadedBackbone, StagePool, check_stages
 from features.backbones.weights import (
     StateDict,
     from_package,
@@ -34,12 +34,12 @@ HUB_FILE = "model.safetensors"
 Timm = Any  # a network of timm: an nn.Module with pretrained_cfg, num_features, ... and no base class that has them
 
 
-class Maps(nn.Module):
+class SpatialFeatures(nn.Module):
     """(B, 3, S, S) -> (B, C * cells * cells): the network's map before pooling, of patch tokens for a transformer."""
 
     def __init__(self, network: Timm, cells: int, where: str) -> None:
         super().__init__()
-        self.network, self.grid = network, Grid(cells)
+        self.network, self.grid = network, GridPool(cells)
         self.prefix = getattr(network, "num_prefix_tokens", 0)
         self.where = where
 
@@ -57,25 +57,25 @@ class Maps(nn.Module):
         return self.grid(maps)
 
 
-class Stages(nn.Module):
-    """(B, 3, S, S) -> (B, D): the maps of `stages` as timm counts them (`feature_info`), pooled by `Grids`."""
+class StageFeatures(nn.Module):
+    """(B, 3, S, S) -> (B, D): the maps of `stages` as timm counts them (`feature_info`), pooled by `StagePool`."""
 
-    def __init__(self, network: Timm, stages: tuple[int, ...], grids: Grids, where: str) -> None:
+    def __init__(self, network: Timm, stages: tuple[int, ...], pool: StagePool, where: str) -> None:
         super().__init__()
         if not hasattr(network, "forward_intermediates"):
             raise FeatureError(f"{where}.stages: timm gives no maps of this network's stages; leave it empty")
         check_stages(stages, len(network.feature_info), where)
-        self.network, self.stages, self.grids = network, list(stages), grids
+        self.network, self.stages, self.pool = network, list(stages), pool
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.grids(
+        return self.pool(
             self.network.forward_intermediates(
                 images, indices=self.stages, stop_early=True, intermediates_only=True, output_fmt="NCHW"
             )
         )
 
 
-def load(entry: Backbone, where: str) -> Network:
+def load(entry: Backbone, where: str) -> LoadedBackbone:
     """Build `entry.model` and fill it.
 
     Raises:
@@ -102,10 +102,10 @@ def load(entry: Backbone, where: str) -> Network:
         load_strictly(network, state, unused=unused, where=where, source=entry.weights)
         digest = sha256_file(path)
     if entry.stages:
-        network = Stages(network, entry.stages, Grids(entry.grid, std_pool=entry.std_pool), where).eval()
+        network = StageFeatures(network, entry.stages, StagePool(entry.grid, std_pool=entry.std_pool), where).eval()
     elif entry.output == "grid":
-        network = Maps(network, entry.grid, where).eval()
-    return Network(
+        network = SpatialFeatures(network, entry.grid, where).eval()
+    return LoadedBackbone(
         module=network,
         preprocess=_preprocess(config, entry.pixels),
         weights_sha256=digest,

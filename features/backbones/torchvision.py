@@ -14,7 +14,7 @@ from torchvision.models.resnet import ResNet
 from data.errors import did_you_mean
 from data.files.atomic import sha256_file
 from features.backbones.preprocess import Preprocess
-from features.backbones.registry import Grid, Grids, Network, check_stages
+from features.backbones.registry import GridPool, LoadedBackbone, StagePool, check_stages
 from features.backbones.weights import (
     load_strictly,
     local_file,
@@ -32,22 +32,22 @@ RENORMALISED = ("inception_v3", "googlenet")
 AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")  # classifiers of Inception and GoogLeNet that only training uses
 
 
-class Stages(nn.Module):
-    """(B, 3, S, S) -> (B, D): the maps of `stages` (0: first convolution, 1 to 4: layers), pooled by `Grids`."""
+class StageFeatures(nn.Module):
+    """(B, 3, S, S) -> (B, D): the maps of `stages` (0: first convolution, 1 to 4: layers), pooled by `StagePool`."""
 
-    def __init__(self, network: ResNet, stages: tuple[int, ...], grids: Grids, where: str) -> None:
+    def __init__(self, network: ResNet, stages: tuple[int, ...], pool: StagePool, where: str) -> None:
         super().__init__()
         first = nn.Sequential(network.conv1, network.bn1, network.relu)
         parts = [first, nn.Sequential(network.maxpool, network.layer1), network.layer2, network.layer3, network.layer4]
         check_stages(stages, len(parts), where)
-        self.parts, self.stages, self.grids = nn.ModuleList(parts[: stages[-1] + 1]), stages, grids
+        self.parts, self.stages, self.pool = nn.ModuleList(parts[: stages[-1] + 1]), stages, pool
 
     def forward(self, images: Tensor) -> Tensor:
         maps = [images := part(images) for part in self.parts]
-        return self.grids([maps[stage] for stage in self.stages])
+        return self.pool([maps[stage] for stage in self.stages])
 
 
-def load(entry: Backbone, where: str) -> Network:
+def load(entry: Backbone, where: str) -> LoadedBackbone:
     """Build `entry.model` without the layer that names classes and fill it. Maps (`output: grid`) are those of ResNets.
 
     Raises:
@@ -70,11 +70,11 @@ def load(entry: Backbone, where: str) -> Network:
         load_strictly(network, read_checkpoint(path, where), unused=unused, where=where, source=entry.weights)
         digest = sha256_file(path)
     if resnet and entry.stages:
-        network = Stages(resnet, entry.stages, Grids(entry.grid, std_pool=entry.std_pool), where).eval()
+        network = StageFeatures(resnet, entry.stages, StagePool(entry.grid, std_pool=entry.std_pool), where).eval()
     elif entry.output == "grid":
         before_pooling = list(network.children())[:-2]
-        network = nn.Sequential(*before_pooling, Grid(entry.grid)).eval()
-    return Network(
+        network = nn.Sequential(*before_pooling, GridPool(entry.grid)).eval()
+    return LoadedBackbone(
         module=network,
         preprocess=_preprocess(tag or next(iter(tags.values())), entry.pixels),  # of the oldest tag: as most train
         weights_sha256=digest,

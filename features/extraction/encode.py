@@ -6,20 +6,20 @@ import numpy as np
 import torch
 from PIL import Image
 
-from features.backbones.registry import Network
+from features.backbones.registry import LoadedBackbone
 from features.errors import FeatureError
-from features.extraction.replicas import CPU_BATCH, Compute, Lane, forward, inference_module
+from features.extraction.replicas import CPU_BATCH, Compute, Replica, forward, inference_module
 
 
 class Encoder:
-    """One lane with all threads, made ready once. It runs what `extract` runs, so an image has the features that
+    """One replica with all threads, made ready once. It runs what `extract` runs, so an image has the features that
     `extract` stores for it: cosine at least 0.99999 on the same machine.
     """
 
-    def __init__(self, network: Network, *, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, network: LoadedBackbone, *, device: torch.device, dtype: torch.dtype) -> None:
         self.network = network
         self._compute = Compute(devices=(device,), dtype=dtype, batch=1, workers=0)
-        self._lane = Lane(inference_module(network, self._compute).to(device), device, None)
+        self._replica = Replica(inference_module(network, self._compute).to(device), device, None)
 
     def __call__(self, images: Sequence[Image.Image]) -> np.ndarray:
         """RGB pictures (n) -> (n, D) float16, as features are stored: the first view, or the average of all.
@@ -30,8 +30,8 @@ class Encoder:
         parts = []
         for start in range(0, len(images), CPU_BATCH):
             part = images[start : start + CPU_BATCH]
-            squares = torch.stack([self.network.preprocess.squares(image, self.network.crops) for image in part])
-            parts.append(forward(self._lane, self.network, self._compute, squares)[:, 0])
+            pixels = torch.stack([self.network.preprocess.views(image, self.network.crops) for image in part])
+            parts.append(forward(self._replica, self.network, self._compute, pixels)[:, 0])
         half = torch.cat(parts).half().numpy()
         bad = ~np.isfinite(half).all(1)
         if bad.any():

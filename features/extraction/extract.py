@@ -1,14 +1,14 @@
-"""Images to features, at the speed of the hardware: processes decode, lanes compute, shards survive a kill."""
+"""Images to features, at the speed of the hardware: processes decode, replicas compute, shards survive a kill."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from features.backbones.registry import Network
+from features.backbones.registry import LoadedBackbone
 from features.errors import FeatureError
-from features.extraction.loader import load_squares
-from features.extraction.replicas import Compute, run_lanes
+from features.extraction.loader import load_images
+from features.extraction.replicas import Compute, run_replicas
 from features.extraction.shards import write_shard
 
 SHARD = 32  # batches: 512 images on a CPU, 8192 on a GPU
@@ -20,7 +20,7 @@ def extract_shards(
     keys: np.ndarray,
     rows: np.ndarray,
     *,
-    network: Network,
+    network: LoadedBackbone,
     compute: Compute,
     folder: Path,
     progress: Callable[[int], None],
@@ -47,11 +47,11 @@ def extract_shards(
 
 
 def extract_rows(
-    source: Path, ids: Sequence[str], rows: np.ndarray, network: Network, *, compute: Compute
+    source: Path, ids: Sequence[str], rows: np.ndarray, network: LoadedBackbone, *, compute: Compute
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (rows, features (b, V, D) float16) for `rows` (m,) of `source`, in order. Errors as `extract_shards`."""
     batches = [rows[start : start + compute.batch] for start in range(0, len(rows), compute.batch)]
-    loaded = load_squares(
+    loaded = load_images(
         source,
         batches,
         preprocess=network.preprocess,
@@ -59,7 +59,7 @@ def extract_rows(
         workers=compute.workers,
         pin_memory=not compute.on_cpu,
     )
-    for batch_rows, features in zip(batches, run_lanes(network, compute, loaded), strict=True):
+    for batch_rows, features in zip(batches, run_replicas(network, compute, loaded), strict=True):
         half = features.half().numpy()
         bad = ~np.isfinite(half).reshape(len(half), -1).all(1)
         if bad.any():

@@ -1,4 +1,4 @@
-"""Many loose files through a network: processes read, decode and resize, lanes compute, shards keep the result."""
+"""Many loose files through a network: processes read, decode and resize, replicas compute, shards keep the result."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -13,10 +13,10 @@ from data.files.archives import read_file
 from data.files.atomic import sha256_bytes
 from data.images.decode import Unusable, decode
 from features.backbones.preprocess import Preprocess
-from features.backbones.registry import Network
+from features.backbones.registry import LoadedBackbone
 from features.errors import FeatureError
 from features.extraction.extract import SHARD
-from features.extraction.replicas import Compute, run_lanes
+from features.extraction.replicas import Compute, run_replicas
 from features.extraction.shards import digests
 
 FEW = 64  # files that are read before worker processes have started
@@ -29,8 +29,8 @@ class NotRead(Unusable):
 Found = str | Unusable  # the sha256 of a file's bytes, or why it is no image
 
 
-class FileSquares(Dataset):
-    """Item `b`: what each of `batches[b]` is, and squares (m, 1 + crops, 3, S, S) uint8 of those that are images."""
+class FileBatches(Dataset):
+    """Item `b`: what each of `batches[b]` is, and pixels (m, 1 + crops, 3, S, S) uint8 of those that are images."""
 
     def __init__(self, batches: Sequence[Sequence[Path]], preprocess: Preprocess, crops: int) -> None:
         self.batches, self.preprocess, self.crops = batches, preprocess, crops
@@ -41,22 +41,22 @@ class FileSquares(Dataset):
     def __getitem__(self, index: int) -> tuple[list[Found], Tensor]:
         found: list[Found] = []
         size = self.preprocess.size
-        squares = [torch.empty(0, 1 + self.crops, 3, size, size, dtype=torch.uint8)]
+        pixels = [torch.empty(0, 1 + self.crops, 3, size, size, dtype=torch.uint8)]
         for path in self.batches[index]:
             content = read_file(path)
             try:
                 if isinstance(content, Unusable):
                     raise NotRead(content.reason, content.detail)
-                squares.append(self.preprocess.squares(decode(content), self.crops)[None])
+                pixels.append(self.preprocess.views(decode(content), self.crops)[None])
                 found.append(sha256_bytes(content))
             except Unusable as why:
                 found.append(why)
-        return found, torch.cat(squares)
+        return found, torch.cat(pixels)
 
 
 def extract_files(
     paths: Sequence[Path],
-    network: Network,
+    network: LoadedBackbone,
     *,
     compute: Compute,
     save: Callable[[np.ndarray, np.ndarray], None],
@@ -72,15 +72,15 @@ def extract_files(
     """
     batches = [paths[start : start + compute.batch] for start in range(0, len(paths), compute.batch)]
     found: list[Found] = []
-    waiting: deque[list[tuple[Path, str]]] = deque()  # images of the batches that lanes work on
+    waiting: deque[list[tuple[Path, str]]] = deque()  # images of the batches that replicas work on
 
     def good() -> Iterator[Tensor]:
-        for batch, (kinds, squares) in zip(batches, _load(batches, network, compute), strict=True):
+        for batch, (kinds, pixels) in zip(batches, _load(batches, network, compute), strict=True):
             found.extend(kinds)
             progress(len(kinds))
-            if len(squares):
+            if len(pixels):
                 waiting.append([(path, kind) for path, kind in zip(batch, kinds, strict=True) if isinstance(kind, str)])
-                yield squares
+                yield pixels
 
     keys: list[str] = []
     features: list[np.ndarray] = []
@@ -91,7 +91,7 @@ def extract_files(
         keys.clear()
         features.clear()
 
-    for batch in run_lanes(network, compute, good()):
+    for batch in run_replicas(network, compute, good()):
         images = waiting.popleft()
         features.append(_half(batch, images))
         keys += [key for _, key in images]
@@ -102,13 +102,13 @@ def extract_files(
 
 
 def _load(
-    batches: Sequence[Sequence[Path]], network: Network, compute: Compute
+    batches: Sequence[Sequence[Path]], network: LoadedBackbone, compute: Compute
 ) -> Iterator[tuple[list[Found], Tensor]]:
     few = sum(map(len, batches)) <= FEW
     workers = 0 if few else min(compute.workers, len(batches))
-    squares = FileSquares(batches, network.preprocess, network.crops)
+    pixels = FileBatches(batches, network.preprocess, network.crops)
     try:
-        yield from DataLoader(squares, batch_size=None, num_workers=workers, prefetch_factor=2 if workers else None)
+        yield from DataLoader(pixels, batch_size=None, num_workers=workers, prefetch_factor=2 if workers else None)
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise

@@ -1,4 +1,4 @@
-"""Batches of uint8 squares out of images.parquet: worker processes read, decode and resize; memory stays flat."""
+"""Batches of uint8 pixels out of images.parquet: worker processes read, decode and resize; memory stays flat."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from features.backbones.preprocess import Preprocess
 from features.errors import FeatureError
 
 
-class Squares(Dataset):
+class ImageBatches(Dataset):
     """Item `b`: the images of `batches[b]` (rows, ascending), (len, K, 3, S, S) uint8, or what went wrong, as a string.
 
     A string and not an exception: one that crosses a process loses its type or gains a page of traceback.
@@ -32,13 +32,13 @@ class Squares(Dataset):
     def __getitem__(self, index: int) -> Tensor | str:
         rows = self.batches[index]
         size = self.preprocess.size
-        squares = torch.empty(len(rows), 1 + self.crops, 3, size, size, dtype=torch.uint8)
+        pixels = torch.empty(len(rows), 1 + self.crops, 3, size, size, dtype=torch.uint8)
         for slot, (name, blob) in enumerate(self._read(rows)):
             try:
-                squares[slot] = self.preprocess.squares(decode(blob, verified=True), self.crops)
+                pixels[slot] = self.preprocess.views(decode(blob, verified=True), self.crops)
             except Unusable as error:
                 return f"image '{name}' in {self.source}: {error}; run prepare again"
-        return squares
+        return pixels
 
     def _read(self, rows: np.ndarray) -> Iterator[tuple[str, bytes]]:
         if self._file is None:
@@ -53,7 +53,7 @@ class Squares(Dataset):
             yield self._table["id"][offset].as_py(), self._table["image"][offset].as_py()
 
 
-def load_squares(
+def load_images(
     source: Path, batches: Sequence[np.ndarray], *, preprocess: Preprocess, crops: int, workers: int, pin_memory: bool
 ) -> Iterator[Tensor]:
     """(len(batches[b]), 1 + crops, 3, S, S) uint8 for every b, in order. `workers` 0 decodes in this process; else they
@@ -64,7 +64,7 @@ def load_squares(
     """
     workers = min(workers, len(batches))
     loader = DataLoader(
-        Squares(source, batches, preprocess, crops),
+        ImageBatches(source, batches, preprocess, crops),
         batch_size=None,
         num_workers=workers,
         pin_memory=pin_memory,
@@ -75,10 +75,10 @@ def load_squares(
 
 def _checked(loaded: Iterator[Tensor | str]) -> Iterator[Tensor]:
     try:
-        for squares in loaded:
-            if isinstance(squares, str):
-                raise FeatureError(squares)
-            yield squares
+        for pixels in loaded:
+            if isinstance(pixels, str):
+                raise FeatureError(pixels)
+            yield pixels
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise

@@ -41,20 +41,20 @@ def dtype_name(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix("torch.")
 
 
-def provenance_dtype(made_by: Mapping[str, Any]) -> str:
+def provenance_dtype(provenance: Mapping[str, Any]) -> str:
     """The name of the dtype that a sidecar records.
 
     Raises:
         FeatureError: it records none that is known.
     """
-    name = made_by.get("dtype", "float32")
+    name = provenance.get("dtype", "float32")
     if name not in LEAST_COSINE:
         raise FeatureError(f"a sidecar names the dtype '{name}', known are {', '.join(LEAST_COSINE)}; run `dvc repro`")
     return name
 
 
-def matching_dtype(made_by: Mapping[str, Any], device: torch.device) -> torch.dtype:
-    """The dtype that gives an image the features it has in the set that the sidecar's `made_by` describes.
+def matching_dtype(provenance: Mapping[str, Any], device: torch.device) -> torch.dtype:
+    """The dtype that gives an image the features it has in the set that the sidecar's `provenance` describes.
 
     On the kind of device that made them it is theirs. On another kind it is float32: float16 under a GPU's autocast and
     float16 on a CPU are not the same arithmetic, and float32 is nearest to both.
@@ -62,5 +62,5 @@ def matching_dtype(made_by: Mapping[str, Any], device: torch.device) -> torch.dt
     Raises:
         FeatureError: the sidecar records no known dtype.
     """
-    name = provenance_dtype(made_by)
-    return getattr(torch, name) if made_by.get("device", device.type) == device.type else torch.float32
+    name = provenance_dtype(provenance)
+    return getattr(torch, name) if provenance.get("device", device.type) == device.type else torch.float32

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.errors import FeatureError, one_line
 from features.extraction.extract import SHARD, extract_rows
 from features.extraction.replicas import Compute
@@ -24,7 +24,7 @@ class ShardRunner:
 
     def __init__(self, source: Path, ids: Sequence[str], name: str, entry: Backbone, compute: Compute) -> None:
         self.source, self.ids, self.compute = source, ids, compute
-        self.network = load_network(name, entry)
+        self.network = load_backbone(name, entry)
 
     def __call__(self, shard: dict[str, Any]) -> dict[str, Any]:
         """{"rows": (n,)} -> the same and "features" (n, V, D) float16, or an "error" of one line."""

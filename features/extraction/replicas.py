@@ -1,4 +1,4 @@
-"""Lanes: the same network several times, on GPUs or CPU cores, so that a device never waits for a copy."""
+"""Replicas: the same network several times, on GPUs or CPU cores, so that a device never waits for a copy."""
 
 import copy
 import queue
@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from features.backbones.fuse_bn import fold_batch_norms
-from features.backbones.registry import Network
+from features.backbones.fuse_bn import fuse_batch_norms
+from features.backbones.registry import LoadedBackbone
 from features.errors import FeatureError, one_line
 from features.extraction.precision import use_full_float32
 
-LANES_PER_GPU = 2  # one copies while the other computes
+REPLICAS_PER_GPU = 2  # one copies while the other computes
 CPU_BATCH, GPU_BATCH = 16, 256  # a CPU's caches hold the activations of few images: 16 is twice as fast as 64
 
 
@@ -38,13 +38,13 @@ class Compute:
 
 
 @dataclass(frozen=True)
-class Lane:
+class Replica:
     module: nn.Module
     device: torch.device
     stream: "torch.cuda.Stream | None"
 
 
-def inference_module(network: Network, compute: Compute) -> nn.Module:
+def inference_module(network: LoadedBackbone, compute: Compute) -> nn.Module:
     """The module that `forward` runs, on the CPU: a copy with its batch norms fused, channels_last, in its dtype (on a
     GPU autocast makes it float16).
 
@@ -57,47 +57,47 @@ def inference_module(network: Network, compute: Compute) -> nn.Module:
     if network.convolutional:
         side = network.preprocess.size
         example = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
-        module = fold_batch_norms(module, example).to(memory_format=torch.channels_last)
+        module = fuse_batch_norms(module, example).to(memory_format=torch.channels_last)
     return module.to(compute.dtype) if compute.on_cpu else module
 
 
-def make_lanes(network: Network, compute: Compute) -> list[Lane]:
-    """Two lanes a GPU, each with a stream of its own; one lane a CPU core, each with one thread.
+def make_replicas(network: LoadedBackbone, compute: Compute) -> list[Replica]:
+    """Two replicas a GPU, each with a stream of its own; one replica a CPU core, each with one thread.
 
-    One thread a lane, not all threads on one batch: no thread waits for another, and the bytes do not depend on the
+    One thread a replica, not all threads on one batch: no thread waits for another, and the bytes do not depend on the
     number of cores.
     """
     module = inference_module(network, compute)
-    lanes = []
+    replicas = []
     for device in compute.devices:
         placed = copy.deepcopy(module).to(device)
         if compute.compile:
             placed.compile()
         if device.type == "cuda":
-            lanes += [Lane(placed, device, torch.cuda.Stream(device)) for _ in range(LANES_PER_GPU)]
+            replicas += [Replica(placed, device, torch.cuda.Stream(device)) for _ in range(REPLICAS_PER_GPU)]
         else:
-            lanes += [Lane(placed, device, None)] * torch.get_num_threads()
-    return lanes
+            replicas += [Replica(placed, device, None)] * torch.get_num_threads()
+    return replicas
 
 
-def forward(lane: Lane, network: Network, compute: Compute, squares: Tensor) -> Tensor:
-    """(b, K, 3, S, S) uint8 -> (b, V, D) float32 on the CPU: K squares of an image, and the first one's mirror image.
+def forward(replica: Replica, network: LoadedBackbone, compute: Compute, pixels: Tensor) -> Tensor:
+    """(b, K, 3, S, S) uint8 -> (b, V, D) float32 on the CPU: K pixels of an image, and the first one's mirror image.
 
     The network always sees `compute.batch` images, however few are left, so that none needs a shape of its own. In
     bfloat16 on a CPU it always sees CPU_BATCH: kernels for another number of images round differently, and then the
     features of a ViT move by 4e-5 of cosine (1e-8 in the other dtypes).
     """
     if compute.on_cpu and compute.dtype == torch.bfloat16:
-        return torch.cat([_forward(lane, network, compute, part, CPU_BATCH) for part in squares.split(CPU_BATCH)])
-    return _forward(lane, network, compute, squares, compute.batch)
+        return torch.cat([_forward(replica, network, compute, part, CPU_BATCH) for part in pixels.split(CPU_BATCH)])
+    return _forward(replica, network, compute, pixels, compute.batch)
 
 
-def _forward(lane: Lane, network: Network, compute: Compute, squares: Tensor, size: int) -> Tensor:
+def _forward(replica: Replica, network: LoadedBackbone, compute: Compute, pixels: Tensor, size: int) -> Tensor:
     """`forward` of at most `size` images, padded to `size`."""
-    b = len(squares)
+    b = len(pixels)
     autocast = not compute.on_cpu and compute.dtype != torch.float32
-    with torch.inference_mode(), torch.cuda.stream(lane.stream):  # a stream of None changes nothing
-        images = squares.to(lane.device, non_blocking=True)
+    with torch.inference_mode(), torch.cuda.stream(replica.stream):  # a stream of None changes nothing
+        images = pixels.to(replica.device, non_blocking=True)
         if b < size:
             images = functional.pad(images, (0, 0) * 4 + (0, size - b))
         views = list(images.unbind(1))
@@ -108,22 +108,22 @@ def _forward(lane: Lane, network: Network, compute: Compute, squares: Tensor, si
             view = network.preprocess.normalise(view, torch.float32 if autocast else compute.dtype)
             if network.convolutional:
                 view = view.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(lane.device.type, compute.dtype, enabled=autocast):
-                features.append(lane.module(view)[:b].float())
+            with torch.autocast(replica.device.type, compute.dtype, enabled=autocast):
+                features.append(replica.module(view)[:b].float())
         stacked = torch.stack(features, 1)  # (b, V, D)
         if network.average:
             stacked = functional.normalize(stacked, dim=2).mean(1, keepdim=True)
         return stacked.cpu()
 
 
-def run_lanes(network: Network, compute: Compute, loaded: Iterable[Tensor]) -> Iterator[Tensor]:
-    """(b, V, D) float32 for every batch of `loaded`, in order. At most two batches a lane are under way.
+def run_replicas(network: LoadedBackbone, compute: Compute, loaded: Iterable[Tensor]) -> Iterator[Tensor]:
+    """(b, V, D) float32 for every batch of `loaded`, in order. At most two batches a replica are under way.
 
     Raises:
         FeatureError: the GPU has too little memory; the network does not compile.
     """
     with _remedies(compute):
-        yield from _run_lanes(make_lanes(network, compute), network, compute, loaded)
+        yield from _run_replicas(make_replicas(network, compute), network, compute, loaded)
 
 
 @contextmanager
@@ -142,27 +142,29 @@ def _remedies(compute: Compute) -> Iterator[None]:
         raise FeatureError(f"the network does not compile ({reason}): set features.compile to false") from error
 
 
-def _run_lanes(lanes: list[Lane], network: Network, compute: Compute, loaded: Iterable[Tensor]) -> Iterator[Tensor]:
-    idle: queue.SimpleQueue[Lane] = queue.SimpleQueue()
-    for lane in lanes:
-        idle.put(lane)
+def _run_replicas(
+    replicas: list[Replica], network: LoadedBackbone, compute: Compute, loaded: Iterable[Tensor]
+) -> Iterator[Tensor]:
+    idle: queue.SimpleQueue[Replica] = queue.SimpleQueue()
+    for replica in replicas:
+        idle.put(replica)
 
-    def work(squares: Tensor) -> Tensor:
-        lane = idle.get()
+    def work(pixels: Tensor) -> Tensor:
+        replica = idle.get()
         try:
-            return forward(lane, network, compute, squares)
+            return forward(replica, network, compute, pixels)
         finally:
-            idle.put(lane)
+            idle.put(replica)
 
     one_thread = partial(torch.set_num_threads, 1) if compute.on_cpu else None
-    with ThreadPoolExecutor(len(lanes), "lane", initializer=one_thread) as pool:
+    with ThreadPoolExecutor(len(replicas), "replica", initializer=one_thread) as pool:
         pending: deque[Future[Tensor]] = deque()
         try:
-            for count, squares in enumerate(loaded):
-                pending.append(pool.submit(work, squares))
-                if compute.compile and count < len(lanes):
+            for count, pixels in enumerate(loaded):
+                pending.append(pool.submit(work, pixels))
+                if compute.compile and count < len(replicas):
                     pending[-1].result()  # compiling is not for two threads at once
-                while len(pending) > 2 * len(lanes) or (pending and pending[0].done()):
+                while len(pending) > 2 * len(replicas) or (pending and pending[0].done()):
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

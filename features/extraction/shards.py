@@ -23,9 +23,9 @@ from features.storage.features_files import RowWriter
 NAME_LENGTH = 40  # hex digits of a sha256
 
 
-def shard_folder(root: Path, made_by: Mapping[str, Any]) -> Path:
-    """Where the shards lie that `made_by` (backbone, weights, preprocessing, versions, device, code) decides."""
-    key = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
+def shard_folder(root: Path, provenance: Mapping[str, Any]) -> Path:
+    """Where the shards lie that `provenance` (backbone, weights, preprocessing, versions, device, code) decides."""
+    key = hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest()
     return root / "features" / key[:NAME_LENGTH]
 
 

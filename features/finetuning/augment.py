@@ -14,30 +14,30 @@ from torch.nn.functional import affine_grid, grid_sample
 from features.finetuning.settings import Augment
 from heads.training.samplers import TrainingSet
 
-TURNS = 4
+ROTATIONS = 4
 
 
-def augment(images: Tensor, settings: Augment, draw: Generator) -> Tensor:
+def augment(images: Tensor, settings: Augment, rng: Generator) -> Tensor:
     """(B, C, S, S) uint8 -> the same, or float32 in [0, 255] where pixels are interpolated.
 
     What leaves the picture on one side is filled on the other by the pixels of the edge.
     """
     if settings.shift or settings.flip:
-        images = move(images, *drawn_moves(len(images), images.shape[-1], settings, draw))
+        images = shift_and_flip(images, *draw_shifts(len(images), images.shape[-1], settings, rng))
     if settings.rotate or settings.scale or settings.shear or settings.crop < 1:
-        images = warp(images, drawn_maps(len(images), settings, draw))
+        images = apply_affines(images, draw_affines(len(images), settings, rng))
     return images
 
 
-def drawn_moves(count: int, side: int, settings: Augment, draw: Generator) -> tuple[Tensor, Tensor]:
+def draw_shifts(count: int, side: int, settings: Augment, rng: Generator) -> tuple[Tensor, Tensor]:
     """Whole pixels down and to the right (B, 2), and who is mirrored (B,)."""
     most = round(settings.shift * side)
-    shift = torch.randint(-most, most + 1, (count, 2), generator=draw)
-    mirrored = torch.rand(count, generator=draw) < (0.5 if settings.flip else 0.0)
+    shift = torch.randint(-most, most + 1, (count, 2), generator=rng)
+    mirrored = torch.rand(count, generator=rng) < (0.5 if settings.flip else 0.0)
     return shift, mirrored
 
 
-def move(images: Tensor, shift: Tensor, mirrored: Tensor) -> Tensor:
+def shift_and_flip(images: Tensor, shift: Tensor, mirrored: Tensor) -> Tensor:
     """(B, C, S, S), shifted by `shift` (B, 2), then mirrored where so said: pixels stay as they are."""
     batch, channels, side, _ = images.shape
     place = torch.arange(side)
@@ -49,11 +49,11 @@ def move(images: Tensor, shift: Tensor, mirrored: Tensor) -> Tensor:
     return images.flatten(2).gather(2, source).view_as(images)
 
 
-def drawn_maps(count: int, settings: Augment, draw: Generator) -> Tensor:
+def draw_affines(count: int, settings: Augment, rng: Generator) -> Tensor:
     """(B, 2, 3): from a point of the result to its source, both in [-1, 1]: a window, sheared, scaled and turned."""
 
     def uniform(low: float, high: float) -> Tensor:
-        return low + (high - low) * torch.rand(count, generator=draw)
+        return low + (high - low) * torch.rand(count, generator=rng)
 
     angle = torch.deg2rad(uniform(-settings.rotate, settings.rotate))
     shear = torch.deg2rad(uniform(-settings.shear, settings.shear)).tan()
@@ -62,11 +62,11 @@ def drawn_maps(count: int, settings: Augment, draw: Generator) -> Tensor:
     cos, sin = angle.cos(), angle.sin()
     linear = torch.stack([cos, shear * cos - sin, sin, shear * sin + cos])
     linear = (linear * zoom * window).T.view(count, 2, 2)
-    centre = (1 - window)[:, None] * (2 * torch.rand((count, 2), generator=draw) - 1)  # the window stays inside
+    centre = (1 - window)[:, None] * (2 * torch.rand((count, 2), generator=rng) - 1)  # the window stays inside
     return torch.cat([linear, centre[:, :, None]], 2)
 
 
-def warp(images: Tensor, maps: Tensor) -> Tensor:
+def apply_affines(images: Tensor, maps: Tensor) -> Tensor:
     """(B, C, S, S) and `maps` (B, 2, 3) -> float32, bilinear."""
     grid = affine_grid(maps.to(images.device), list(images.shape), align_corners=False)
     return grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
@@ -80,16 +80,16 @@ def rotated_training_set(training_set: TrainingSet, total: int) -> TrainingSet:
     sides = training_set.sides
     return replace(
         training_set,
-        rows=np.concatenate([training_set.rows + quarters * total for quarters in range(TURNS)]),
-        labels=np.concatenate([training_set.labels + quarters * groups for quarters in range(TURNS)]),
-        sides=None if sides is None else np.tile(sides, TURNS),
+        rows=np.concatenate([training_set.rows + quarters * total for quarters in range(ROTATIONS)]),
+        labels=np.concatenate([training_set.labels + quarters * groups for quarters in range(ROTATIONS)]),
+        sides=None if sides is None else np.tile(sides, ROTATIONS),
     )
 
 
-def turn(images: Tensor, quarters: Tensor) -> Tensor:
+def rotate(images: Tensor, quarters: Tensor) -> Tensor:
     """(B, C, S, S), each turned anticlockwise by its own number of quarters (B,): pixels stay as they are."""
     side = images.shape[-1]
     place = torch.arange(side * side).view(side, side)
-    sources = torch.stack([place.rot90(quarter).flatten() for quarter in range(TURNS)]).to(images.device)
+    sources = torch.stack([place.rot90(quarter).flatten() for quarter in range(ROTATIONS)]).to(images.device)
     source = sources[quarters.to(images.device)].unsqueeze(1).expand(-1, images.shape[1], -1)
     return images.flatten(2).gather(2, source).view_as(images)

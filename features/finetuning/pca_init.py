@@ -7,7 +7,7 @@ from heads.models.embedding_heads import pca_init
 
 
 @torch.no_grad()
-def start_as_heads(layer: nn.Linear, outputs: Tensor) -> None:
+def init_with_pca(layer: nn.Linear, outputs: Tensor) -> None:
     """Begin as a linear head does, on `outputs` (N, D), what the network gives at first, less their mean.
 
     So before any step cosines are about those of the centred outputs, and not of a random projection.

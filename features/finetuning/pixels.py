@@ -12,7 +12,7 @@ from torch import Tensor
 
 from data.files.atomic import remove_old_parts
 from features.backbones.preprocess import Preprocess
-from features.extraction.loader import load_squares
+from features.extraction.loader import load_images
 
 BATCH = 256  # images decoded at once
 SHARE = 0.5  # of a GPU's free memory that images may take
@@ -20,15 +20,15 @@ SHARE = 0.5  # of a GPU's free memory that images may take
 
 @dataclass(frozen=True)
 class Pixels:
-    """n images, `squares` (n, C, S, S) uint8 (C = 1 where all are grey); row `r` of the data set is `place[r]`."""
+    """n images, `images` (n, C, S, S) uint8 (C = 1 where all are grey); row `r` of the data set is `place[r]`."""
 
-    squares: Tensor  # on the device, or in a mapped file
-    place: Tensor  # (N,) int64, beside `squares`
+    images: Tensor  # on the device, or in a mapped file
+    place: Tensor  # (N,) int64, beside `images`
     device: torch.device
 
     def take(self, rows: Tensor) -> Tensor:
         """Rows (B,) -> (B, C, S, S) uint8 on the device."""
-        return self.squares[self.place[rows.to(self.place.device)]].to(self.device, non_blocking=True)
+        return self.images[self.place[rows.to(self.place.device)]].to(self.device, non_blocking=True)
 
 
 def load_pixels(
@@ -43,24 +43,24 @@ def load_pixels(
     device: torch.device,
     progress: Callable[[int], None] = lambda images: None,
 ) -> Pixels:
-    """The squares of `rows` (n,) of images.parquet `source`, which has `total` rows.
+    """The images of `rows` (n,) of images.parquet `source`, which has `total` rows.
 
     They lie in `cache` under `key` (what images these are, and the code that decodes), decoded when they are not there.
     On a CPU the file is only mapped: the system keeps in memory what fits.
 
     Raises:
-        FeatureError: as `load_squares`.
+        FeatureError: as `load_images`.
     """
     path = _cached(source, rows, preprocess, cache / f"{key[:40]}", workers, progress)
     side, count = preprocess.size, len(rows)
     channels = path.stat().st_size // max(1, count * side * side)
-    squares = torch.from_file(str(path), shared=False, size=count * channels * side * side, dtype=torch.uint8)
-    squares = squares.view(count, channels, side, side)
-    if device.type == "cuda" and squares.numel() <= SHARE * torch.cuda.mem_get_info(device)[0]:
-        squares = squares.to(device)
+    images = torch.from_file(str(path), shared=False, size=count * channels * side * side, dtype=torch.uint8)
+    images = images.view(count, channels, side, side)
+    if device.type == "cuda" and images.numel() <= SHARE * torch.cuda.mem_get_info(device)[0]:
+        images = images.to(device)
     place = torch.full((total,), -1)
     place[torch.from_numpy(rows)] = torch.arange(count)
-    return Pixels(squares, place.to(squares.device), device)
+    return Pixels(images, place.to(images.device), device)
 
 
 def pixels_key(images_hash: str, rows: np.ndarray, preprocess: Preprocess, code: str) -> str:
@@ -101,18 +101,18 @@ def _decode(
     workers: int,
     progress: Callable[[int], None],
 ) -> bool:
-    """Write the squares to `path`; False at the first colour where `channels` is 1."""
+    """Write the images to `path`; False at the first colour where `channels` is 1."""
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
-    loaded = load_squares(source, batches, preprocess=preprocess, crops=0, workers=workers, pin_memory=False)
+    loaded = load_images(source, batches, preprocess=preprocess, crops=0, workers=workers, pin_memory=False)
     with path.open("wb") as file:
-        for squares in loaded:
-            squares = squares[:, 0]
+        for images in loaded:
+            images = images[:, 0]
             if channels == 1:
-                if not torch.equal(squares, squares[:, :1].expand_as(squares)):
+                if not torch.equal(images, images[:, :1].expand_as(images)):
                     return False
-                squares = squares[:, :1]
-            file.write(squares.contiguous().numpy().data)
-            progress(len(squares))
+                images = images[:, :1]
+            file.write(images.contiguous().numpy().data)
+            progress(len(images))
         file.flush()
         os.fsync(file.fileno())
     return True

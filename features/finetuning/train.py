@@ -14,9 +14,9 @@ from torch import Generator, Tensor, nn
 
 from data.files.atomic import write_bytes
 from features.backbones.preprocess import Preprocess
-from features.backbones.projection import Topped
-from features.finetuning.augment import augment, turn
-from features.finetuning.pca_init import start_as_heads
+from features.backbones.projection import WithProjection
+from features.finetuning.augment import augment, rotate
+from features.finetuning.pca_init import init_with_pca
 from features.finetuning.pixels import Pixels
 from features.finetuning.settings import Finetune
 from heads.errors import HeadError
@@ -85,7 +85,7 @@ class NetworkAsHead(Head):
         if not self._entry.augment.rotations:
             return pixels.take(rows)
         total = len(pixels.place)
-        return turn(pixels.take(rows % total), rows // total)
+        return rotate(pixels.take(rows % total), rows // total)
 
     def _through_network(self, images: Tensor) -> Tensor:
         x = self._inputs.preprocess.normalise(images.expand(-1, 3, -1, -1), torch.float32)
@@ -153,9 +153,9 @@ def network_as_head(
     """
     settings = entry.objective
     if entry.dim is not None:
-        assert isinstance(inputs.network, Topped), "`assemble` puts a linear layer of `dim` on top"
+        assert isinstance(inputs.network, WithProjection), "`with_projection` puts a linear layer of `dim` on top"
         without = replace(inputs, network=inputs.network.network)
-        start_as_heads(inputs.network.top, _features(without, entry, _sample(rows, rng)))
+        init_with_pca(inputs.network.top, _features(without, entry, _sample(rows, rng)))
     features = _features(inputs, entry, _sample(rows, rng)).cpu()
     start = projection_start(settings, features)
     head = build_head(settings, features.shape[1], rng, start=start, groups=groups).to(rows.device)

@@ -14,18 +14,18 @@ from data.files.atomic import sha256_file, write_bytes
 from features.errors import FeatureError
 
 ARRAY, SIDECAR = "features.npy", "features.json"
-FORMAT = 1
+FORMAT = 2  # 2: provenance (was made_by)
 BLOCK = 4096  # rows read at once by the check for NaN
 
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What a features directory says about itself. `made_by`: all that decided the numbers (backbone, weights, ...)."""
+    """What features.json holds. `provenance`: all that decided the numbers (backbone, weights, ...)."""
 
     shape: tuple[int, ...]
     npy_sha256: str
     images_hash: str
-    made_by: dict[str, Any]
+    provenance: dict[str, Any]
 
 
 class RowWriter:
@@ -76,11 +76,11 @@ class RowWriter:
 
 @contextmanager
 def new_features(
-    folder: Path, shape: tuple[int, ...], *, images_hash: str, made_by: dict[str, Any]
+    folder: Path, shape: tuple[int, ...], *, images_hash: str, provenance: dict[str, Any]
 ) -> Iterator[RowWriter]:
     """Write a features directory row by row; its names appear only when every row is on the disk.
 
-    `shape`: (N, D) or (N, V, D). `made_by`: what decides the numbers (backbone, weights, preprocessing, versions),
+    `shape`: (N, D) or (N, V, D). `provenance`: what decides the numbers (backbone, weights, preprocessing, versions),
     goes into the sidecar as it is, so it must be the same in every run: no time, host or path of its own.
 
     Raises:
@@ -100,14 +100,14 @@ def new_features(
         part.replace(folder / ARRAY)
     finally:
         part.unlink(missing_ok=True)
-    sidecar = Sidecar(shape=shape, npy_sha256=digest, images_hash=images_hash, made_by=made_by)
+    sidecar = Sidecar(shape=shape, npy_sha256=digest, images_hash=images_hash, provenance=provenance)
     text = json.dumps({"format": FORMAT, **asdict(sidecar)}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
     write_bytes(folder / SIDECAR, text.encode())
 
 
-def save_features(folder: Path, features: np.ndarray, *, images_hash: str, made_by: dict[str, Any]) -> None:
+def save_features(folder: Path, features: np.ndarray, *, images_hash: str, provenance: dict[str, Any]) -> None:
     """Write `features` (N, D) or (N, V, D) as float16, with its sidecar. Errors as `new_features`."""
-    with new_features(folder, features.shape, images_hash=images_hash, made_by=made_by) as writer:
+    with new_features(folder, features.shape, images_hash=images_hash, provenance=provenance) as writer:
         writer.write(np.arange(len(features)), features)
 
 

@@ -39,9 +39,9 @@ def collapse_warnings(
     if not epochs:
         return []
     seed, last = epochs[0]["seed"], epochs[-1]
-    if last["spread"] < MIN_STD:
+    if last["std"] < MIN_STD:
         return [
-            f"seed {seed}: collapsed: similarities differ by {last['spread']:.1g} only; "
+            f"seed {seed}: collapsed: similarities differ by {last['std']:.1g} only; "
             f"lower {where}.lr or take easier negatives"
         ]
     if loss != "triplet":  # others learn from far negatives too

@@ -149,7 +149,7 @@ def record(
         "epoch": epoch,
         "loss": round(loss, 6),
         f"val_{settings.select}": round(score, 6),
-        "spread": round(stats.std, 6) if stats else nan,
+        "std": round(stats.std, 6) if stats else nan,
         "active": round(stats.active, 6) if stats else nan,
     }
 

@@ -17,9 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.images.decode import decode
 from data.tables.rows import read_images, read_rows
-from features.backbones.registry import Network
+from features.backbones.registry import LoadedBackbone
 from features.extraction.extract import extract_rows
-from features.extraction.replicas import Compute, run_lanes
+from features.extraction.replicas import Compute, run_replicas
 from features.settings import Backbone
 from pipeline.extraction import make_ready
 from pipeline.machine import write_rows
@@ -60,17 +60,17 @@ def run(params: Params, *, names: list[str], seconds: float, repeats: int) -> No
 
 
 def _measure(
-    source: Path, ids: np.ndarray, network: Network, compute: Compute, seconds: float, repeats: int
+    source: Path, ids: np.ndarray, network: LoadedBackbone, compute: Compute, seconds: float, repeats: int
 ) -> dict[str, object]:
     """Images a second of every part; forward, whole and reference in turn, so that a busy machine slows all alike."""
-    _rate(run_lanes(network, compute, _synthetic(network, compute, 8 * compute.batch)))  # warm
-    guess = _rate(run_lanes(network, compute, _synthetic(network, compute, 8 * compute.batch)))
+    _rate(run_replicas(network, compute, _synthetic(network, compute, 8 * compute.batch)))  # warm
+    guess = _rate(run_replicas(network, compute, _synthetic(network, compute, 8 * compute.batch)))
     count = max(8, round(guess * seconds / compute.batch)) * compute.batch
     rows = np.sort(np.arange(count) % len(ids))
     blobs = read_images(source, rows[:256])
     forward, whole, reference = [], [], []
     for _ in range(repeats):
-        forward.append(_rate(run_lanes(network, compute, _synthetic(network, compute, len(rows)))))
+        forward.append(_rate(run_replicas(network, compute, _synthetic(network, compute, len(rows)))))
         whole.append(_rate(_keep(extract_rows(source, ids, rows, network, compute=compute), ours := [])))
         reference.append(_rate(_reference(source, rows, network, compute, theirs := [])))
     cosine = torch.cosine_similarity(torch.from_numpy(np.concatenate(ours))[:, 0].float(), torch.cat(theirs))
@@ -78,7 +78,7 @@ def _measure(
         "pixels": network.preprocess.size,
         "images": len(rows),
         "decode_a_core": round(_rate((decode(blob),) for blob in blobs)),
-        "preprocess_a_core": round(_rate((network.preprocess.square(decode(blob)),) for blob in blobs)),
+        "preprocess_a_core": round(_rate((network.preprocess.pixels(decode(blob)),) for blob in blobs)),
         "forward": round(max(forward), 1),
         "whole": round(max(whole), 1),
         "whole_of_forward": round(max(whole) / max(forward), 3),
@@ -93,19 +93,19 @@ def _measure(
     }
 
 
-def _synthetic(network: Network, compute: Compute, images: int) -> Iterator[Tensor]:
-    """The same random squares again and again: what the network can do when nothing has to be read."""
+def _synthetic(network: LoadedBackbone, compute: Compute, images: int) -> Iterator[Tensor]:
+    """The same random pixels again and again: what the network can do when nothing has to be read."""
     side = network.preprocess.size
-    squares = torch.randint(0, 256, (compute.batch, 1, 3, side, side), dtype=torch.uint8)
-    squares = squares if compute.on_cpu else squares.pin_memory()
+    pixels = torch.randint(0, 256, (compute.batch, 1, 3, side, side), dtype=torch.uint8)
+    pixels = pixels if compute.on_cpu else pixels.pin_memory()
     for _ in range(images // compute.batch):
-        yield squares
+        yield pixels
 
 
 class Encoded(Dataset):
     """What the usual loop does: an image at a time, with open_clip's own transform."""
 
-    def __init__(self, source: Path, rows: np.ndarray, network: Network) -> None:
+    def __init__(self, source: Path, rows: np.ndarray, network: LoadedBackbone) -> None:
         spec = network.preprocess
         config = PreprocessCfg(
             size=spec.size, mean=spec.mean, std=spec.std, interpolation=spec.interpolation, resize_mode=spec.fit
@@ -120,7 +120,7 @@ class Encoded(Dataset):
 
 
 def _reference(
-    source: Path, rows: np.ndarray, network: Network, compute: Compute, kept: list[Tensor]
+    source: Path, rows: np.ndarray, network: LoadedBackbone, compute: Compute, kept: list[Tensor]
 ) -> Iterator[Tensor]:
     device = compute.devices[0]
     module = network.module.to(device)
@@ -139,7 +139,7 @@ def _keep(blocks: Iterable[tuple[np.ndarray, np.ndarray]], kept: list[np.ndarray
 
 
 def _rate(batches: Iterable) -> float:
-    """Items a second, with all that a run starts up: processes, lanes."""
+    """Items a second, with all that a run starts up: processes, replicas."""
     start = time.perf_counter()
     count = sum(len(batch) for batch in batches)
     return count / (time.perf_counter() - start)

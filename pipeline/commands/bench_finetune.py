@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from features.backbones.registry import Network, load_network
+from features.backbones.registry import LoadedBackbone, load_backbone
 from features.finetuning.pixels import Pixels
 from features.finetuning.settings import Finetune
 from features.finetuning.train import NetworkAsHead, TrainingInputs
@@ -67,17 +67,17 @@ def run(*, batch: int, steps: int, rounds: int) -> None:
     print(f"-> {OUT}")
 
 
-def loaded(name: str) -> tuple[Network, nn.Module, Tensor]:
+def loaded(name: str) -> tuple[LoadedBackbone, nn.Module, Tensor]:
     """The network, and noise for it: (n, 3, S, S) uint8 on the device."""
     entry = Finetune.model_validate({"network": {"library": "local", "model": name, "weights": "random"}})
-    base = load_network(name, entry.network)
+    base = load_backbone(name, entry.network)
     side = base.preprocess.size
-    squares = torch.randint(256, (1024, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return base, base.module.to(device(), memory_format=torch.channels_last), squares.to(device())
+    images = torch.randint(256, (1024, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return base, base.module.to(device(), memory_format=torch.channels_last), images.to(device())
 
 
 def bare_round(name: str, batch: int, steps: int) -> Callable[[], None]:
-    base, network, squares = loaded(name)
+    base, network, images = loaded(name)
     mean, std = (
         torch.tensor(v, device=device()).view(3, 1, 1) * 255 for v in (base.preprocess.mean, base.preprocess.std)
     )
@@ -87,10 +87,10 @@ def bare_round(name: str, batch: int, steps: int) -> Callable[[], None]:
 
     def turn() -> None:
         network.train()
-        order = torch.randperm(len(squares), device=device())
+        order = torch.randperm(len(images), device=device())
         for step in range(steps):
-            rows = order[step * batch % (len(squares) - batch) :][:batch]
-            x = ((squares[rows].float() - mean) / std).contiguous(memory_format=torch.channels_last)
+            rows = order[step * batch % (len(images) - batch) :][:batch]
+            x = ((images[rows].float() - mean) / std).contiguous(memory_format=torch.channels_last)
             encoded = normalize(network(x), dim=1)
             logits = (encoded @ encoded.T / TEMPERATURE).masked_fill(itself, -torch.inf)
             loss = cross_entropy(logits, partner)
@@ -108,11 +108,11 @@ def our_round(name: str, batch: int, steps: int) -> Callable[[], None]:
             **{"loss": "infonce", "temperature": TEMPERATURE, "batch": batch, "lr": LR, "precision": "float32"},
         }
     )
-    base, network, squares = loaded(name)
+    base, network, images = loaded(name)
     settings = entry.objective
-    rows = np.tile(np.arange(len(squares)), -(-steps * batch // len(squares)))[: steps * batch]
+    rows = np.tile(np.arange(len(images)), -(-steps * batch // len(images)))[: steps * batch]
     training_set = make_training_set(rows, np.arange(len(rows)) // 2, None, images=2)
-    pixels = Pixels(squares, torch.arange(len(squares), device=device()), device())
+    pixels = Pixels(images, torch.arange(len(images), device=device()), device())
     rng = torch.Generator().manual_seed(0)
     inputs = TrainingInputs(network, base.preprocess, pixels, training_set, [], base.convolutional)
     head = NetworkAsHead(inputs, entry, Head("cosine"), rng)

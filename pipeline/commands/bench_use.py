@@ -61,7 +61,7 @@ def run(params: Params, *, gallery: int, k: int, repeats: int) -> None:
 
 def _compare(params: Params, head: Predictor, repeats: int) -> dict[str, object]:
     part, *more = head.feature_set.parts
-    if more or part.entry.library not in BUILD or "finetune" in part.made_by:
+    if more or part.entry.library not in BUILD or "finetune" in part.provenance:
         raise ParamError(
             f"bench use: no floor is known for features '{head.feature_set.name}'; use those of one backbone"
         )

@@ -97,15 +97,15 @@ def describe(dataset: Path, trained: TrainedHead, networks: FeatureSet) -> dict[
 
 def _made_by(part: FeatureSource) -> dict[str, Any]:
     """What made its features; of weights in a file of this machine the name alone."""
-    entry = part.made_by.get("backbone")
+    entry = part.provenance.get("backbone")
     if entry is None:
-        return part.made_by
-    return part.made_by | {"backbone": entry | {"weights": Path(entry["weights"]).name}}
+        return part.provenance
+    return part.provenance | {"backbone": entry | {"weights": Path(entry["weights"]).name}}
 
 
 def weights_licence(part: FeatureSource) -> str:
     """That of the package which carries the weights; what others say is with their publisher."""
-    source = part.made_by["backbone"]["weights"] if "backbone" in part.made_by else "trained here"
+    source = part.provenance["backbone"]["weights"] if "backbone" in part.provenance else "trained here"
     if not source.startswith("package:"):
         return "random numbers" if source == "random" else f"not recorded; weights: {Path(source).name}"
     try:
@@ -203,7 +203,7 @@ def check(content: bytes, head: Predictor, images: list[np.ndarray]) -> str:
         raise HeadError(
             f"export: probabilities differ by {off:.3f} from the pipeline's, at most {PROBABILITY} expected"
         )
-    made_in = {provenance_dtype(part.made_by) for part in head.feature_set.parts} - {"float32"}
+    made_in = {provenance_dtype(part.provenance) for part in head.feature_set.parts} - {"float32"}
     if made_in:
         cosine, least = least_cosine(head.features_of(pictures), exact), min(LEAST_COSINE[name] for name in made_in)
         said.append(f"features in {' and '.join(sorted(made_in))}: cosine at least {cosine:.4f} to float32")

@@ -97,7 +97,7 @@ def find_data_sets(features: str) -> list[str]:
     for folder in sorted(path for path in ARTIFACTS.glob("*") if path.is_dir()):
         source = folder / "features" / features
         if (folder / "rows.parquet").exists() and (folder / "protocol.json").exists() and source.exists():
-            by = read_sidecar(source).made_by
+            by = read_sidecar(source).provenance
             made[folder.name] = repr([by.get(key) for key in SAME])
     common = max(made.values(), key=list(made.values()).count) if made else ""
     names = [name for name, by in made.items() if by == common]

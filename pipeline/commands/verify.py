@@ -6,7 +6,7 @@ import numpy as np
 
 from data.tables.rows import read_rows
 from features.backbones.local import TRAINED, WEIGHTS
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.errors import FeatureError
 from features.extraction.extract import extract_rows
 from features.extraction.precision import LEAST_COSINE, matching_dtype, provenance_dtype
@@ -42,7 +42,7 @@ def run(params: Params) -> None:
             again = _trained(params, name, images.id, rows)
         else:
             again = _extracted(params, name, images.id, rows)
-            dtype = provenance_dtype(read_sidecar(features_folder(params, name)).made_by)
+            dtype = provenance_dtype(read_sidecar(features_folder(params, name)).provenance)
         check_rows(name, stored[rows], again, images.id[rows], least=LEAST_COSINE[dtype])
         print(f"verify {name}: sidecar, and {count} rows made again, agree")
 
@@ -71,9 +71,9 @@ def check_rows(name: str, stored: np.ndarray, again: np.ndarray, ids: np.ndarray
 def _extracted(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The rows' features (n, V, D), made now; what the sidecar says of weights and settings must be what holds now."""
     ready = make_ready(params, name)
-    written = read_sidecar(features_folder(params, name)).made_by
+    written = read_sidecar(features_folder(params, name)).provenance
     for key in ("backbone", "weights_sha256", "preprocess", "views"):
-        if written.get(key) != ready.made_by[key]:
+        if written.get(key) != ready.provenance[key]:
             raise FeatureError(f"features/{name}: made with another {key} than params.yaml gives now; run dvc repro")
     if params.features.dtype not in ("auto", provenance_dtype(written)):
         raise FeatureError(f"features/{name}: made with another dtype than params.yaml gives now; run dvc repro")
@@ -85,14 +85,14 @@ def _extracted(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> 
 
 def _trained(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """As `_extracted`, by the network that lies there; the training itself is not run again."""
-    written = read_sidecar(features_folder(params, name)).made_by
+    written = read_sidecar(features_folder(params, name)).provenance
     now = {"finetune": params.finetunes[name].model_dump(mode="json"), "seed": params.seed}
     for key, value in now.items():
         if written.get(key) != value:
             raise FeatureError(f"features/{name}: made with another {key} than params.yaml gives now; run dvc repro")
     weights = str(network_folder(params, name) / WEIGHTS)
     trained = Backbone(library="local", model=TRAINED, weights=weights)
-    network = load_network(name, trained, section="finetunes")
+    network = load_backbone(name, trained, section="finetunes")
     if written.get("weights_sha256") != network.weights_sha256:
         raise FeatureError(f"features/{name}: made with other weights than {weights}; run dvc repro")
     source = dataset_folder(params) / "images.parquet"
@@ -103,7 +103,7 @@ def _trained(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np
 def _fused(params: Params, name: str, images_hash: str, rows: np.ndarray) -> np.ndarray:
     entry = params.concatenations[name]
     folders = [features_folder(params, part) for part in entry.features]
-    if read_sidecar(features_folder(params, name)).made_by.get("parts") != [
+    if read_sidecar(features_folder(params, name)).provenance.get("parts") != [
         read_sidecar(f).npy_sha256 for f in folders
     ]:
         raise FeatureError(f"features/{name}: its parts have changed since; run dvc repro")

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.errors import FeatureError
 from features.extraction.encode import Encoder
 from pipeline.inference.feature_sources import FeatureSet
@@ -30,10 +30,10 @@ class LocalFeatures:
         """Two RGB pictures, each as the network is given it with the map of its agreement laid over."""
         cells = torch.from_numpy(self._encoder([a, b])).float().unflatten(1, (-1, CELLS, CELLS))
         heats = agreement(cells[0], cells[1])
-        squares = [self._encoder.network.preprocess.squares(picture, 0)[0] for picture in (a, b)]
+        pixels = [self._encoder.network.preprocess.views(picture, 0)[0] for picture in (a, b)]
         first, second = (
             overlay(Image.fromarray(square.permute(1, 2, 0).numpy()), heat)
-            for square, heat in zip(squares, heats, strict=True)
+            for square, heat in zip(pixels, heats, strict=True)
         )
         return first, second
 
@@ -41,11 +41,11 @@ class LocalFeatures:
 def local_features(feature_set: FeatureSet, *, device: torch.device) -> LocalFeatures | None:
     """Of the first network of `feature_set` that gives a map; None where none does, or its weights are gone."""
     for part in feature_set.parts:
-        if "finetune" in part.made_by:  # the entry names the network that it started as
+        if "finetune" in part.provenance:  # the entry names the network that it started as
             continue
         one_view = {"output": "grid", "grid": CELLS, "stages": (), "flip": False, "crops": 0, "average": False}
         try:
-            network = load_network(part.name, part.entry.model_copy(update=one_view))
+            network = load_backbone(part.name, part.entry.model_copy(update=one_view))
             return LocalFeatures(Encoder(network, device=device, dtype=torch.float32))
         except FeatureError:
             continue

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from features.backbones.registry import Network, load_network
+from features.backbones.registry import LoadedBackbone, load_backbone
 from features.errors import FeatureError
 from features.settings import Backbone, Concatenation
 from features.storage.features_files import Sidecar, read_sidecar
@@ -21,8 +21,8 @@ class FeatureSource:
 
     name: str
     entry: Backbone  # what the network is, or what it was before it was trained here
-    network: Network  # of the one view that heads see, a single one or the average of several
-    made_by: dict  # of its sidecar
+    network: LoadedBackbone  # of the one view that heads see, a single one or the average of several
+    provenance: dict  # of its sidecar
     weight: float = 1.0
 
 
@@ -52,11 +52,11 @@ def find_networks(features: Path, name: str, *, npy_sha256: str) -> FeatureSet:
     sidecar = read_sidecar(features / name)
     if sidecar.npy_sha256 != npy_sha256:
         raise FeatureError(f"{features / name}: not the features that the head was trained on; run `dvc repro`")
-    if "concatenation" not in sidecar.made_by:
+    if "concatenation" not in sidecar.provenance:
         return FeatureSet(name, (_part(features / name, sidecar),), sidecar.shape[-1])
-    entry = Concatenation.model_validate(sidecar.made_by["concatenation"])
+    entry = Concatenation.model_validate(sidecar.provenance["concatenation"])
     parts = []
-    for part, weight, digest in zip(entry.features, entry.weights, sidecar.made_by["parts"], strict=True):
+    for part, weight, digest in zip(entry.features, entry.weights, sidecar.provenance["parts"], strict=True):
         found = read_sidecar(features / part)
         if found.npy_sha256 != digest:
             raise FeatureError(f"{features / part}: not the features that '{name}' was made of; run `dvc repro`")
@@ -65,28 +65,28 @@ def find_networks(features: Path, name: str, *, npy_sha256: str) -> FeatureSet:
 
 
 def _part(folder: Path, sidecar: Sidecar, weight: float = 1.0) -> FeatureSource:
-    name, made_by = folder.name, sidecar.made_by
+    name, provenance = folder.name, sidecar.provenance
     try:
-        entry, weights = _entries(folder, made_by)
+        entry, weights = _entries(folder, provenance)
     except (KeyError, ValidationError):
         raise FeatureError(f"{folder}: its sidecar names no network of this version; run `dvc repro --force`") from None
-    network = load_network(name, weights)
+    network = load_backbone(name, weights)
     for what, now in (("weights_sha256", network.weights_sha256), ("preprocess", network.preprocess.describe())):
-        if made_by.get(what) != now:
+        if provenance.get(what) != now:
             raise FeatureError(
                 f"{name}: other {what.partition('_')[0]} than when its features were made; put those back, or "
                 f"delete {folder} and run `dvc repro`"
             )
     network = network if network.average else replace(network, flip=False, crops=0)
-    return FeatureSource(name, entry, network, made_by, weight)
+    return FeatureSource(name, entry, network, provenance, weight)
 
 
-def _entries(folder: Path, made_by: dict) -> tuple[Backbone, Backbone]:
+def _entries(folder: Path, provenance: dict) -> tuple[Backbone, Backbone]:
     """What the sidecar names, and what to load: the same, or what `finetune` made of it."""
-    if "finetune" not in made_by:
-        entry = Backbone.model_validate(made_by["backbone"])
+    if "finetune" not in provenance:
+        entry = Backbone.model_validate(provenance["backbone"])
         return entry, entry
-    entry = Backbone.model_validate(made_by["finetune"]["network"])
+    entry = Backbone.model_validate(provenance["finetune"]["network"])
     path = folder.parents[1] / "networks" / folder.name / "network.safetensors"
     trained = {"library": "local", "model": "trained", "weights": str(path), "pixels": None, "output": "global"}
     return entry, Backbone.model_validate(entry.model_dump() | trained)

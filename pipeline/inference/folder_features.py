@@ -34,7 +34,7 @@ class FolderFeatures:
     names: list[str]  # (N,) relative to the folder, sorted
     keys: list[str]  # (N,) sha256
     rejected: list[tuple[str, Unusable]]
-    made_by: list[str]  # what decided the numbers
+    provenance: list[str]  # what decided the numbers
     features: Callable[[], NDArray[np.float16]]  # (N, D)
     notes: tuple[str, ...] = ()  # what of the folder is not read
 
@@ -94,7 +94,7 @@ def folder_features(head: Predictor, folder: Path, *, progress: Progress) -> Fol
     index.save(tree.names)
     scratches = []
     for part in head.feature_set.parts:
-        compute = compute_here(dtype=matching_dtype(part.made_by, head.device))
+        compute = compute_here(dtype=matching_dtype(part.provenance, head.device))
         scratches.append(Scratch(_shards(part, compute)))
         name_of = {digest: name for name, digest in reversed(hashes.items()) if digest not in verdicts.known}
         names = sorted(name_of[digest] for digest in scratches[-1].missing([*name_of]))
@@ -118,7 +118,7 @@ def folder_features(head: Predictor, folder: Path, *, progress: Progress) -> Fol
         names=good,
         keys=keys,
         rejected=sorted(rejected.items()),
-        made_by=[scratch.folder.name for scratch in scratches],
+        provenance=[scratch.folder.name for scratch in scratches],
         features=lambda: _side_by_side(head, [scratch.gather(keys) for scratch in scratches]),
         notes=tree.notes,
     )
@@ -156,7 +156,7 @@ def _side_by_side(head: Predictor, parts: Sequence[NDArray[np.float16]]) -> NDAr
 
 def _shards(part: FeatureSource, compute: Compute) -> Path:
     """Where `extract` keeps the features of this network too: a picture of the data set is known already."""
-    made_by: Mapping = part.made_by | {"dtype": dtype_name(compute.dtype), "versions": versions(part.entry)}
+    provenance: Mapping = part.provenance | {"dtype": dtype_name(compute.dtype), "versions": versions(part.entry)}
     if not part.network.average:
-        made_by = made_by | {"views": ["plain"]}
-    return scratch_shards(made_by, compute, code=extraction_fingerprint(part.entry.library))
+        provenance = provenance | {"views": ["plain"]}
+    return scratch_shards(provenance, compute, code=extraction_fingerprint(part.entry.library))

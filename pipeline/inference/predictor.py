@@ -56,7 +56,7 @@ class Predictor:
     @cached_property
     def _encoders(self) -> list[Encoder]:
         return [
-            Encoder(part.network, device=self.device, dtype=self.dtype or matching_dtype(part.made_by, self.device))
+            Encoder(part.network, device=self.device, dtype=self.dtype or matching_dtype(part.provenance, self.device))
             for part in self.feature_set.parts
         ]
 

@@ -85,7 +85,7 @@ def folder_gallery(head: Predictor, folder: Path, *, least: int = 1, progress: P
     if not found.names:
         raise DataError(no_images(folder, found.rejected))
     check_enough(str(folder), len(found.names), least)
-    key = _key(head, sha256_bytes("\n".join([*found.made_by, *found.keys]).encode()))
+    key = _key(head, sha256_bytes("\n".join([*found.provenance, *found.keys]).encode()))
     return Gallery(
         title=str(folder),
         names=found.names,

@@ -17,7 +17,7 @@ def text_codes(head: Predictor, texts: Sequence[str]) -> Tensor:
     """
     settings, parts = head.trained.settings, head.feature_set.parts
     entry = parts[0].entry
-    if len(parts) > 1 or entry.library != "open_clip" or entry.output != "global" or "finetune" in parts[0].made_by:
+    if len(parts) > 1 or entry.library != "open_clip" or entry.output != "global" or "finetune" in parts[0].provenance:
         raise HeadError(
             f"--text: {head.feature_set.name} are not the features of a CLIP; train on one of library open_clip with "
             "output global (head.features=clip_vitb32 head.model=identity)"

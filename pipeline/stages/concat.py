@@ -19,7 +19,7 @@ def run(params: Params, name: str) -> None:
     images_hash = read_rows(dataset_folder(params) / "rows.parquet").images_hash
     folders = [features_folder(params, part) for part in entry.features]
     parts = [load_features(folder, images_hash=images_hash) for folder in folders]
-    made_by = {
+    provenance = {
         "concatenation": entry.model_dump(mode="json"),
         "parts": [read_sidecar(folder).npy_sha256 for folder in folders],
     }
@@ -28,5 +28,5 @@ def run(params: Params, name: str) -> None:
     except FeatureError as error:
         raise FeatureError(f"concatenations.{name}: {error}") from None
     folder = features_folder(params, name)
-    save_features(folder, joined, images_hash=images_hash, made_by=made_by)
+    save_features(folder, joined, images_hash=images_hash, provenance=provenance)
     print(f"concat {name}: {' + '.join(entry.features)} -> {folder} {list(joined.shape)}")

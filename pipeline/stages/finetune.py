@@ -16,13 +16,13 @@ from data.tables.rows import Rows, read_rows
 from features.backbones.local import ABOUT, TRAINED, WEIGHTS, description
 from features.backbones.registry import versions
 from features.extraction.extract import extract_shards
-from features.finetuning.augment import TURNS
+from features.finetuning.augment import ROTATIONS
 from features.finetuning.settings import Finetune
 from features.finetuning.train import train_network
 from heads.training.collapse import no_gain_warning
 from heads.training.loop import Trained
 from heads.training.samplers import batches_per_epoch
-from pipeline.extraction import Ready, extraction_fingerprint, made_by, write_features
+from pipeline.extraction import Ready, extraction_fingerprint, provenance, write_features
 from pipeline.finetuning import ReadyToTrain, find_entry, finetune_compute, make_ready
 from pipeline.fingerprint import fingerprint
 from pipeline.params import Params
@@ -68,7 +68,7 @@ def run(params: Params, name: str) -> None:
     written = write_features(
         params,
         name,
-        Ready(finished, compute, source | made_by(finished, entry.network, compute)),
+        Ready(finished, compute, source | provenance(finished, entry.network, compute)),
         code=extraction_fingerprint(entry.network.library),
         engine=partial(extract_shards, network=finished),
     )
@@ -109,7 +109,9 @@ def say(trained: Trained, ready: ReadyToTrain, entry: Finetune, name: str, *, ra
     rounded = round(rate, 1) or round(rate, 3)  # of a large network on a CPU: seconds a step
     speed = f"{rounded} steps/s on {ready.inputs.pixels.device.type}" if rate else "all of it known"
     images = (
-        f"{len(rows.rows) // TURNS} images in {TURNS} turns" if entry.augment.rotations else f"{len(rows.rows)} images"
+        f"{len(rows.rows) // ROTATIONS} images in {ROTATIONS} rotations"
+        if entry.augment.rotations
+        else f"{len(rows.rows)} images"
     )
     last, best = trained.history[-1], trained.history[trained.best]
     print(

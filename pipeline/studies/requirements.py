@@ -111,10 +111,10 @@ def of_weights(where: str, entry: Backbone) -> Requirement:
 
 
 def _load(where: str, entry: Backbone) -> None:
-    from features.backbones.registry import load_network
+    from features.backbones.registry import load_backbone
 
     section, _, name = where.partition(".")
-    load_network(name, entry, section=section)
+    load_backbone(name, entry, section=section)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from PIL import Image
 from torch import nn
 
 from features.backbones.preprocess import Preprocess
-from features.backbones.registry import Network
-from features.export_graph import ConcatGraph, FeatureGraph, Squares, half_even
-from features.extraction.replicas import Compute, forward, make_lanes
+from features.backbones.registry import LoadedBackbone
+from features.export_graph import ConcatGraph, FeatureGraph, ResizeAndCrop, half_even
+from features.extraction.replicas import Compute, forward, make_replicas
 from features.storage.concat import concatenate
 
 SHAPES = [(16, 16), (16, 23), (23, 16), (40, 31), (31, 40), (12, 160), (160, 12), (57, 57), (101, 64)]
@@ -32,8 +32,8 @@ def as_bytes(image: Image.Image) -> torch.Tensor:
 @pytest.mark.parametrize("interpolation", ["bicubic", "bilinear"])
 def test_squares_are_those_of_extraction_within_two_levels(shape, fit, size, resize, interpolation):
     preprocess = Preprocess(size=size, resize=resize, fit=fit, interpolation=interpolation)
-    wanted = preprocess.square(picture(shape)).int()
-    got = Squares(preprocess, size=size, resize=resize)(as_bytes(picture(shape)))[0]
+    wanted = preprocess.pixels(picture(shape)).int()
+    got = ResizeAndCrop(preprocess, size=size, resize=resize)(as_bytes(picture(shape)))[0]
     assert got.shape == wanted.shape and torch.equal(got, got.round())
     off = (got.int() - wanted).abs()
     assert off.max() <= 2 and off.float().mean() < 0.1
@@ -57,16 +57,16 @@ class Toy(nn.Module):
         return images.flatten(1) @ self.matrix
 
 
-def network(out: int = 6, **views: object) -> Network:
-    return Network(
+def network(out: int = 6, **views: object) -> LoadedBackbone:
+    return LoadedBackbone(
         Toy(out), Preprocess(size=16, resize=18), weights_sha256="", convolutional=False, **views
     )  # 16 of 18: a crop
 
 
-def extracted(net: Network, image: Image.Image) -> torch.Tensor:
+def extracted(net: LoadedBackbone, image: Image.Image) -> torch.Tensor:
     compute = Compute((torch.device("cpu"),), torch.float32, batch=1, workers=0)
-    squares = net.preprocess.squares(image, net.crops)[None]
-    return forward(make_lanes(net, compute)[0], net, compute, squares)[:, 0]  # what load_features gives a head
+    pixels = net.preprocess.views(image, net.crops)[None]
+    return forward(make_replicas(net, compute)[0], net, compute, pixels)[:, 0]  # what load_features gives a head
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def make_run(
     write_protocol(protocol, FOLDER / "protocol.json")
     centres = np.random.default_rng(9).normal(size=(rows.labels.max() + 1, 16))
     features = centres[rows.labels] + noise * rng.normal(size=(len(rows), 16)) * np.linspace(0.2, 2, 16)
-    save_features(FOLDER / "features/made_up", features.astype(np.float16), images_hash=rows.images_hash, made_by={})
+    save_features(FOLDER / "features/made_up", features.astype(np.float16), images_hash=rows.images_hash, provenance={})
     settings = HeadSettings.model_validate(make_params().head.model_dump() | head_settings)
     heads = seeded_heads(settings, 16, seed=seed, train=torch.zeros(4, 16))
     if settings.model == "linear":

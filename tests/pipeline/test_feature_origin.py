@@ -30,8 +30,8 @@ def params(tmp_path, monkeypatch) -> Params:
     )
     made = {name: {"backbone": entry.model_dump(mode="json")} for name, entry in params.backbones.items()}
     made["both"] = {"concatenation": params.concatenations["both"].model_dump(mode="json")}
-    for name, made_by in made.items():
-        save_features(FOLDER / name, np.ones((3, 4), np.float16), images_hash="0", made_by=made_by)
+    for name, provenance in made.items():
+        save_features(FOLDER / name, np.ones((3, 4), np.float16), images_hash="0", provenance=provenance)
     return params
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from features.backbones.fuse_bn import fold_batch_norms
+from features.backbones.fuse_bn import fuse_batch_norms
 
 
 def norms(network: nn.Module) -> int:
@@ -35,10 +35,10 @@ def test_no_norm_is_left_and_nothing_else_changes(build):
     network = trained(build())
     before = {name: value.clone() for name, value in network.state_dict().items()}
     images = torch.randn(3, 3, 64, 64)
-    folded = fold_batch_norms(network, torch.randn(2, 3, 64, 64))
-    assert norms(network) > 0 and norms(folded) == 0
+    fused = fuse_batch_norms(network, torch.randn(2, 3, 64, 64))
+    assert norms(network) > 0 and norms(fused) == 0
     with torch.inference_mode():
-        wanted, got = network(images), folded(images)
+        wanted, got = network(images), fused(images)
     assert (wanted - got).abs().max() <= 1e-4 * wanted.abs().max()
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
 
@@ -78,4 +78,4 @@ class Before(nn.Module):
 @pytest.mark.parametrize("kind", [Branching, Twice, Before, lambda: nn.Conv2d(3, 4, 1)])
 def test_what_cannot_be_folded_stays_as_it_is(kind):
     network = trained(kind())
-    assert fold_batch_norms(network, torch.randn(2, 3, 8, 8)) is network
+    assert fuse_batch_norms(network, torch.randn(2, 3, 8, 8)) is network

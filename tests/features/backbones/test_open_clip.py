@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from small_images import encode, write_images
 
 from data.images.decode import decode
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.errors import FeatureError
 from features.extraction.extract import extract_rows
 from features.extraction.replicas import Compute
@@ -68,7 +68,7 @@ def test_features_are_those_of_open_clip_itself(tmp_path, model, suffix):
     clip, _, transform = open_clip.create_model_and_transforms(model, pretrained=str(path))
     with torch.inference_mode():
         theirs = clip.eval().encode_image(torch.stack([transform(decode(blob)) for blob in blobs]))
-    network = load_network("mine", Backbone(library="open_clip", model=model, weights=str(path)))
+    network = load_backbone("mine", Backbone(library="open_clip", model=model, weights=str(path)))
     cosine = torch.cosine_similarity(ours(source, network, len(blobs)), theirs)
     assert theirs.std(0).min() > 0  # the pictures differ for this network
     assert cosine.min() >= 0.9999
@@ -80,7 +80,7 @@ def test_grid_is_the_map_before_pooling(tmp_path):
         entry = Backbone(library="open_clip", model=model, weights=str(path), output="grid", grid=2)
         images = torch.randn(3, 3, *[CONFIGS[model]["vision_cfg"]["image_size"]] * 2)
         with torch.inference_mode():
-            assert load_network("mine", entry).module(images).shape == (3, channels * 4)
+            assert load_backbone("mine", entry).module(images).shape == (3, channels * 4)
 
 
 def test_stages_are_a_towers_own(tmp_path):
@@ -89,26 +89,26 @@ def test_stages_are_a_towers_own(tmp_path):
         entry = Backbone(library="open_clip", model=model, weights=str(path), output="grid", grid=2, stages=stages)
         images = torch.randn(3, 3, *[CONFIGS[model]["vision_cfg"]["image_size"]] * 2)
         with torch.inference_mode():
-            assert load_network("mine", entry).module(images).shape == (3, channels * 4)
-            both = load_network("mine", entry.model_copy(update={"std_pool": True})).module(images)
+            assert load_backbone("mine", entry).module(images).shape == (3, channels * 4)
+            both = load_backbone("mine", entry.model_copy(update={"std_pool": True})).module(images)
             assert both.shape == (3, 2 * channels * 4)
         with pytest.raises(FeatureError, match=r"^backbones.mine.stages: no stage 9; this network has 0 to \d$"):
-            load_network("mine", entry.model_copy(update={"stages": (9,)}))
+            load_backbone("mine", entry.model_copy(update={"stages": (9,)}))
 
 
 def test_random_is_the_same_every_time_and_leaves_the_global_seed_alone():
     entry = Backbone(library="open_clip", model="tiny-vit", weights="random")
     torch.manual_seed(1)
-    first = load_network("mine", entry)
+    first = load_backbone("mine", entry)
     after = torch.rand(1)
     torch.manual_seed(1)
     assert torch.equal(after, torch.rand(1))
-    assert first.weights_sha256 == load_network("mine", entry).weights_sha256
+    assert first.weights_sha256 == load_backbone("mine", entry).weights_sha256
 
 
 def refused(model: str, weights: str) -> str:
     with pytest.raises(FeatureError) as error:
-        load_network("mine", Backbone(library="open_clip", model=model, weights=weights))
+        load_backbone("mine", Backbone(library="open_clip", model=model, weights=weights))
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -122,7 +122,7 @@ def test_quickgelu_mismatch_is_an_error():
 def test_a_resnet_tower_has_no_gelu_to_mismatch(monkeypatch, tmp_path):
     path = checkpoint(tmp_path, "RN50", ".safetensors")
     monkeypatch.setattr("features.backbones.open_clip.hub_file", lambda *_: path)
-    tagged = load_network("mine", Backbone(library="open_clip", model="RN50", weights="openai"))
+    tagged = load_backbone("mine", Backbone(library="open_clip", model="RN50", weights="openai"))
     assert tagged.preprocess.size == 224 and tagged.convolutional
 
 

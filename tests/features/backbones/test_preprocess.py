@@ -25,9 +25,9 @@ def test_within_two_grey_levels_of_open_clips_own_transform(size, fit, interpola
         size=48, mean=IMAGENET_MEAN, std=IMAGENET_STD, interpolation=interpolation, resize_mode=fit, fill_color=0
     )
     theirs = image_transform_v2(config, is_train=False)(picture(size))
-    square = spec.square(picture(size))
-    assert square.shape == (3, 48, 48) and square.dtype == torch.uint8
-    ours = spec.normalise(square[None], torch.float32)[0]
+    pixels = spec.pixels(picture(size))
+    assert pixels.shape == (3, 48, 48) and pixels.dtype == torch.uint8
+    ours = spec.normalise(pixels[None], torch.float32)[0]
     level = torch.tensor(IMAGENET_STD).view(3, 1, 1) * 255
     assert ((ours - theirs).abs() * level).max() <= GREY_LEVELS + 0.01
 
@@ -37,18 +37,18 @@ def test_centre_crop_after_a_larger_resize_is_torchvisions():
 
     theirs = ImageClassification(crop_size=32, resize_size=40)(picture((90, 60)))
     spec = Preprocess(size=32, resize=40, interpolation="bilinear")
-    ours = spec.normalise(spec.square(picture((90, 60)))[None], torch.float32)[0]
+    ours = spec.normalise(spec.pixels(picture((90, 60)))[None], torch.float32)[0]
     assert ((ours - theirs).abs() * torch.tensor(IMAGENET_STD).view(3, 1, 1) * 255).max() <= GREY_LEVELS + 0.01
 
 
 def test_crops_are_parts_of_a_closer_picture():
     spec = Preprocess(size=56, resize=56)
-    squares = spec.squares(picture((64, 64)), 5)
-    assert squares.shape == (6, 3, 56, 56)
-    assert torch.equal(squares[0], spec.square(picture((64, 64))))
-    large = Preprocess(size=64, resize=64).square(picture((64, 64)))
+    views = spec.views(picture((64, 64)), 5)
+    assert views.shape == (6, 3, 56, 56)
+    assert torch.equal(views[0], spec.pixels(picture((64, 64))))
+    large = Preprocess(size=64, resize=64).pixels(picture((64, 64)))
     parts = [large[:, 4:60, 4:60], large[:, :56, :56], large[:, :56, 8:], large[:, 8:, :56], large[:, 8:, 8:]]
-    assert all(torch.equal(crop, part) for crop, part in zip(squares[1:], parts, strict=True))
+    assert all(torch.equal(crop, part) for crop, part in zip(views[1:], parts, strict=True))
 
 
 def test_the_sidecar_says_everything_and_survives_json():

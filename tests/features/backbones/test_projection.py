@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from features.backbones.projection import assemble
+from features.backbones.projection import with_projection
 from features.finetuning.freeze_layers import choose_layers
 from features.finetuning.settings import Finetune
 
@@ -11,12 +11,12 @@ NETWORK = {"library": "timm", "model": "resnet18", "weights": "random", "output"
 
 def test_without_a_width_nothing_is_on_top():
     network = nn.Identity()
-    assert assemble(network, 6, None) is network
+    assert with_projection(network, 6, None) is network
 
 
 def test_the_top_alone_can_train():
     entry = Finetune.model_validate({"network": NETWORK | {"stages": [1, 2]}, "dim": 4, "layers": ["top"]})
-    network = assemble(nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6)), 6, 4)
+    network = with_projection(nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6)), 6, 4)
     frozen = choose_layers(network, entry.layers, entry.last_blocks, where="finetunes.mine")
     assert [name for name, value in network.named_parameters() if value.requires_grad] == ["top.weight", "top.bias"]
     assert network.network[1] in frozen and network.top not in frozen

@@ -10,14 +10,14 @@ from torch.nn.functional import avg_pool2d, max_pool2d, pad, relu
 
 from features.backbones.local import CIFAR, MODELS
 from features.backbones.preprocess import IMAGENET_MEAN
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.backbones.small_networks import ConvNet2d, ConvNet10d
 from features.errors import FeatureError
 from features.settings import Backbone
 
 
 def network(model: str, weights: str = "random", **more):
-    return load_network("mine", Backbone(library="local", model=model, weights=weights, **more))
+    return load_backbone("mine", Backbone(library="local", model=model, weights=weights, **more))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import timm
 import torch
 from torchvision import models
 
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.errors import FeatureError
 from features.settings import Backbone
 
@@ -16,7 +16,7 @@ def test_weights_under_torchvisions_names_load_as_timm_loads_them(tmp_path):
     own = models.densenet121(num_classes=7).eval()
     state = {re.sub(r"(norm|conv)([12])\b", r"\1.\2", name): value for name, value in own.state_dict().items()}
     torch.save(state, tmp_path / "old.pth")
-    loaded = load_network("mine", Backbone(library="timm", model="densenet121", weights=str(tmp_path / "old.pth")))
+    loaded = load_backbone("mine", Backbone(library="timm", model="densenet121", weights=str(tmp_path / "old.pth")))
     own.classifier = torch.nn.Identity()
     images = torch.randn(2, 3, 64, 64)
     with torch.inference_mode():
@@ -26,14 +26,14 @@ def test_weights_under_torchvisions_names_load_as_timm_loads_them(tmp_path):
 def test_a_checkpoint_of_timm_itself_is_not_renamed(tmp_path):
     network = timm.create_model("densenet121", num_classes=3)
     torch.save(network.state_dict(), tmp_path / "timm.pth")
-    load_network("mine", Backbone(library="timm", model="densenet121", weights=str(tmp_path / "timm.pth")))
+    load_backbone("mine", Backbone(library="timm", model="densenet121", weights=str(tmp_path / "timm.pth")))
 
 
 def test_a_filter_does_not_hide_that_weights_are_of_another_network(tmp_path):
     torch.save(models.resnet18().state_dict(), tmp_path / "resnet.pth")
     for model in ("densenet121", "convnext_atto", "vit_tiny_patch16_224"):
         with pytest.raises(FeatureError, match="is of another network"):
-            load_network("mine", Backbone(library="timm", model=model, weights=str(tmp_path / "resnet.pth")))
+            load_backbone("mine", Backbone(library="timm", model=model, weights=str(tmp_path / "resnet.pth")))
 
 
 def test_a_transformer_at_another_size_than_it_was_trained_at(tmp_path):
@@ -41,4 +41,4 @@ def test_a_transformer_at_another_size_than_it_was_trained_at(tmp_path):
     torch.save(network.state_dict(), tmp_path / "vit.pth")
     entry = Backbone(library="timm", model="vit_tiny_patch16_224", weights=str(tmp_path / "vit.pth"), pixels=96)
     with torch.inference_mode():
-        assert load_network("mine", entry).module(torch.randn(2, 3, 96, 96)).shape == (2, 192)
+        assert load_backbone("mine", entry).module(torch.randn(2, 3, 96, 96)).shape == (2, 192)

@@ -4,7 +4,7 @@ from torch import nn
 from torchvision import models
 
 from features.backbones.preprocess import IMAGENET_MEAN, IMAGENET_STD
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.errors import FeatureError
 from features.settings import Backbone
 
@@ -35,7 +35,7 @@ def test_features_are_what_the_classifier_takes(model, tmp_path):
     last = [module for module in own.modules() if isinstance(module, nn.Linear)]
     layer = own.classifier[1] if model == "squeezenet1_1" else last[-1]
     layer.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
-    loaded = load_network("mine", Backbone(library="torchvision", model=model, weights=str(tmp_path / "own.pth")))
+    loaded = load_backbone("mine", Backbone(library="torchvision", model=model, weights=str(tmp_path / "own.pth")))
     with torch.inference_mode():
         own(images)
         features = loaded.module(images)
@@ -46,18 +46,18 @@ def test_features_are_what_the_classifier_takes(model, tmp_path):
 
 def test_preprocessing_is_the_published_one():
     def of(model: str):
-        return load_network("mine", Backbone(library="torchvision", model=model, weights="random")).preprocess
+        return load_backbone("mine", Backbone(library="torchvision", model=model, weights="random")).preprocess
 
     assert (of("resnet18").size, of("resnet18").resize, of("resnet18").interpolation) == (224, 256, "bilinear")
     assert (of("efficientnet_b0").size, of("efficientnet_b0").interpolation) == (224, "bicubic")
     assert (of("resnet18").mean, of("resnet18").std) == (IMAGENET_MEAN, IMAGENET_STD)
     own = {"mean": (0.1, 0.2, 0.3), "std": (0.4, 0.5, 0.6), "interpolation": "bicubic"}
     entry = Backbone(library="torchvision", model="resnet18", weights="random", **own)
-    changed = load_network("mine", entry).preprocess
+    changed = load_backbone("mine", entry).preprocess
     assert (changed.mean, changed.std, changed.interpolation) == tuple(own.values())
 
 
 def test_only_resnets_give_a_grid():
     entry = Backbone(library="torchvision", model="densenet121", weights="random", output="grid")
     with pytest.raises(FeatureError, match=r"backbones\.mine\.output: .* library: timm"):
-        load_network("mine", entry)
+        load_backbone("mine", entry)

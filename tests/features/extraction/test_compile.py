@@ -5,7 +5,7 @@ import pytest
 import torch
 from small_images import encode, write_images
 
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.extraction.extract import extract_rows
 from features.extraction.replicas import Compute
 from features.settings import Backbone
@@ -14,7 +14,7 @@ from features.settings import Backbone
 @pytest.mark.slow
 def test_a_compiled_network_gives_nearly_the_same(tmp_path):
     source = write_images(tmp_path / "images.parquet", [encode(seed) for seed in range(10)])
-    network = load_network("small", Backbone(library="torchvision", model="resnet18", weights="random", pixels=32))
+    network = load_backbone("small", Backbone(library="torchvision", model="resnet18", weights="random", pixels=32))
     found = []
     for compiled in (False, True):
         compute = Compute(devices=(torch.device("cpu"),), dtype=torch.float32, batch=2, workers=0, compile=compiled)

@@ -14,7 +14,7 @@ from small_images import encode, write_images
 from data.files.atomic import sha256_bytes
 from data.images.decode import Unusable, decode
 from data.tables.rows import read_rows
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.errors import FeatureError
 from features.extraction.encode import Encoder
 from features.extraction.extract import extract_rows
@@ -42,7 +42,7 @@ IMAGES = [encode(seed, (40 + seed, 30)) for seed in range(21)]
 
 @pytest.fixture(scope="module")
 def network():
-    return load_network("small", ENTRY)
+    return load_backbone("small", ENTRY)
 
 
 def compute(**changes) -> Compute:
@@ -72,7 +72,7 @@ NETWORKS = {
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("entry", NETWORKS.values(), ids=NETWORKS.keys())
 def test_an_image_asked_for_has_the_features_that_extraction_stored(entry, dtype, threads, tmp_path, torch_threads):
-    network = load_network("any", Backbone(**entry))
+    network = load_backbone("any", Backbone(**entry))
     source = write_images(tmp_path / "images.parquet", IMAGES[:6])
     blocks = extract_rows(source, read_rows(source).id, np.arange(6), network, compute=compute(dtype=dtype))
     extracted = np.concatenate([features for _, features in blocks])[:, 0]

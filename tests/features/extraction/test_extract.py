@@ -18,7 +18,7 @@ from torch import nn
 from data.images.decode import decode
 from data.tables.rows import read_rows
 from features.backbones.preprocess import Preprocess
-from features.backbones.registry import Network, load_network
+from features.backbones.registry import LoadedBackbone, load_backbone
 from features.errors import FeatureError
 from features.extraction.extract import SHARD, extract_rows, extract_shards
 from features.extraction.precision import forward_dtype
@@ -33,14 +33,14 @@ LIMIT = 900  # seconds: a busy machine is no failure
 ENTRY = Backbone(library="torchvision", model="resnet18", weights="random", pixels=32)
 
 
-def on_cpu(batch: int = 4, workers: int = 0, dtype: torch.dtype | None = None, lanes: int = 1, **more) -> Compute:
+def on_cpu(batch: int = 4, workers: int = 0, dtype: torch.dtype | None = None, replicas: int = 1, **more) -> Compute:
     dtype = dtype or forward_dtype("auto", CPU)
-    return Compute(devices=(CPU,) * lanes, dtype=dtype, batch=batch, workers=workers, **more)
+    return Compute(devices=(CPU,) * replicas, dtype=dtype, batch=batch, workers=workers, **more)
 
 
 @pytest.fixture(scope="module")
-def network() -> Network:
-    return load_network("resnet18", ENTRY)
+def network() -> LoadedBackbone:
+    return load_backbone("resnet18", ENTRY)
 
 
 def all_rows(source, network, compute) -> np.ndarray:
@@ -54,7 +54,7 @@ def plain_loop(blobs, network) -> torch.Tensor:
     """One image at a time, as published: no batches, no folded norms, no channels_last, no half."""
     spec = network.preprocess
     with torch.inference_mode():
-        return torch.cat([network.module(spec.normalise(spec.square(decode(b))[None], torch.float32)) for b in blobs])
+        return torch.cat([network.module(spec.normalise(spec.pixels(decode(b))[None], torch.float32)) for b in blobs])
 
 
 def close(a: np.ndarray, b: torch.Tensor, least: float = 0.9995) -> bool:
@@ -85,15 +85,15 @@ def test_bfloat16_is_near(images, network):
 def test_views_are_flip_and_crops_in_the_order_of_their_names(images):
     entry = ENTRY.model_copy(update={"flip": True, "crops": 2})
     assert entry.views == ["plain", "flip", "centre", "top left"]
-    network = load_network("views", entry)
+    network = load_backbone("views", entry)
     features = all_rows(images, network, on_cpu())
     assert features.shape == (11, 4, 512)
     spec, blobs = network.preprocess, [encode(seed) for seed in range(11)]
-    squares = torch.stack([spec.squares(decode(blob), 2) for blob in blobs])  # (11, 3, 3, S, S)
+    views = torch.stack([spec.views(decode(blob), 2) for blob in blobs])  # (11, 3, 3, S, S)
     with torch.inference_mode():
-        for view, pixels in enumerate([squares[:, 0], squares[:, 0].flip(-1), squares[:, 1], squares[:, 2]]):
+        for view, pixels in enumerate([views[:, 0], views[:, 0].flip(-1), views[:, 1], views[:, 2]]):
             assert close(features[:, view], network.module(spec.normalise(pixels, torch.float32)))
-    average = load_network("mean", entry.model_copy(update={"average": True}))
+    average = load_backbone("mean", entry.model_copy(update={"average": True}))
     mean = torch.nn.functional.normalize(torch.from_numpy(features).float(), dim=2).mean(1)
     assert close(all_rows(images, average, on_cpu())[:, 0], mean)
 
@@ -150,7 +150,7 @@ def test_a_bad_feature_names_the_image(tmp_path, value, what):
 
     source = write_images(tmp_path / "images.parquet", [grey(level) for level in (0, 10, 255, 30, 40)])
     spec = Preprocess(size=16, resize=16, mean=(0.0,) * 3, std=(1.0,) * 3)
-    broken = Network(module=Broken(value), preprocess=spec, weights_sha256="", convolutional=False)
+    broken = LoadedBackbone(module=Broken(value), preprocess=spec, weights_sha256="", convolutional=False)
     with pytest.raises(
         FeatureError, match=rf"image 'picture-2': its features are {what}; set features.dtype to float32"
     ):
@@ -213,9 +213,9 @@ from pathlib import Path
 import numpy as np
 sys.path.insert(0, {tests!r})
 import test_extract as t
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 source, folder, out = map(Path, sys.argv[1:4])
-network = load_network("resnet18", t.ENTRY)
+network = load_backbone("resnet18", t.ENTRY)
 Path(out, "ready").touch()
 np.save(Path(out, "final.npy"), t.into_array(source, folder, network, t.on_cpu(1, workers=1), out))
 """

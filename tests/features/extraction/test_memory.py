@@ -16,7 +16,7 @@ from torch import nn
 from data.tables.rows import read_rows
 from features.extraction.extract import extract_shards
 from features.extraction.replicas import Compute
-from features.backbones.registry import Network
+from features.backbones.registry import LoadedBackbone
 from features.backbones.preprocess import Preprocess
 from features.extraction.shards import digests, fill, missing_rows, feature_shape
 from features.storage.features_files import new_features
@@ -26,7 +26,7 @@ class Tiny(nn.Module):
         return images.mean((2, 3)).repeat(1, 256)  # 768 numbers
 
 source, folder = Path(sys.argv[1]), Path(sys.argv[2])
-network = Network(Tiny(), Preprocess(size=32, resize=32), "", convolutional=False)
+network = LoadedBackbone(Tiny(), Preprocess(size=32, resize=32), "", convolutional=False)
 compute = Compute((torch.device("cpu"),), torch.float32, batch=64, workers=1)
 images = read_rows(source)
 ids, keys = images.id, digests(images.sha256)
@@ -35,7 +35,8 @@ peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 before = peak()
 extract_shards(source, ids, keys, missing_rows(folder / "shards", keys), network=network, compute=compute,
                folder=folder / "shards", progress=lambda n: None)
-with new_features(folder / "set", (len(keys), feature_shape(folder / "shards")[1]), images_hash="", made_by={}) as out:
+shape = (len(keys), feature_shape(folder / "shards")[1])
+with new_features(folder / "set", shape, images_hash="", provenance={}) as out:
     fill(folder / "shards", keys, out)
 print(before, peak())
 """

@@ -6,7 +6,7 @@ import torch
 from small_images import encode, write_images
 
 from data.tables.rows import read_rows
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.errors import FeatureError
 from features.extraction.extract import extract_rows
 from features.extraction.precision import LEAST_COSINE, dtype_name, forward_dtype, matching_dtype, provenance_dtype
@@ -29,10 +29,10 @@ def test_auto_on_a_cpu_is_float32_whatever_units_it_has(units, monkeypatch):
 
 def test_a_query_runs_in_the_dtype_of_the_features_or_in_float32_on_another_kind_of_device():
     for name in LEAST_COSINE:
-        made_by = {"dtype": name, "device": "cpu"}
-        assert dtype_name(matching_dtype(made_by, CPU)) == provenance_dtype(made_by) == name
-        assert matching_dtype(made_by, GPU) is torch.float32
-        assert matching_dtype(made_by | {"device": "cuda"}, CPU) is torch.float32
+        provenance = {"dtype": name, "device": "cpu"}
+        assert dtype_name(matching_dtype(provenance, CPU)) == provenance_dtype(provenance) == name
+        assert matching_dtype(provenance, GPU) is torch.float32
+        assert matching_dtype(provenance | {"device": "cuda"}, CPU) is torch.float32
         assert dtype_name(matching_dtype({"dtype": name}, CPU)) == name  # written before sidecars named the device
 
 
@@ -48,7 +48,7 @@ def test_float32_on_a_gpu_is_not_tf32(monkeypatch):
         for dtype, kept in ((torch.float16, True), (torch.float32, False)):
             for place in places:
                 place.allow_tf32 = True
-            network = load_network("small", Backbone(library="local", model="conv4", weights="random"))
+            network = load_backbone("small", Backbone(library="local", model="conv4", weights="random"))
             inference_module(network, Compute(devices=(GPU,), dtype=dtype, batch=1, workers=0))
             assert [place.allow_tf32 for place in places] == [kept, kept]
     finally:
@@ -58,7 +58,7 @@ def test_float32_on_a_gpu_is_not_tf32(monkeypatch):
 
 @pytest.fixture(scope="module")
 def lite0():
-    return load_network("lite0", LITE0)
+    return load_backbone("lite0", LITE0)
 
 
 def features(source, network, dtype: str) -> torch.Tensor:

@@ -6,7 +6,7 @@ import torch
 from small_images import encode, write_images
 
 from data.tables.rows import read_rows
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.errors import FeatureError
 from features.extraction.extract import SHARD, extract_shards
 from features.extraction.ray_engine import extract_shards_with_ray
@@ -43,7 +43,7 @@ def test_ray_gives_the_same_shards(tmp_path):
         source = write_images(tmp_path / "images.parquet", blobs)
         images = read_rows(source)
         keys, rows = digests(images.sha256), np.arange(len(blobs))
-        network, seen = load_network("small", ENTRY), []
+        network, seen = load_backbone("small", ENTRY), []
         extract_shards(
             source,
             images.id,

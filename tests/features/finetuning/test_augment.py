@@ -5,7 +5,15 @@ import pytest
 import torch
 from torch.nn.functional import affine_grid, grid_sample
 
-from features.finetuning.augment import augment, drawn_maps, drawn_moves, move, rotated_training_set, turn, warp
+from features.finetuning.augment import (
+    apply_affines,
+    augment,
+    draw_affines,
+    draw_shifts,
+    rotate,
+    rotated_training_set,
+    shift_and_flip,
+)
 from features.finetuning.settings import Augment
 from heads.training.samplers import TrainingSet
 
@@ -26,19 +34,19 @@ def one_moved(image: np.ndarray, down: int, right: int, mirrored: bool) -> np.nd
 
 def test_a_batch_is_moved_as_its_images_alone():
     settings = Augment(shift=0.3, flip=True)
-    shift, mirrored = drawn_moves(len(IMAGES), 8, settings, torch.Generator().manual_seed(1))
+    shift, mirrored = draw_shifts(len(IMAGES), 8, settings, torch.Generator().manual_seed(1))
     assert shift.abs().max() == 2 and mirrored.any() and not mirrored.all()
     expected = [
         one_moved(image, *by, mirror)
         for image, by, mirror in zip(IMAGES.numpy(), shift.tolist(), mirrored.tolist(), strict=True)
     ]
-    assert (move(IMAGES, shift, mirrored).numpy() == np.stack(expected)).all()
+    assert (shift_and_flip(IMAGES, shift, mirrored).numpy() == np.stack(expected)).all()
     assert (augment(IMAGES, settings, torch.Generator().manual_seed(1)).numpy() == np.stack(expected)).all()
 
 
 def test_a_batch_is_warped_as_its_images_alone():
     settings = Augment(rotate=30, scale=0.2, shear=10, crop=0.5)
-    maps = drawn_maps(len(IMAGES), settings, torch.Generator().manual_seed(2))
+    maps = draw_affines(len(IMAGES), settings, torch.Generator().manual_seed(2))
     alone = [
         grid_sample(
             image[None].float(),
@@ -48,7 +56,7 @@ def test_a_batch_is_warped_as_its_images_alone():
         )[0]
         for image, one in zip(IMAGES, maps, strict=True)
     ]
-    torch.testing.assert_close(warp(IMAGES, maps), torch.stack(alone))
+    torch.testing.assert_close(apply_affines(IMAGES, maps), torch.stack(alone))
     torch.testing.assert_close(augment(IMAGES, settings, torch.Generator().manual_seed(2)), torch.stack(alone))
 
 
@@ -58,19 +66,19 @@ def test_nothing_asked_for_leaves_the_bytes():
 
 def test_a_quarter_turn_is_one():
     turn = torch.tensor([[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0]]])
-    torch.testing.assert_close(warp(IMAGES[:1], turn), IMAGES[:1].float().rot90(1, (2, 3)), atol=1e-3, rtol=0)
+    torch.testing.assert_close(apply_affines(IMAGES[:1], turn), IMAGES[:1].float().rot90(1, (2, 3)), atol=1e-3, rtol=0)
 
 
 @pytest.mark.parametrize("crop", [0.25, 1.0])
 def test_windows_lie_inside_and_have_their_share_of_the_area(crop):
-    maps = drawn_maps(500, Augment(crop=crop), torch.Generator().manual_seed(0))
+    maps = draw_affines(500, Augment(crop=crop), torch.Generator().manual_seed(0))
     side = maps[:, 0, 0]
     assert torch.allclose(maps[:, 0, 1], torch.zeros(())) and (side**2 >= crop - 1e-6).all() and (side <= 1).all()
     assert (maps[:, :, 2].abs() + side[:, None] <= 1 + 1e-6).all()
 
 
 def test_every_image_has_its_own_draw():
-    maps = drawn_maps(50, Augment(rotate=20), torch.Generator().manual_seed(0))
+    maps = draw_affines(50, Augment(rotate=20), torch.Generator().manual_seed(0))
     angles = torch.rad2deg(torch.atan2(maps[:, 1, 0], maps[:, 0, 0]))
     assert angles.abs().max() <= 20 and len(angles.unique()) == 50 and angles.min() < -10 and angles.max() > 10
 
@@ -78,7 +86,7 @@ def test_every_image_has_its_own_draw():
 def test_a_batch_is_turned_as_its_images_alone():
     quarters = [0, 1, 2, 3, 3, 2, 1, 0, 1]
     expected = [np.rot90(image, quarter, (1, 2)) for image, quarter in zip(IMAGES.numpy(), quarters, strict=True)]
-    assert (turn(IMAGES, torch.tensor(quarters)).numpy() == np.stack(expected)).all()
+    assert (rotate(IMAGES, torch.tensor(quarters)).numpy() == np.stack(expected)).all()
 
 
 @pytest.mark.parametrize("sides", [None, np.array([0, 1, 1])])

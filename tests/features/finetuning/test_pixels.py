@@ -28,9 +28,9 @@ def loaded(source, cache, **more):
 def test_as_each_image_alone(tmp_path, grey):
     source = write_groups(tmp_path / "images.parquet", grey=grey)
     found = loaded(source, tmp_path / "cache")
-    assert found.squares.shape == (5, 1 if grey else 3, 12, 12)
+    assert found.images.shape == (5, 1 if grey else 3, 12, 12)
     asked = torch.tensor([30, 0, 4, 4])
-    alone = [PREPROCESS.square(decode(blob)) for blob in read_images(source, asked.numpy())]
+    alone = [PREPROCESS.pixels(decode(blob)) for blob in read_images(source, asked.numpy())]
     assert torch.equal(found.take(asked).expand(-1, 3, -1, -1), torch.stack(alone))
 
 
@@ -39,11 +39,11 @@ def test_the_file_is_found_again_and_half_a_file_is_none(tmp_path):
     counted = []
     first = loaded(source, tmp_path / "cache", progress=counted.append)
     assert sum(counted) == 5
-    again = loaded(source, tmp_path / "cache", progress=counted.append).squares.clone()
-    assert sum(counted) == 5 and torch.equal(first.squares, again)
+    again = loaded(source, tmp_path / "cache", progress=counted.append).images.clone()
+    assert sum(counted) == 5 and torch.equal(first.images, again)
     (file,) = (tmp_path / "cache").iterdir()
     file.write_bytes(file.read_bytes()[:-1])
-    assert torch.equal(loaded(source, tmp_path / "cache", progress=counted.append).squares, again)
+    assert torch.equal(loaded(source, tmp_path / "cache", progress=counted.append).images, again)
     assert sum(counted) == 10
 
 
@@ -52,14 +52,14 @@ def test_colour_after_the_first_batch(tmp_path, monkeypatch):
     monkeypatch.setattr(pixels, "BATCH", 2)
     source = write_groups(tmp_path / "images.parquet")
     grey = write_groups(tmp_path / "grey.parquet", grey=True)
-    decoded = pixels.load_squares
+    decoded = pixels.load_images
 
     def first_batch_grey(asked, batches, **more):
         mixed = [next(decoded(grey if place == 0 else asked, [one], **more)) for place, one in enumerate(batches)]
         return iter(mixed)
 
-    monkeypatch.setattr(pixels, "load_squares", first_batch_grey)
-    assert loaded(source, tmp_path / "cache").squares.shape == (5, 3, 12, 12)
+    monkeypatch.setattr(pixels, "load_images", first_batch_grey)
+    assert loaded(source, tmp_path / "cache").images.shape == (5, 3, 12, 12)
     assert [file.name[-5:] for file in (tmp_path / "cache").iterdir()] == ["-3.u8"]
 
 

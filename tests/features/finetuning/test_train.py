@@ -12,7 +12,7 @@ from torch import nn
 
 from data.tables.rows import read_rows
 from features.backbones.preprocess import Preprocess
-from features.backbones.projection import assemble
+from features.backbones.projection import with_projection
 from features.finetuning.freeze_layers import choose_layers
 from features.finetuning.pixels import load_pixels
 from features.finetuning.settings import Finetune
@@ -31,7 +31,7 @@ NETWORK = {"library": "local", "model": "conv4", "weights": "random"}
 def tiny(dim: int | None = None) -> nn.Module:
     torch.manual_seed(0)
     layers = [nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten()]
-    return assemble(nn.Sequential(*layers), 32, dim)
+    return with_projection(nn.Sequential(*layers), 32, dim)
 
 
 def entry(**changes) -> Finetune:
@@ -204,7 +204,7 @@ def test_the_projection_starts_on_what_the_network_gives(make):
 
 def test_pixels_on_the_device_and_mapped_give_the_same(make):
     inputs, _ = make(entry())
-    resident = replace(inputs, pixels=replace(inputs.pixels, squares=inputs.pixels.squares.clone()))
+    resident = replace(inputs, pixels=replace(inputs.pixels, images=inputs.pixels.images.clone()))
     rows = torch.from_numpy(inputs.training_set.rows[:5])
     for training in (True, False):
         one, other = (as_head(kind, entry(), training=training).features(rows) for kind in (inputs, resident))
@@ -216,8 +216,8 @@ def test_evaluation_is_that_of_each_image_alone(make):
     rows = torch.from_numpy(inputs.training_set.rows)
     together = as_head(inputs, entry()).features(rows)
     network = inputs.network.eval()
-    squares = inputs.pixels.take(rows).float()
-    alone = torch.cat([network((one[None] / 255 - 0.5) / 0.5) for one in squares])
+    images = inputs.pixels.take(rows).float()
+    alone = torch.cat([network((one[None] / 255 - 0.5) / 0.5) for one in images])
     torch.testing.assert_close(together, alone, atol=1e-5, rtol=1e-4)
 
 
@@ -226,8 +226,8 @@ def test_rows_past_the_last_are_turned_images(make):
     inputs, _ = make(chosen)
     total, rows = len(inputs.pixels.place), torch.from_numpy(inputs.training_set.rows[:4])
     quarters = torch.tensor([0, 1, 2, 3])
-    squares = inputs.pixels.take(rows)
-    turned = torch.stack([one.rot90(quarter, (1, 2)) for quarter, one in enumerate(squares)])
+    images = inputs.pixels.take(rows)
+    turned = torch.stack([one.rot90(quarter, (1, 2)) for quarter, one in enumerate(images)])
     inputs = replace(inputs, network=nn.Flatten())
     expected = inputs.preprocess.normalise(turned, torch.float32).flatten(1)
     for training in (True, False):

@@ -15,7 +15,7 @@ from features.storage.features_files import (
 )
 
 HASH = "a" * 64
-MADE_BY = {"backbone": {"model": "tiny"}, "dtype": "float32"}
+PROVENANCE = {"backbone": {"model": "tiny"}, "dtype": "float32"}
 
 
 def rows(count: int = 5, width: int = 3) -> np.ndarray:
@@ -24,7 +24,7 @@ def rows(count: int = 5, width: int = 3) -> np.ndarray:
 
 @pytest.fixture
 def saved(tmp_path):
-    save_features(tmp_path / "set", rows(), images_hash=HASH, made_by=MADE_BY)
+    save_features(tmp_path / "set", rows(), images_hash=HASH, provenance=PROVENANCE)
     return tmp_path / "set"
 
 
@@ -33,11 +33,11 @@ def test_what_is_saved_is_loaded(saved):
     assert loaded.dtype == np.float16 and (loaded == rows()).all()
     assert load_features(saved, images_hash=HASH, views=True).shape == (5, 1, 3)
     sidecar = read_sidecar(saved)
-    assert sidecar.shape == (5, 3) and sidecar.made_by == MADE_BY and sidecar.images_hash == HASH
+    assert sidecar.shape == (5, 3) and sidecar.provenance == PROVENANCE and sidecar.images_hash == HASH
 
 
 def test_equal_inputs_give_equal_bytes_and_nothing_else_is_left(saved, tmp_path):
-    save_features(tmp_path / "again", rows(), images_hash=HASH, made_by=MADE_BY)
+    save_features(tmp_path / "again", rows(), images_hash=HASH, provenance=PROVENANCE)
     for name in (ARRAY, SIDECAR):
         assert (saved / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     assert sorted(path.name for path in saved.iterdir()) == [SIDECAR, ARRAY]
@@ -49,14 +49,14 @@ def test_numpy_reads_the_array_by_itself(saved):
 
 def test_views_are_kept_apart_and_the_first_is_the_plain_one(tmp_path):
     views = rows(4, 6).reshape(4, 2, 3)
-    save_features(tmp_path, views, images_hash=HASH, made_by=MADE_BY)
+    save_features(tmp_path, views, images_hash=HASH, provenance=PROVENANCE)
     assert (load_features(tmp_path, images_hash=HASH) == views[:, 0]).all()
     assert (load_features(tmp_path, images_hash=HASH, views=True) == views).all()
 
 
 def test_rows_in_any_order_and_in_runs(tmp_path):
     wanted = rows(9)
-    with new_features(tmp_path, wanted.shape, images_hash=HASH, made_by=MADE_BY) as writer:
+    with new_features(tmp_path, wanted.shape, images_hash=HASH, provenance=PROVENANCE) as writer:
         for picked in ([8], [3, 4, 5], [0, 2, 7], [1, 6]):
             writer.write(np.array(picked), wanted[picked])
     assert (load_features(tmp_path, images_hash=HASH) == wanted).all()
@@ -65,7 +65,7 @@ def test_rows_in_any_order_and_in_runs(tmp_path):
 def test_a_row_that_was_never_written_is_a_bug_and_leaves_nothing(tmp_path):
     with (
         pytest.raises(AssertionError, match="2 rows were never written, first 1"),
-        new_features(tmp_path, (4, 3), images_hash=HASH, made_by=MADE_BY) as writer,
+        new_features(tmp_path, (4, 3), images_hash=HASH, provenance=PROVENANCE) as writer,
     ):
         writer.write(np.array([0, 3]), rows(2))
     assert list(tmp_path.iterdir()) == []
@@ -74,7 +74,7 @@ def test_a_row_that_was_never_written_is_a_bug_and_leaves_nothing(tmp_path):
 def test_a_failed_rewrite_does_not_leave_the_old_set_valid(saved):
     with (
         pytest.raises(KeyboardInterrupt),
-        new_features(saved, (5, 3), images_hash=HASH, made_by=MADE_BY),
+        new_features(saved, (5, 3), images_hash=HASH, provenance=PROVENANCE),
     ):
         raise KeyboardInterrupt
     with pytest.raises(FeatureError, match=r"features.json: not here"):
@@ -86,7 +86,7 @@ def test_nan_and_what_float16_cannot_hold_is_refused(tmp_path, bad):
     features = rows().astype(np.float32)
     features[3, 1] = bad
     with pytest.raises(FeatureError, match="row 3 is NaN or infinite in float16"):
-        save_features(tmp_path, features, images_hash=HASH, made_by=MADE_BY)
+        save_features(tmp_path, features, images_hash=HASH, provenance=PROVENANCE)
     assert list(tmp_path.iterdir()) == []
 
 

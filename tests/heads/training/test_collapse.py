@@ -4,8 +4,8 @@ import torch
 from heads.training.collapse import collapse_stats, collapse_warnings, no_gain_warning
 
 
-def row(epoch: int, *, seed: int = 0, loss: float = 0.1, spread: float = 0.2, active: float = 0.5) -> dict[str, float]:
-    return {"seed": seed, "epoch": epoch, "loss": loss, "spread": spread, "active": active}
+def row(epoch: int, *, seed: int = 0, loss: float = 0.1, std: float = 0.2, active: float = 0.5) -> dict[str, float]:
+    return {"seed": seed, "epoch": epoch, "loss": loss, "std": std, "active": active}
 
 
 def warn(history, *, loss: str = "triplet", margin: float = 0.2, where: str = "head") -> list[str]:
@@ -39,7 +39,7 @@ def test_a_healthy_run_has_no_warning():
 
 
 def test_collapse_is_named_with_what_was_seen():
-    (found,) = warn([row(1, seed=3), row(2, seed=3, spread=3e-5)], where="finetunes.plane")
+    (found,) = warn([row(1, seed=3), row(2, seed=3, std=3e-5)], where="finetunes.plane")
     assert "seed 3: collapsed" in found and "3e-05" in found and "lower finetunes.plane.lr" in found
 
 

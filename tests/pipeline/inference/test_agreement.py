@@ -45,7 +45,7 @@ def networks(**entry) -> FeatureSet:
     from pipeline.inference.feature_sources import FeatureSource
 
     backbone = Backbone.model_validate({"weights": "random", "pixels": 64} | entry)
-    return FeatureSet("any", (FeatureSource("any", backbone, network=None, made_by={}),), 512)
+    return FeatureSet("any", (FeatureSource("any", backbone, network=None, provenance={}),), 512)
 
 
 def test_a_network_with_a_map_and_one_without():

@@ -159,7 +159,7 @@ def test_a_network_that_changed_since(key, value, words):
     make_usable()
     path = FOLDER / "features/small/features.json"
     about = json.loads(path.read_text())
-    about["made_by"][key] = value
+    about["provenance"][key] = value
     path.write_text(json.dumps(about))
     with pytest.raises(FeatureError, match=f"small: other {words} than when its features were made"):
         load_head(FOLDER / "head")
@@ -168,6 +168,6 @@ def test_a_network_that_changed_since(key, value, words):
 def test_a_sidecar_that_names_no_network():
     make_usable()
     path = FOLDER / "features/small/features.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"made_by": {"something": "else"}}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"provenance": {"something": "else"}}))
     with pytest.raises(FeatureError, match="its sidecar names no network of this version"):
         load_head(FOLDER / "head")

@@ -257,7 +257,7 @@ def test_a_protocol_of_other_rows(here):
 def test_a_constant_head_is_chance_not_luck(here):
     rows = pair_rows()
     make_run(rows)
-    save_features(FOLDER / "features/made_up", np.ones((120, 16)), images_hash=rows.images_hash, made_by={})
+    save_features(FOLDER / "features/made_up", np.ones((120, 16)), images_hash=rows.images_hash, provenance={})
     make_head_constant(rows)
     numbers = evaluate()
     for name in ("top2", "recall_at_1", "auc", "eer", "balanced_accuracy", "triplet_accuracy"):

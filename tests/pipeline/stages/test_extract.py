@@ -59,9 +59,9 @@ def test_one_line_and_a_checked_set(project, capsys):
     assert line.endswith("-> artifacts/emoji/features/small [11, 512]\n")
     loaded = load_features(features("small"), images_hash=read_rows(project).images_hash)
     assert loaded.shape == (11, 512)
-    made_by = read_sidecar(features("small")).made_by
-    assert set(made_by) == {"backbone", "device", "dtype", "preprocess", "versions", "views", "weights_sha256"}
-    assert {"pillow", "torch", "torchvision"} == set(made_by["versions"])
+    provenance = read_sidecar(features("small")).provenance
+    assert set(provenance) == {"backbone", "device", "dtype", "preprocess", "versions", "views", "weights_sha256"}
+    assert {"pillow", "torch", "torchvision"} == set(provenance["versions"])
 
 
 def test_twice_gives_equal_bytes_with_and_without_the_cache(project, monkeypatch):
@@ -140,8 +140,8 @@ def test_verify_makes_rows_again_in_the_dtype_of_the_sidecar(dtype, project, cap
     verify.run(settings(**alone))
     sidecar = read_sidecar(features("small"))
     stored = load_features(features("small"), images_hash=sidecar.images_hash)
-    on_a_gpu = sidecar.made_by | {"device": "cuda"}
-    save_features(features("small"), stored, images_hash=sidecar.images_hash, made_by=on_a_gpu)
+    on_a_gpu = sidecar.provenance | {"device": "cuda"}
+    save_features(features("small"), stored, images_hash=sidecar.images_hash, provenance=on_a_gpu)
     verify.run(settings(**alone))
     assert capsys.readouterr().out.count("verify small: sidecar, and 11 rows made again, agree") == 3
 
@@ -175,7 +175,7 @@ def test_verify_finds_features_of_other_pixels(project):
         sidecar = read_sidecar(folder)
         stored = load_features(folder, images_hash=sidecar.images_hash)
         wrong = np.roll(stored, 1, axis=0)
-        save_features(folder, wrong, images_hash=sidecar.images_hash, made_by=sidecar.made_by)
+        save_features(folder, wrong, images_hash=sidecar.images_hash, provenance=sidecar.provenance)
 
     message = changed(project, swap)
     assert "features/small: image 'picture-" in message and "made again has cosine" in message

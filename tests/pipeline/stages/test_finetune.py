@@ -10,7 +10,7 @@ from grouped_images import write_groups
 from safetensors.numpy import load_file
 
 from data.tables.rows import read_rows
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.errors import FeatureError
 from features.settings import Backbone
 from features.storage.features_files import load_features, read_sidecar
@@ -69,16 +69,25 @@ def test_a_features_directory_like_any_other_and_the_network(project, capsys):
     assert lines[1] == "finetune mine: 48 images, 48 run -> artifacts/mnist/features/mine [48, 64]"
     loaded = load_features(FOLDER / "features/mine", images_hash=read_rows(project).images_hash)
     assert loaded.shape == (48, 64)
-    made_by = read_sidecar(FOLDER / "features/mine").made_by
-    assert set(made_by) == {"device", "dtype", "finetune", "preprocess", "seed", "versions", "views", "weights_sha256"}
+    provenance = read_sidecar(FOLDER / "features/mine").provenance
+    assert set(provenance) == {
+        "device",
+        "dtype",
+        "finetune",
+        "preprocess",
+        "seed",
+        "versions",
+        "views",
+        "weights_sha256",
+    }
     history = (FOLDER / "networks/mine/history.csv").read_text().splitlines()
-    assert history[0] == "seed,epoch,loss,val_top1,spread,active" and len(history) == 4
+    assert history[0] == "seed,epoch,loss,val_top1,std,active" and len(history) == 4
 
 
 def test_turned_groups_train_too_and_features_are_of_images_as_they_are(project, capsys):
     finetune.run(entry(augment={"rotations": True}), "mine")
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("finetune mine: conv4, infonce loss, 30 images in 4 turns, 2 epochs: val_top1 0.")
+    assert lines[0].startswith("finetune mine: conv4, infonce loss, 30 images in 4 rotations, 2 epochs: val_top1 0.")
     assert lines[1] == "finetune mine: 48 images, 48 run -> artifacts/mnist/features/mine [48, 64]"
 
 
@@ -151,7 +160,7 @@ def test_the_layer_on_top_trains_alone_on_stages(project):
     network = STAGES | {"std_pool": True}
     finetune.run(entry(network=network, dim=3, layers=["top"]), "mine")
     trained = load_file(FOLDER / "networks/mine/network.safetensors")
-    came = load_network("a", Backbone(**network)).module.state_dict()
+    came = load_backbone("a", Backbone(**network)).module.state_dict()
     tops = {name for name in trained if name.startswith("top.")}
     assert tops == {"top.weight", "top.bias"} and set(trained) - tops == {f"network.{name}" for name in came}
     assert all(np.array_equal(value, trained[f"network.{name}"]) for name, value in came.items())

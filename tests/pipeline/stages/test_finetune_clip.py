@@ -10,7 +10,7 @@ from grouped_images import write_groups
 from safetensors.torch import load_file
 
 from data.tables.rows import read_rows
-from features.backbones.registry import load_network
+from features.backbones.registry import load_backbone
 from features.settings import Backbone
 from features.storage.features_files import load_features
 from pipeline.params import parse_params
@@ -54,7 +54,7 @@ def test_its_last_blocks_alone_train_and_it_is_a_backbone_afterwards(project, ca
     finetune.run(settings(), "mine")
     assert "finetune mine: small-tower, infonce loss, 30 images, 8 epochs" in (said := capsys.readouterr().out), said
     weights = FOLDER / "networks/mine/network.safetensors"
-    trained, start = load_file(weights), load_network("a", Backbone(**START)).module.clip.visual.state_dict()
+    trained, start = load_file(weights), load_backbone("a", Backbone(**START)).module.clip.visual.state_dict()
     moved = {name for name, value in trained.items() if not np.array_equal(value, start[name])}
     assert moved and all(name.startswith(("transformer.resblocks.1.", "ln_post")) for name in moved)
     assert set(trained) == set(start)  # the text tower is left behind

@@ -106,7 +106,7 @@ def test_what_a_network_refuses_is_said_once(monkeypatch):
         asked.append(name)
         raise FeatureError(f"{section}.{name}: cannot download it; fetch it elsewhere")
 
-    monkeypatch.setattr("features.backbones.registry.load_network", refused)
+    monkeypatch.setattr("features.backbones.registry.load_backbone", refused)
     row, tried = planned(head__features="clip_rn50x4"), {}
     for _ in range(2):
         lacking = fetch(unmet(row, gpu=lambda: True), tried=tried)
