@@ -14,9 +14,9 @@ class Splits(BaseModel):
     """Shares of what the data set leaves to us to split; they add up to 1."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    train: float = Field(0.6, gt=0, lt=1)
-    val: float = Field(0.1, gt=0, lt=1)
-    test: float = Field(0.3, gt=0, lt=1)
+    train: float = Field(default=0.6, gt=0, lt=1)
+    val: float = Field(default=0.1, gt=0, lt=1)
+    test: float = Field(default=0.3, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _add_up(self) -> "Splits":
@@ -29,10 +29,10 @@ class Episodes(BaseModel):
     """K-way N-shot episodes; without `way`, as many groups as a part of the data has, 20 at most."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    count: int = Field(1000, ge=1)
-    way: int | None = Field(None, ge=2)
-    shot: int = Field(1, ge=1)
-    queries: int = Field(5, ge=1)
+    count: int = Field(default=1000, ge=1)
+    way: int | None = Field(default=None, ge=2)
+    shot: int = Field(default=1, ge=1)
+    queries: int = Field(default=5, ge=1)
 
 
 class DataSettings(BaseModel):
@@ -41,18 +41,18 @@ class DataSettings(BaseModel):
     path: Path = CATALOGUE_PATH  # where the data lie: the catalogue knows the addresses of published sets
     mirror: str | None = None  # a folder or URL with <dataset>/<archive> and SHA256SUMS
     group: str | None = None  # what "alike" means, where the data set offers a choice; the label column of a table
-    groups: int | None = Field(None, ge=2)  # use only the first groups
-    limit: int | None = Field(None, ge=2)  # use only so many images, balanced over groups
+    groups: int | None = Field(default=None, ge=2)  # use only the first groups
+    limit: int | None = Field(default=None, ge=2)  # use only so many images, balanced over groups
     seen: float | int | tuple[str, ...] | None = None  # groups training may see: a share, a count, or their names
     split_by: Literal["image", "group"] | None = None  # group: then no group is in two splits
     splits: Splits = Splits()
-    folds: int | None = Field(None, ge=2, le=100)  # each the test once
-    fold: int = Field(0, ge=0)  # the one that is the test now
-    candidates: int | None = Field(None, ge=2)  # images in a list; null: 20, fewer if the test split is too small
-    pairs: int = Field(10_000, ge=2)  # scored per split and subset, half of them positive
-    triplets: int = Field(10_000, ge=1)  # scored per subset
+    folds: int | None = Field(default=None, ge=2, le=100)  # each the test once
+    fold: int = Field(default=0, ge=0)  # the one that is the test now
+    candidates: int | None = Field(default=None, ge=2)  # images in a list; null: 20, fewer if the test is small
+    pairs: int = Field(default=10_000, ge=2)  # scored per split and subset, half of them positive
+    triplets: int = Field(default=10_000, ge=1)  # scored per subset
     episodes: Episodes = Episodes()
-    max_rejected: float | None = Field(None, ge=0, le=1)  # share of unusable images; null: 0 for published data sets
+    max_rejected: float | None = Field(default=None, ge=0, le=1)  # share of images that may be unusable
     allow_leak: bool | None = None  # may one picture lie in two splits?
 
     @field_validator("seen", mode="before")

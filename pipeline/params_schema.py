@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from data.catalogue import CATALOGUE
 from data.files.atomic import write_bytes
 from heads.settings import LOSSES, NEGATIVES, OWN_FUNCTION
+from pipeline.fingerprint import PACKAGES
 from pipeline.params import Params
 
 FILE = Path(__file__).with_name("params.schema.json")
@@ -41,10 +42,10 @@ def schema() -> dict[str, Any]:
     for section in found["properties"].values():
         if "patternProperties" in section:  # named entries: no other names
             section["additionalProperties"] = False
-    for model in _models(BaseModel):
-        properties = found["$defs"].get(model.__name__, {}).get("properties", {})
-        comments = field_comments(model)
-        for name, about in properties.items():
+    models = [model for model in _models(BaseModel) if model.__module__.partition(".")[0] in PACKAGES]
+    for model in models:
+        comments = field_comments(model) if model.__name__ in found["$defs"] else {}
+        for name, about in found["$defs"].get(model.__name__, {}).get("properties", {}).items():
             about.pop("title", None)  # the key again
             about.pop("examples", None)
             if name in comments:

@@ -29,7 +29,7 @@ def read_labels(values: Sequence[Any], where: str, *, names: Sequence[str] = ())
     if numbers and names:
         if wrong := sorted(number for number in numbers if not -1 <= number < len(names)):
             raise DataError(f"{where}: label {wrong[0]}, and there are names for 0 to {len(names) - 1} only")
-        return [None if value in (None, -1) else names[value] for value in plain], "text"
+        return [names[value] if isinstance(value, int) and value != -1 else None for value in plain], "text"
     written = {str(number) for number in numbers} | texts
     has_no_label = all(_INTEGER.fullmatch(text) for text in written) and written - {"-1", "0", "1"}
     no_label = (None, -1, "-1") if has_no_label else (None,)

@@ -1,9 +1,10 @@
 """Reading no more than a file of its kind may hold, whatever it says of itself."""
 
 import gzip
+import io
 import zlib
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from data.errors import DataError
 
@@ -24,10 +25,10 @@ def read_gzip(path: Path, limit: int) -> bytes:
     return content
 
 
-class BoundedFile:
+class BoundedFile(io.RawIOBase):
     """A stream of which nothing behind byte `limit` is read, and never more than `limit` bytes at once."""
 
-    def __init__(self, file: BinaryIO, limit: int) -> None:
+    def __init__(self, file: IO[bytes] | gzip.GzipFile, limit: int) -> None:
         self._file, self._limit = file, limit
 
     def read(self, size: int = -1) -> bytes:
@@ -39,10 +40,10 @@ class BoundedFile:
             raise OSError(f"holds more than {self._limit >> 20} MB")
         return self._file.read(size)
 
-    def seek(self, place: int, whence: int = 0) -> int:
-        if whence == 0 and place > self._limit:
+    def seek(self, offset: int, whence: int = 0) -> int:
+        if whence == 0 and offset > self._limit:
             raise OSError(f"holds more than {self._limit >> 20} MB")
-        return self._file.seek(place, whence)
+        return self._file.seek(offset, whence)
 
     def tell(self) -> int:
         return self._file.tell()

@@ -23,7 +23,7 @@ def load_pickle(content: bytes) -> dict[str, Any]:
         Exception: nearly every type there is, where `content` is damaged or asks for anything else.
     """
     for operation, argument, _ in pickletools.genops(content):
-        if "PUT" in operation.name and int(argument) > _MAX_INDEX:
+        if "PUT" in operation.name and int(argument or 0) > _MAX_INDEX:
             raise pickle.UnpicklingError(f"its pickle holds {operation.name} {argument}")
     loaded = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     if not isinstance(loaded, dict):

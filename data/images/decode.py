@@ -137,7 +137,7 @@ def _checksum(image: Image.Image) -> int:
     return checksum
 
 
-def _open(content: bytes) -> Image.Image:
+def _open(content: bytes) -> ImageFile.ImageFile:
     """Read the header and check the limits; no pixel is decoded yet."""
     try:
         image = Image.open(BytesIO(content), formats=FORMATS)

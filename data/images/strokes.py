@@ -39,12 +39,12 @@ def draw_strokes(strokes: Sequence[Stroke], paper: Paper) -> Image.Image:
     """An RGB picture of `paper.side` squared."""
     lines = [np.asarray(stroke, float).reshape(-1, 2) * paper.side for stroke in strokes if len(stroke)]
     if paper.box is not None and lines:
-        lines = _boxed(lines, paper)
+        lines = _boxed(lines, paper, paper.box)
     grey = Image.fromarray(np.rint(255 * (1 - _ink(lines, paper))).astype(np.uint8))
     if not paper.grey:
-        grey = grey.point(lambda level: 255 if level > 127 else 0)
+        grey = grey.point([0] * 128 + [255] * 128)
     if paper.white_on_black:
-        grey = grey.point(lambda level: 255 - level)
+        grey = grey.point(range(255, -1, -1))
     return grey.convert("RGB")
 
 
@@ -74,25 +74,25 @@ def parse_strokes(value: Any) -> list[list[tuple[float, float]]]:
     return strokes
 
 
-def _boxed(lines: list[np.ndarray], paper: Paper) -> list[np.ndarray]:
-    """Scaled so that the ink's longer side is `box`, and moved so that its centre of mass is in the middle."""
+def _boxed(lines: list[np.ndarray], paper: Paper, box: int) -> list[np.ndarray]:
+    """Scaled so that the ink's longer side is `box` pixels, and moved so that its centre of mass is in the middle."""
     points = np.concatenate(lines)
     low, high = points.min(0), points.max(0)
     extent = (high - low).max()
-    scale = (paper.box - paper.pen) / extent if extent > 0 else 1.0  # a dot stays a dot
+    scale = (box - paper.pen) / extent if extent > 0 else 1.0  # a dot stays a dot
     middle = paper.side / 2
     lines = [(line - (low + high) / 2) * scale + middle for line in lines]
     mass = _ink(lines, paper)
     places = np.arange(paper.side) + 0.5
     centre = np.array([(mass.sum(axis) * places).sum() for axis in (0, 1)]) / mass.sum()
     # MNIST's middle is that of pixel 14 of 0..27. The ink never leaves the field.
-    room = (paper.side - paper.box) / 2
+    room = (paper.side - box) / 2
     return [line + (middle + 0.5 - centre).clip(-room, room) for line in lines]
 
 
 def _ink(lines: Sequence[np.ndarray], paper: Paper) -> np.ndarray:
     """(side, side) in 0..1: the share of each pixel that the pen covered."""
-    fine = Image.new("L", (paper.side * FINE,) * 2)
+    fine = Image.new("L", (paper.side * FINE, paper.side * FINE))
     draw, radius = ImageDraw.Draw(fine), paper.pen * FINE / 2
     for line in lines:
         points = [(float(x), float(y)) for x, y in line * FINE]

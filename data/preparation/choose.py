@@ -67,8 +67,8 @@ def _limited(items: Sequence[Item], kept: list[int], limit: int, seed: int) -> l
     if all(item.role for item in items):  # whole pairs; what is kept for `submit` stays
         fixed = [index for index in kept if items[index].part == "submit"]
         groups = sorted({items[index].group for index in kept if items[index].part != "submit"})
-        chosen = {groups[place] for place in rng.permutation(len(groups))[: limit // 2]}
-        return sorted(fixed + [index for index in kept if items[index].group in chosen])
+        pairs = {groups[place] for place in rng.permutation(len(groups))[: limit // 2]}
+        return sorted(fixed + [index for index in kept if items[index].group in pairs])
     cells: dict[tuple[str, str], list[int]] = defaultdict(list)
     for index in kept:
         cells[items[index].group, items[index].part].append(index)

@@ -127,7 +127,7 @@ def _strings(column: pa.ChunkedArray) -> NDArray[np.object_]:
     else:
         encoded = column.unify_dictionaries().combine_chunks()
     values = [value or "" for value in encoded.dictionary.to_pylist()]
-    return np.array(values, dtype=object)[np.from_dlpack(encoded.indices)]
+    return np.array(values, dtype=object)[np.asarray(np.from_dlpack(encoded.indices), np.int32)]
 
 
 def _chosen(path: Path, column: str, rows: NDArray[np.int64]) -> list[bytes]:

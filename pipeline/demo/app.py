@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import gradio as gr
+from gradio import themes
 from starlette.middleware import Middleware
 
 from heads.errors import HeadError
@@ -45,7 +46,7 @@ def build(heads: AvailableHeads) -> gr.Blocks:
         def summary(name: str) -> str:
             return head_summary(heads.get(name))
 
-        gr.on([page.load, head.change], summary, head, line, api_name=False, show_progress="hidden")
+        gr.on([page.load, head.change], summary, head, line, api_visibility="private", show_progress="hidden")
         for tab in tabs:
             gr.on(
                 [page.load, head.change],
@@ -53,7 +54,7 @@ def build(heads: AvailableHeads) -> gr.Blocks:
                 [head, *tab.inputs],
                 tab.outputs,
                 preprocess=False,
-                api_name=False,
+                api_visibility="private",
                 show_progress="hidden",
             )
     return page
@@ -74,8 +75,8 @@ def serve(page: gr.Blocks, *, port: int, browser: bool, wait: bool = True) -> st
         app_kwargs={"middleware": [Middleware(RequestGuard, upload_bytes=MAX_UPLOAD)]},
         footer_links=[],
         enable_monitoring=False,
-        theme=gr.themes.Base(
-            primary_hue="blue", neutral_hue="gray", font=SYSTEM, font_mono=MONO, radius_size=gr.themes.sizes.radius_md
+        theme=themes.Base(
+            primary_hue="blue", neutral_hue="gray", font=SYSTEM, font_mono=MONO, radius_size=themes.sizes.radius_md
         ),
         css_paths=HERE / "style.css",
     )

@@ -42,7 +42,7 @@ def compare_tab(heads: AvailableHeads, head: gr.Dropdown) -> Tab:
             lambda name, positive=positive: example_pair(heads, name, positive),
             head,
             [left, right, verdict],
-            api_name=False,
+            api_visibility="private",
             show_progress="hidden",
         )
     return Tab(inputs=[left, right], outputs=[verdict], refresh=compare)

@@ -2,7 +2,7 @@
 
 import atexit
 from contextlib import suppress
-from multiprocessing import get_context
+from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from queue import LifoQueue
@@ -46,6 +46,7 @@ class DecodeProcess:
         return Image.frombytes("RGB", size, pixels)
 
     def close(self) -> None:
+        """End the process, if there is one."""
         if self._started:
             process, pipe = self._started
             self._started = None
@@ -54,16 +55,18 @@ class DecodeProcess:
             process.join()
 
     def _pipe(self) -> Connection:
-        if self._started is None:
-            ours, theirs = get_context("spawn").Pipe()
-            process = get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
-            process.start()
-            theirs.close()
-            self._started = process, ours
-            if not ours.poll(START):
-                raise EOFError
-            ours.recv()
-        return self._started[1]
+        """The pipe to the process, which is started where there is none."""
+        if self._started is not None:
+            return self._started[1]
+        ours, theirs = Pipe()
+        process = get_context("spawn").Process(target=_serve, args=(theirs,), daemon=True)
+        process.start()
+        theirs.close()
+        self._started = process, ours
+        if not ours.poll(START):
+            raise EOFError
+        ours.recv()
+        return ours
 
 
 def decode_in_process(content: bytes) -> Image.Image:

@@ -38,7 +38,9 @@ def draw_tab(heads: AvailableHeads, head: gr.Dropdown) -> Tab:
     def refresh(name: str, both: list):
         return advice_html(heads, name), compare(name, both)
 
-    pads.input(drawn, head, [drawing, verdict], api_name=False, show_progress="hidden", trigger_mode="always_last")
+    pads.input(
+        drawn, head, [drawing, verdict], api_visibility="private", show_progress="hidden", trigger_mode="always_last"
+    )
     return Tab(inputs=[drawing], outputs=[advice, verdict], refresh=refresh)
 
 

@@ -34,7 +34,7 @@ def message(text: str) -> str:
 def picture_grid(items: Sequence[GalleryItem], *, threshold: float | None = None) -> str:
     """A grid of buttons; `data-row` names the row of the picture.
 
-    Similarities are bars from the least of them to the largest, so that differences show, with `threshold` marked.
+    With `threshold`, those with a similarity: bars from the least of them to the largest, with `threshold` marked.
     """
     if threshold is None:
         return f'<div class="la-cards">{"".join(_button(item, "") for item in items)}</div>'
@@ -54,6 +54,7 @@ def picture_grid(items: Sequence[GalleryItem], *, threshold: float | None = None
             f'<span class="la-bar"><i style="width:{at(item.similarity):.1f}%"></i>{cut}</span>',
         )
         for item in items
+        if item.similarity is not None and item.probability is not None
     ]
     legend = (
         f"Similarity, and probability of “alike”. Bars run from {low:.2f} to {high:.2f}; "

@@ -79,11 +79,11 @@ def search_tab(heads: AvailableHeads, head: gr.Dropdown) -> Tab:
         [query, found],
         api_name="search",
         preprocess=False,
-    ).then(None, js=SHOW_RESULT, api_name=False)
-    picture.clear(lambda name: (None, find(name, None, None)), head, [query, found], api_name=False)
+    ).then(None, js=SHOW_RESULT, api_visibility="private")
+    picture.clear(lambda name: (None, find(name, None, None)), head, [query, found], api_visibility="private")
     for grid in (offered, found):
-        grid.select(select, head, [picture, query, found], api_name=False, show_progress="hidden").then(
-            None, js=SHOW_RESULT, api_name=False
+        grid.select(select, head, [picture, query, found], api_visibility="private", show_progress="hidden").then(
+            None, js=SHOW_RESULT, api_visibility="private"
         )
     return Tab(inputs=[], outputs=[picture, query, offered, found], refresh=refresh)
 
@@ -108,7 +108,7 @@ def found_html(heads: AvailableHeads, name: str, upload: Upload | None, row: int
     with heads.lock:
         loaded = heads.get(name)
         head, gallery = loaded.head, loaded.gallery
-        codes = gallery.codes[row : row + 1] if picture is None else head.codes_of(head.features_of([picture]))
+        codes = gallery.codes[[row]] if picture is None else head.codes_of(head.features_of([picture]))
         k = min(FOUND + (picture is None), len(gallery))
         scores, rows = (array[0].cpu().numpy() for array in knn(head.trained, codes, gallery=gallery.codes, k=k))
         own = rows == row if picture is None else np.zeros(k, bool)
@@ -126,8 +126,8 @@ def found_html(heads: AvailableHeads, name: str, upload: Upload | None, row: int
 
 
 def _with_pictures(loaded: LoadedHead, rows: np.ndarray) -> list[tuple[int, bytes]]:
-    rows = [int(row) for row in rows]
-    return list(zip(rows, loaded.gallery.pictures(rows), strict=True))
+    places = [int(row) for row in rows]
+    return list(zip(places, loaded.gallery.pictures(places), strict=True))
 
 
 def _item(

@@ -34,11 +34,11 @@ def picture_input(label: str, *, elem_id: str) -> gr.Image:
     )
     keep = picture.async_move_resource_to_block_cache
 
-    async def keep_files(place: str | Path | None) -> str | None:
+    async def keep_files(url_or_file_path: str | Path | None) -> str | None:
         """Gradio's own would download an address; the page calls nobody."""
-        if is_http_url_like(str(place)):
+        if is_http_url_like(str(url_or_file_path)):
             raise gr.Error("An address is no upload. Give a file.", print_exception=False)
-        return await keep(place)
+        return await keep(url_or_file_path)
 
     picture.async_move_resource_to_block_cache = keep_files
     return picture

@@ -32,7 +32,7 @@ def audit_lines(found: Audit, protocol: Protocol, rows: Rows) -> list[str]:
     text.append(f"identical images in two splits: {_rows_of(found.identical, rows)}")
     text.append(f"identical images of different groups: {_rows_of(found.contradictions, rows)}")
     for (a, b), near in found.near.items():
-        some = first_five(" ~ ".join(rows.id[row] for row in pair) for pair in near.pairs[:5])
+        some = first_five(" ~ ".join(str(rows.id[row]) for row in pair) for pair in near.pairs[:5])
         text.append(f"nearly identical images in {a} and {b}: {near.total:,}" + (f" ({some})" if some else ""))
     return text
 
@@ -42,4 +42,4 @@ def _some(names: list[str]) -> str:
 
 
 def _rows_of(held: list[list[int]], rows: Rows) -> str:
-    return _some([" = ".join(rows.id[row] for row in one) for one in held])
+    return _some([" = ".join(str(rows.id[row]) for row in one) for one in held])

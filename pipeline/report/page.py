@@ -189,7 +189,7 @@ def audit_section(run: TrainedRun) -> dict[str, Any]:
     found = confirm(found, path, features=run.inputs.cpu().numpy())
     pairs = near_pairs(found)[:NEAR]
     thumbs = [data_url(thumb) for thumb in read_thumbs(path, pairs.ravel())]
-    shown = [" ~ ".join(display_name(names[row], run.protocol.dataset) for row in pair) for pair in pairs]
+    shown = [" ~ ".join(display_name(str(names[row]), run.protocol.dataset) for row in pair) for pair in pairs]
     return {
         "lines": audit_lines(found, run.protocol, run.rows),
         "near": [

@@ -47,7 +47,7 @@ def _subset(
     queries: NDArray[np.int64], gallery: NDArray[np.int64], protocol: Protocol, name: str, *, share: float, seed: int
 ) -> Subset:
     drawn = np.random.default_rng(seed).permutation(queries)[: max(1, round(share * len(queries)))]
-    pairs, triplets, episodes = (kind.get(name) for kind in (protocol.pairs, protocol.triplets, protocol.episodes))
+    pairs, triplets, episodes = protocol.pairs.get(name), protocol.triplets.get(name), protocol.episodes.get(name)
     return Subset(
         queries=np.sort(drawn),
         gallery=gallery,

@@ -55,6 +55,7 @@ def curve_svg(study: Study, points: list[CurvePoint]) -> bytes:
     from matplotlib.figure import Figure
 
     curve = study.curve
+    assert curve is not None  # there are points
     metrics = [metric for metric in curve.metrics if any(point.metric == metric for point in points)]
     names = list(dict.fromkeys(point.series for point in points))
     with matplotlib.rc_context({"svg.hashsalt": "curve", "font.size": 9}):

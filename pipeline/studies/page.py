@@ -108,9 +108,9 @@ def format_score(metric: str, value: float | None) -> str:
 
 
 def _paired(result: ResultRow) -> str:
-    half = result.difference_half_width or 0.0
-    clear = " *" if abs(result.difference) > half else ""
-    change = f"{100 * result.difference:+.1f} ± {100 * half:.1f}{clear}"
+    difference, half = result.difference or 0.0, result.difference_half_width or 0.0
+    clear = " *" if abs(difference) > half else ""
+    change = f"{100 * difference:+.1f} ± {100 * half:.1f}{clear}"
     queries = "" if result.queries is None else f"{result.queries:,}"
     return f"| {result.row} | {result.against} | {result.metric.removeprefix('test/')} | {queries} | {change} |"
 

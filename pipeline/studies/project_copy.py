@@ -36,7 +36,7 @@ def copy_project(copy: Path = BUILD / "project") -> Path:
         _renew(top / name, copy / name)
     for name in _listed(copy) - wanted:
         (copy / name).unlink(missing_ok=True)
-    with Repo(top) as repo:
+    with Repo(str(top)) as repo:
         cache = repo.cache.local.path
     config = f"[core]\n    analytics = false\n    check_update = false\n[cache]\n    dir = {cache}\n"
     (copy / ".dvc/config.local").write_text(config, encoding="utf-8")

@@ -142,7 +142,8 @@ def _timm(entry: Backbone) -> _Tag | None:
     name = f"{entry.model}.{entry.weights}"
     if name not in timm.list_pretrained(f"{entry.model}.*"):
         return None
-    return _Tag(_on_hub(timm.get_pretrained_cfg(name).hf_hub_id, [HUB_FILE]))
+    config = timm.get_pretrained_cfg(name)
+    return config and _Tag(_on_hub(config.hf_hub_id, [HUB_FILE]))
 
 
 def _open_clip(entry: Backbone) -> _Tag | None:

@@ -1,8 +1,11 @@
 """`studies/<name>.csv`: per row and score the result of this machine, or the one that another machine left there."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import ClassVar
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from data.files.atomic import write_bytes
 from pipeline.errors import ParamError
@@ -10,7 +13,6 @@ from pipeline.shared.csv_text import csv_bytes, read_csv_dicts
 from pipeline.studies.plan import PlannedRow
 from pipeline.studies.running import Result
 from pipeline.studies.scores import difference, measured_on, score_of
-from pipeline.studies.settings import Compare
 
 DIGITS = 4
 Results = Mapping[tuple[str, str], "ResultRow"]  # by (row, metric)
@@ -19,6 +21,8 @@ Results = Mapping[tuple[str, str], "ResultRow"]  # by (row, metric)
 @dataclass(frozen=True)
 class ResultRow:
     """None where there is no value. Scores are shares (0.828), losses what they are."""
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
     row: str
     metric: str
@@ -48,8 +52,8 @@ def result_rows(planned: PlannedRow, results: Sequence[Result], *, against: Sequ
         ParamError: a score that the run does not have, or a comparison that cannot be made.
     """
     folders = [result.folder for result in results]
-    seconds = [result.seconds for result in results]
-    total = None if None in seconds else round(sum(seconds), 1)
+    known = [result.seconds for result in results if result.seconds is not None]
+    total = round(sum(known), 1) if len(known) == len(results) else None
     on = measured_on(folders)
     rows = []
     for compare in planned.row.compare:
@@ -58,7 +62,11 @@ def result_rows(planned: PlannedRow, results: Sequence[Result], *, against: Sequ
             row=planned.row.name,
             metric=compare.metric,
             published=compare.published,
-            **{name: _round(value) for name, value in asdict(score).items()},
+            ours=_round(score.ours),
+            half_width=_round(score.half_width),
+            baseline=_round(score.baseline),
+            chance=_round(score.chance),
+            trivial=_round(score.trivial),
             queries=on.queries,
             protocol=on.protocol,
             seconds=total,
@@ -67,24 +75,20 @@ def result_rows(planned: PlannedRow, results: Sequence[Result], *, against: Sequ
             machine=results[0].machine,
             versions=results[0].versions,
         )
-        if against is not None:
-            row = replace(row, **_paired(planned, results, against, compare))
-        rows.append(row)
+        rows.append(row if against is None else _compared(row, planned.row.against, folders, against))
     return rows
 
 
-def _paired(planned: PlannedRow, results: Sequence[Result], against: Sequence[Result], compare: Compare) -> dict:
-    """The fields of a difference; none if there is none, or if the other row was scored under another protocol."""
-    sides = [[result.folder for result in side] for side in (results, against)]
+def _compared(row: ResultRow, name: str | None, folders: Sequence[Path], against: Sequence[Result]) -> ResultRow:
+    """`row` with its difference to the row `name`; as it is if that was scored under another protocol."""
     try:
-        found = difference(*sides, compare.metric)
+        found = difference(folders, [result.folder for result in against], row.metric)
     except ParamError:
-        return {}
+        return row
     if found is None:
-        return {}
+        return row
     change, _ = found
-    numbers = {"difference": _round(change.mean), "difference_half_width": _round(change.half_width)}
-    return {"against": planned.row.against, **numbers}
+    return replace(row, against=name, difference=_round(change.mean), difference_half_width=_round(change.half_width))
 
 
 def rows_without_result(planned: PlannedRow, why: str) -> list[ResultRow]:
@@ -108,8 +112,11 @@ def read_results(path: Path) -> dict[tuple[str, str], ResultRow]:
     if not path.exists():
         return {}
     try:
-        rows = [ResultRow(**{name: _parse(name, text) for name, text in row.items()}) for row in read_csv_dicts(path)]
-    except (TypeError, ValueError, KeyError):
+        rows = [
+            TypeAdapter(ResultRow).validate_python({name: text or None for name, text in row.items()})
+            for row in read_csv_dicts(path)
+        ]
+    except ValidationError:
         raise ParamError(f"{path}: not a table of this version's `study`; remove it and run `study` again") from None
     return {(row.row, row.metric): row for row in rows}
 
@@ -129,16 +136,6 @@ def earlier_reason(planned: PlannedRow, earlier: Results) -> str:
     """Why an earlier attempt at the same row had no number."""
     row = earlier.get((planned.row.name, planned.row.compare[0].metric))
     return (row.missing if row and row.settings == planned.settings else None) or "not run yet"
-
-
-_TYPES = {item.name: str(item.type) for item in fields(ResultRow)}
-
-
-def _parse(name: str, text: str) -> object:
-    kind = _TYPES[name]
-    if text == "":
-        return None
-    return float(text) if kind.startswith("float") else int(text) if kind.startswith("int") else text
 
 
 def _round(value: float | None) -> float | None:

@@ -151,12 +151,12 @@ def pick_rows(study: Study, names: Iterable[str]) -> list[Row]:
 def _first(error: ValidationError, raw: Any) -> str:
     """The first thing that is wrong, in one line; a row is called by its name, an unknown key by its nearest one."""
     problem = error.errors(include_url=False)[0]
-    location, where = list(problem["loc"]), raw
+    location, where = list(problem["loc"]), raw  # where: what the file holds at the location, None beyond it
     words: list[str] = []
     kind: type[BaseModel] = Study
     for part in location:
         try:
-            where = where[part]
+            where = None if where is None else where[part]
         except (KeyError, IndexError, TypeError):
             where = None
         kind = {"sections": Section, "rows": Row, "compare": Compare, "point": Point, "curve": Curve}.get(
@@ -171,7 +171,7 @@ def _first(error: ValidationError, raw: Any) -> str:
         case "extra_forbidden":
             return f"{key}: no such key{did_you_mean(str(location[-1]), kind.model_fields)}"
         case "value_error":
-            return f"{problem['ctx']['error']}"
+            return problem["msg"].removeprefix("Value error, ")
         case "missing":
             return f"{key}: missing"
         case _:

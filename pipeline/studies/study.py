@@ -98,7 +98,7 @@ class StudyRun:
         for each in self.rows:
             found = here[each.row.name]
             if found is not None:
-                own = result_rows(each, found, against=others.get(each.row.against))
+                own = result_rows(each, found, against=others.get(each.row.against or ""))
             else:
                 reason = self.reasons.get(each.row.name) or earlier_reason(each, self.earlier)
                 own = earlier_rows(each, self.earlier) or rows_without_result(each, reason)
