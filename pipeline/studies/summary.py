@@ -22,7 +22,7 @@ class Summarized:
 
 
 def results_page(studies: Sequence[Summarized], out: Path = OUT) -> str:
-    """Per study its headline rows, a picture and a link to the whole table."""
+    """Per study its headline rows, a picture and a link to the whole table; those that have not run come last."""
     blocks = [
         "# Results",
         "Published reports run again with this project: their figure, ours with its 95 % interval, the baseline "
@@ -30,14 +30,17 @@ def results_page(studies: Sequence[Summarized], out: Path = OUT) -> str:
         "interval clear of it; brackets: published for other data or features. "
         "Written by `python -m pipeline results`; do not edit.",
     ]
-    for one in studies:
+    for one in sorted(studies, key=lambda one: not any(row.ours is not None for row in one.results.values())):
         where = os.path.relpath(FOLDER / f"{one.name}.md", out.parent)
         blocks.append(f"## {one.study.title}")
+        run = sum(_has_number(row, one.results) for row in one.study.rows)
+        if not run:
+            blocks.append(f"None of {len(one.study.rows)} rows has run here; [what they need]({where}).")
+            continue
         rows = [line for row in headline_rows(one.study) for line in _lines(row, one.results)]
         blocks.append("\n".join([*HEADER, *rows]))
         if picture := one.study.picture:
             blocks.append(f"![{one.study.title}]({os.path.relpath(picture, out.parent)})")
-        run = sum(_has_number(row, one.results) for row in one.study.rows)
         blocks.append(f"[All rows]({where}): {run} of {len(one.study.rows)} have run.")
     return "\n\n".join(blocks) + "\n"
 

@@ -42,3 +42,16 @@ def test_the_committed_page_is_that_of_the_committed_tables(monkeypatch):
     studies = [Summarized(name, load_study(name), read_results(Path(f"studies/{name}.csv"))) for name in names]
     assert results_page(studies) == OUT.read_text(encoding="utf-8")
     assert all(one.study.picture is None or one.study.picture.exists() for one in studies)
+
+
+def test_a_study_that_has_not_run_comes_last_without_a_table():
+    row = Row(name="ours", compare=[{"metric": "test/top2", "published": 0.5}])
+    study = Study(title="A benchmark", sections=[Section(title="s", rows=[row])])
+    ran = Study(title="A report", sections=[Section(title="s", rows=[row])])
+    results = {("ours", "test/top2"): ResultRow("ours", "test/top2", ours=0.6)}
+    page = results_page([Summarized("benchmark", study, {}), Summarized("report", ran, results)])
+    assert page.index("A report") < page.index("A benchmark")
+    assert (
+        "None of 1 rows has run" in page.partition("A benchmark")[2]
+        and "| ours |" not in page.partition("A benchmark")[2]
+    )
