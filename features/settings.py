@@ -17,20 +17,17 @@ class Backbone(BaseModel):
     model: str
     weights: str  # a published tag, `package:<name>`, a path to a checkpoint, or `random`
     # Not "size": DVC leaves keys of that name out of its run-cache key, and would bring back stale features.
-    pixels: int | None = Field(None, ge=16, le=1024)  # of the whole shorter side; none: as published
+    pixels: int | None = Field(default=None, ge=16, le=1024)  # of the whole shorter side; none: as published
     # Per channel, of pixels from 0 to 1, in place of the published ones: for a checkpoint that was trained with others.
-    mean: tuple[Channel, Channel, Channel] | None = Field(None, exclude_if=lambda mean: mean is None)
-    std: tuple[Deviation, Deviation, Deviation] | None = Field(None, exclude_if=lambda std: std is None)
-    interpolation: Literal["bicubic", "bilinear"] | None = Field(None, exclude_if=lambda mode: mode is None)
+    mean: tuple[Channel, Channel, Channel] | None = None
+    std: tuple[Deviation, Deviation, Deviation] | None = None
+    interpolation: Literal["bicubic", "bilinear"] | None = None
     output: Literal["global", "grid"] = "global"  # grid: the map before pooling, pooled to grid x grid cells
-    grid: int = Field(2, ge=1, le=8)
-    # Of grid: maps of earlier stages in place of the last one, each of length 1. Left out where empty, so that what was
-    # made before there were stages is still what it says.
-    stages: tuple[Stage, ...] = Field((), exclude_if=lambda stages: not stages)
-    # Of stages: beside each cell's mean its standard deviation, of length 1 a map too.
-    std_pool: bool = Field(False, exclude_if=lambda std_pool: not std_pool)
+    grid: int = Field(default=2, ge=1, le=8)
+    stages: tuple[Stage, ...] = ()  # of grid: maps of earlier stages in place of the last one, each of length 1
+    std_pool: bool = False  # of stages: beside each cell's mean its standard deviation, of length 1 per map too
     flip: bool = False  # one more view: mirrored
-    crops: int = Field(0, ge=0, le=5)  # more views: 7/8 of the side, at the centre and the corners
+    crops: int = Field(default=0, ge=0, le=5)  # more views: 7/8 of the side, at the centre and the corners
     average: bool = False  # one vector, the mean of the views (each of length 1), not one a view
 
     @model_validator(mode="after")
@@ -58,8 +55,8 @@ class FeatureSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     backbones: tuple[str, ...] = Field(min_length=1)
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    batch: int | None = Field(None, ge=1)  # none: what suits the device
-    workers: int | None = Field(None, ge=0, le=256)  # processes that decode; none: one a core
+    batch: int | None = Field(default=None, ge=1)  # none: what suits the device
+    workers: int | None = Field(default=None, ge=0, le=256)  # processes that decode; none: one a core
     compile: bool = False  # torch.compile: pays from about 100,000 images on
     engine: Literal["local", "ray"] = "local"  # ray: every machine of a Ray cluster
 

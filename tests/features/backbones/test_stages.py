@@ -123,11 +123,6 @@ def test_stages_that_make_no_sense(changes, message):
         entry("timm", "resnet10t", **changes)
 
 
-def test_what_was_made_without_stages_is_described_as_before():
-    assert not {"stages", "std_pool"} & set(entry("timm", "resnet10t").model_dump(mode="json"))
-    assert entry("timm", "resnet10t", stages=(1,)).model_dump(mode="json")["stages"] == [1]
-
-
 def test_a_map_of_zeros_is_no_nan_in_half_precision():
     """1e-12, below which a length counts as zero, is itself zero in float16; a length of 69,000 is infinite in it."""
     for value, length in ((0.0, 0.0), (4000.0, 1.0)):
