@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from heads.settings import HeadSettings
 
 # Similarity is a cosine or a distance of embeddings.
-EMBEDDERS = ("identity", "linear", "mlp", "residual", "pseudo_class", "membership")
-PAIR_MODELS = ("pair_bc", "pair_mlp", "distance_logit")  # similarity is the logit of a classifier of the pair
+Embedder = Literal["identity", "linear", "mlp", "residual", "pseudo_class", "membership"]
+PairModel = Literal["pair_bc", "pair_mlp", "distance_logit"]  # similarity is the logit of a classifier of the pair
+EMBEDDERS, PAIR_MODELS = get_args(Embedder), get_args(PairModel)
 WITH_PROBABILITY = (*PAIR_MODELS, "pseudo_class")
 WITH_HIDDEN = ("mlp", "residual", "pseudo_class", "membership", "pair_mlp", "distance_logit")
 OF_LOGITS = ("bce", "triplet", "infonce", "supcon")  # a logit is no distance and no cosine

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from heads.errors import HeadError
-from heads.setting_rules import ARGUMENTS, MARGINS, problem
+from heads.setting_rules import ARGUMENTS, MARGINS, Embedder, PairModel, problem
 
 # One loss has one spelling: other names of a loss -> the one that is meant.
 OTHER_NAMES = {
@@ -22,9 +22,7 @@ OTHER_NAMES = {
     "NormalizedSoftmaxLoss": "cross_entropy",
 }
 
-Model = Literal[
-    "identity", "linear", "mlp", "residual", "pseudo_class", "membership", "pair_bc", "pair_mlp", "distance_logit"
-]
+Model = Literal[Embedder, PairModel]
 OwnLoss = Literal["contrastive", "triplet", "infonce", "supcon", "cross_entropy", "bce"]
 LibraryLoss = Literal[  # of pytorch-metric-learning, by their class names: tests/heads/test_library_losses.py
     "AngularLoss",

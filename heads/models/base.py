@@ -1,8 +1,13 @@
 """What all heads share: features in, embeddings out, and how similar two embeddings are."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.functional import normalize
+
+from heads.settings import HeadSettings
 
 
 class Head(nn.Module):
@@ -48,3 +53,18 @@ def _distance(squared: Tensor, distance: str) -> Tensor:
     squared = squared.clamp(min=0)
     # The gradient of the square root at 0 is infinite: one pair of equal rows would turn every weight into NaN.
     return squared if distance == "squared_euclidean" else (squared + 1e-12).sqrt()
+
+
+@dataclass(frozen=True)
+class HeadInputs:
+    """What heads are built from."""
+
+    settings: HeadSettings
+    width: int  # of the inputs
+    out: int  # width of the embedding, where the head has a choice
+    start: Tensor | None  # (width, out): where a linear path starts, see `pca_init`; None: its weights come later
+    groups: int  # of training
+    rng: Generator  # random weights are drawn from it
+
+
+Builder = Callable[[HeadInputs], Head]

@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 from torch.nn.functional import logsigmoid, normalize
 
-from heads.models.base import Head
+from heads.models.base import Builder, Head
 from heads.models.layers import MLP
 from heads.settings import HeadSettings
 
@@ -59,3 +59,8 @@ class CosineMix(Head):
         assert isinstance(self.learned, MembershipHead), "no other head has memberships"
         learned = embeddings[..., -self.learned.groups :] / (1 - self.cosine_weight) ** 0.5
         return self.learned.sqrt_membership(learned)
+
+
+HEADS: dict[str, Builder] = {
+    "membership": lambda given: MembershipHead(given.width, given.groups, given.settings, given.rng),
+}

@@ -4,7 +4,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn.functional import softmax
 
-from heads.models.base import Head
+from heads.models.base import Builder, Head, HeadInputs
 from heads.models.layers import MLP, linear
 from heads.models.transforms import principal_axes
 from heads.settings import HeadSettings
@@ -73,3 +73,16 @@ def pca_init(width: int, out: int, train: Tensor | None) -> Tensor:
     if train is not None:
         start[:, : min(out, width)] = principal_axes(train, min(out, width))
     return start
+
+
+def _start(given: HeadInputs) -> Tensor:
+    return pca_init(given.width, given.out, None) if given.start is None else given.start
+
+
+HEADS: dict[str, Builder] = {
+    "identity": lambda given: Head(given.settings.distance),
+    "linear": lambda given: LinearHead(_start(given), given.settings, given.rng),
+    "mlp": lambda given: MLPHead(_start(given), given.settings, given.rng),
+    "residual": lambda given: ResidualHead(given.width, given.settings, given.rng),
+    "pseudo_class": lambda given: PseudoClassHead(given.width, given.out, given.settings, given.rng),
+}

@@ -7,7 +7,7 @@ from torch import Generator, Tensor, nn
 from torch.nn.functional import linear as apply_linear
 from torch.nn.functional import relu
 
-from heads.models.base import Head
+from heads.models.base import Builder, Head
 from heads.models.layers import MLP, linear
 from heads.settings import HeadSettings
 
@@ -97,3 +97,10 @@ class DistanceLogitHead(Head):
                 self.mean.lerp_(mean, 0.1)
                 self.variance.lerp_(variance, 0.1)
         return self.gain * (distance - mean) / (variance + 1e-5).sqrt() + self.bias
+
+
+HEADS: dict[str, Builder] = {
+    "pair_bc": lambda given: PairHead(given.width, given.settings, given.rng, last_relu=True),
+    "pair_mlp": lambda given: PairHead(given.width, given.settings, given.rng, last_relu=False),
+    "distance_logit": lambda given: DistanceLogitHead(given.width, given.settings, given.rng),
+}

@@ -2,11 +2,12 @@
 
 from torch import Generator, Tensor
 
-from heads.models.base import Head
-from heads.models.cosine_mix import CosineMix, MembershipHead
-from heads.models.embedding_heads import LinearHead, MLPHead, PseudoClassHead, ResidualHead, pca_init
-from heads.models.pair_heads import DistanceLogitHead, PairHead
+from heads.models import cosine_mix, embedding_heads, pair_heads
+from heads.models.base import Head, HeadInputs
+from heads.models.embedding_heads import pca_init
 from heads.settings import HeadSettings
+
+HEADS = embedding_heads.HEADS | cosine_mix.HEADS | pair_heads.HEADS
 
 
 def build_head(
@@ -19,8 +20,9 @@ def build_head(
             whose weights are loaded afterwards.
         groups: the number of training groups, which only `membership` needs.
     """
-    learned = _learned(settings, width, rng, start, groups)
-    return CosineMix(learned, settings.cosine_weight) if settings.cosine_weight else learned
+    given = HeadInputs(settings, width, settings.dim or width, start, groups, rng)
+    learned = HEADS[settings.model](given)
+    return cosine_mix.CosineMix(learned, settings.cosine_weight) if settings.cosine_weight else learned
 
 
 def projection_start(settings: HeadSettings, train: Tensor) -> Tensor | None:
@@ -29,25 +31,3 @@ def projection_start(settings: HeadSettings, train: Tensor) -> Tensor | None:
     """
     width = train.shape[1]
     return pca_init(width, settings.dim or width, train) if settings.model in ("linear", "mlp") else None
-
-
-def _learned(settings: HeadSettings, width: int, rng: Generator, start: Tensor | None, groups: int) -> Head:
-    out = settings.dim or width
-    match settings.model:
-        case "identity":
-            return Head(settings.distance)
-        case "linear":
-            return LinearHead(pca_init(width, out, None) if start is None else start, settings, rng)
-        case "mlp":
-            return MLPHead(pca_init(width, out, None) if start is None else start, settings, rng)
-        case "residual":
-            return ResidualHead(width, settings, rng)
-        case "pseudo_class":
-            return PseudoClassHead(width, out, settings, rng)
-        case "membership":
-            return MembershipHead(width, groups, settings, rng)
-        case "pair_bc" | "pair_mlp":
-            return PairHead(width, settings, rng, last_relu=settings.model == "pair_bc")
-        case "distance_logit":
-            return DistanceLogitHead(width, settings, rng)
-    raise ValueError(settings.model)
