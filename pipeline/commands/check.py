@@ -51,7 +51,7 @@ def check_places(params: Params) -> None:
         raise ParamError(
             f"params.yaml: data.path: say where your data lie: -S data.name={params.data.name} -S data.path="
         )
-    if not Path(params.head.code).exists():
+    if params.head.of_user and not Path(params.head.code).exists():
         raise ParamError(f"params.yaml: head.code: {params.head.code} is not there; give the file of your loss")
     for name in params.features.backbones:
         weights = params.backbones[name].weights
