@@ -6,7 +6,7 @@ DEV := .venv/.installed-dev
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev repro demo test slow lint types format lock clean
+.PHONY: help setup dev repro demo gpu test slow lint types format lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ repro: setup  ## run the pipeline: only what changed runs again
 
 demo: dev  ## a page to search, compare and draw on, with the trained heads
 	@python -m pipeline demo
+
+gpu:  ## benchmarks and tests of a CUDA card, with what is installed: benchmarks/gpu_*.csv (ten minutes at most)
+	@$(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON)) -m pipeline.commands.bench_gpu
 
 test: dev  ## the quick tests, one process a core, 8 at most
 	@pytest -n auto --maxprocesses 8 --dist loadfile

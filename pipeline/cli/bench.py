@@ -1,5 +1,6 @@
 """The verbs `bench ...`, one a file of benchmarks/."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -116,3 +117,22 @@ def ranking(
     from pipeline.commands.bench_ranking import run
 
     run(queries=queries, gallery=gallery, width=width, repeats=repeats)
+
+
+@bench.command()
+def gpu(
+    parts: Annotated[list[str] | None, typer.Argument(help="'extract Lite0', heads, ...; none: all")] = None,
+    device: str = typer.Option("cuda", help="cpu: to try the command itself"),
+    small: bool = typer.Option(False, "--small", help="tiny sizes"),
+    out: Annotated[
+        Path | None, typer.Option(help="folder of gpu_*.csv; none: benchmarks/, for a card at full size")
+    ] = None,
+) -> None:
+    """All that has to be known on a CUDA machine.
+
+    In less than ten minutes, without network or data; what is not installed is skipped and named.
+    """
+    from pipeline.commands.bench_gpu import run
+
+    if not run(parts=parts or (), on=device, small=small, out=out):
+        raise typer.Exit(1)

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from open_clip.transform import PreprocessCfg, image_transform_v2
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -63,22 +62,22 @@ def _measure(
     source: Path, ids: np.ndarray, network: LoadedBackbone, compute: Compute, seconds: float, repeats: int
 ) -> dict[str, object]:
     """Images a second of every part; forward, whole and reference in turn, so that a busy machine slows all alike."""
-    _rate(run_replicas(network, compute, _synthetic(network, compute, 8 * compute.batch)))  # warm
-    guess = _rate(run_replicas(network, compute, _synthetic(network, compute, 8 * compute.batch)))
+    rate(run_replicas(network, compute, synthetic(network, compute, 8 * compute.batch)))  # warm
+    guess = rate(run_replicas(network, compute, synthetic(network, compute, 8 * compute.batch)))
     count = max(8, round(guess * seconds / compute.batch)) * compute.batch
     rows = np.sort(np.arange(count) % len(ids))
     blobs = read_images(source, rows[:256])
     forward, whole, reference = [], [], []
     for _ in range(repeats):
-        forward.append(_rate(run_replicas(network, compute, _synthetic(network, compute, len(rows)))))
-        whole.append(_rate(_keep(extract_rows(source, ids, rows, network, compute=compute), ours := [])))
-        reference.append(_rate(_reference(source, rows, network, compute, theirs := [])))
+        forward.append(rate(run_replicas(network, compute, synthetic(network, compute, len(rows)))))
+        whole.append(rate(_keep(extract_rows(source, ids, rows, network, compute=compute), ours := [])))
+        reference.append(rate(_reference(source, rows, network, compute, theirs := [])))
     cosine = torch.cosine_similarity(torch.from_numpy(np.concatenate(ours))[:, 0].float(), torch.cat(theirs))
     return {
         "pixels": network.preprocess.size,
         "images": len(rows),
-        "decode_a_core": round(_rate((decode(blob),) for blob in blobs)),
-        "preprocess_a_core": round(_rate((network.preprocess.pixels(decode(blob)),) for blob in blobs)),
+        "decode_a_core": round(rate((decode(blob),) for blob in blobs)),
+        "preprocess_a_core": round(rate((network.preprocess.pixels(decode(blob)),) for blob in blobs)),
         "forward": round(max(forward), 1),
         "whole": round(max(whole), 1),
         "whole_of_forward": round(max(whole) / max(forward), 3),
@@ -93,7 +92,7 @@ def _measure(
     }
 
 
-def _synthetic(network: LoadedBackbone, compute: Compute, images: int) -> Iterator[Tensor]:
+def synthetic(network: LoadedBackbone, compute: Compute, images: int) -> Iterator[Tensor]:
     """The same random pixels again and again: what the network can do when nothing has to be read."""
     side = network.preprocess.size
     pixels = torch.randint(0, 256, (compute.batch, 1, 3, side, side), dtype=torch.uint8)
@@ -106,6 +105,8 @@ class Encoded(Dataset):
     """What the usual loop does: an image at a time, with open_clip's own transform."""
 
     def __init__(self, source: Path, rows: np.ndarray, network: LoadedBackbone) -> None:
+        from open_clip.transform import PreprocessCfg, image_transform_v2
+
         spec = network.preprocess
         config = PreprocessCfg(
             size=spec.size, mean=spec.mean, std=spec.std, interpolation=spec.interpolation, resize_mode=spec.fit
@@ -138,7 +139,7 @@ def _keep(blocks: Iterable[tuple[np.ndarray, np.ndarray]], kept: list[np.ndarray
         yield features
 
 
-def _rate(batches: Iterable) -> float:
+def rate(batches: Iterable) -> float:
     """Items a second, with all that a run starts up: processes, replicas."""
     start = time.perf_counter()
     count = sum(len(batch) for batch in batches)

@@ -14,9 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from pytorch_metric_learning.losses import TripletMarginLoss
-from pytorch_metric_learning.miners import TripletMarginMiner
-from pytorch_metric_learning.samplers import MPerClassSampler
 from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -78,10 +75,10 @@ def run(params: Params, *, epochs: int) -> None:
         return build_head(settings, inputs.shape[1], Generator().manual_seed(0), start=start)
 
     contenders = {
-        OURS: _ours(new_head, of_training, chosen, settings, seeds=1),
-        "plain loop": _plain(new_head(), of_training, chosen, settings),
-        "pytorch-metric-learning": _library(new_head(), of_training, chosen, settings),
-        f"{OURS}, {SEEDS} seeds": _ours(new_head, of_training, chosen, settings, seeds=SEEDS),
+        OURS: ours_contender(new_head, of_training, chosen, settings, seeds=1),
+        "plain loop": plain_contender(new_head(), of_training, chosen, settings),
+        "pytorch-metric-learning": library_contender(new_head(), of_training, chosen, settings),
+        f"{OURS}, {SEEDS} seeds": ours_contender(new_head, of_training, chosen, settings, seeds=SEEDS),
     }
     for _ in range(epochs):
         for contender in contenders.values():
@@ -122,7 +119,7 @@ def _report(contenders: dict[str, Contender], params: Params, settings: HeadSett
     print(f"-> {OUT}")
 
 
-def _ours(
+def ours_contender(
     new_head: Callable[[], Head], rows: Tensor, chosen: TrainingSet, settings: HeadSettings, *, seeds: int
 ) -> Contender:
     """`train_epoch` of each seed, as `heads.training.seeds` runs them."""
@@ -168,13 +165,14 @@ class ExplicitPairs(Dataset):
         return self.rows[torch.from_numpy(np.r_[pair, negatives])]
 
 
-def _plain(head: Head, rows: Tensor, chosen: TrainingSet, settings: HeadSettings) -> Contender:
-    loader = DataLoader(ExplicitPairs(rows, chosen), batch_size=settings.batch // 2, shuffle=True, drop_last=True)
+def plain_contender(head: Head, rows: Tensor, chosen: TrainingSet, settings: HeadSettings) -> Contender:
+    loader = DataLoader(ExplicitPairs(rows.cpu(), chosen), batch_size=settings.batch // 2, shuffle=True, drop_last=True)
     optimizer = AdamW(ParameterGroup(list(head.parameters())))
 
     def epoch() -> None:
         head.train()
         for x in loader:  # (A, 21, D)
+            x = x.to(rows.device)
             embeddings = head(x.flatten(0, 1)).unflatten(0, x.shape[:2])
             similarity = head.elementwise(embeddings[:, :1], embeddings[:, 1:])  # (A, 20), the positive first
             positives = torch.zeros_like(similarity, dtype=torch.bool)
@@ -184,9 +182,13 @@ def _plain(head: Head, rows: Tensor, chosen: TrainingSet, settings: HeadSettings
     return Contender(epoch, head)
 
 
-def _library(head: Head, rows: Tensor, chosen: TrainingSet, settings: HeadSettings) -> Contender:
-    labels = torch.from_numpy(chosen.labels)
-    sampler = MPerClassSampler(labels, m=2, batch_size=settings.batch, length_before_new_iter=len(labels))
+def library_contender(head: Head, rows: Tensor, chosen: TrainingSet, settings: HeadSettings) -> Contender:
+    from pytorch_metric_learning.losses import TripletMarginLoss
+    from pytorch_metric_learning.miners import TripletMarginMiner
+    from pytorch_metric_learning.samplers import MPerClassSampler
+
+    labels = torch.from_numpy(chosen.labels).to(rows.device)
+    sampler = MPerClassSampler(chosen.labels, m=2, batch_size=settings.batch, length_before_new_iter=len(labels))
     miner = TripletMarginMiner(margin=settings.loss_margin, type_of_triplets="all")
     loss_of = TripletMarginLoss(margin=settings.loss_margin)
     optimizer = AdamW(ParameterGroup(list(head.parameters())))

@@ -31,7 +31,7 @@ def run(*, queries: int, gallery: int, width: int, repeats: int) -> None:
         rankings.append(
             _seconds(lambda: rank_queries(similarity, codes, queries=rows[:queries], gallery=rows[queries:]))
         )
-        products.append(_seconds(lambda: _product(unit[:queries], unit[queries:])))
+        products.append(_seconds(lambda: product(unit[:queries], unit[queries:])))
     row = {
         "queries": queries,
         "gallery": gallery,
@@ -53,7 +53,7 @@ def run(*, queries: int, gallery: int, width: int, repeats: int) -> None:
     )
 
 
-def _product(queries: torch.Tensor, gallery: torch.Tensor) -> None:
+def product(queries: torch.Tensor, gallery: torch.Tensor) -> None:
     for block in queries.split(max(1, BLOCK // len(gallery))):
         block @ gallery.T
 

@@ -21,7 +21,12 @@ IMAGE = "a.png"
 ARGUMENTS = {"images": [IMAGE, IMAGE], "before": ["HEAD"], "name": ["mnist"], "folder": ["."]}
 OF_STAGES = {"extract": "small", "finetune": "tuned", "concat": "both"}
 WITHOUT_DATA = ("check", "datasets", "demo", "results")  # these need neither git nor artifacts
-SYNTHETIC = ("bench finetune", "bench ranking", "bench extract")  # these make their own inputs, and take their time
+SYNTHETIC = (
+    "bench finetune",
+    "bench ranking",
+    "bench extract",
+    "bench gpu",
+)  # these make their own inputs, and take their time
 
 
 def commands(group: Any, words: tuple[str, ...] = ()) -> list[list[str]]:
