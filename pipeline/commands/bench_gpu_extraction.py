@@ -42,8 +42,8 @@ NETWORKS = {
 
 
 def extraction(name: str, emit: Emit, sizes: Sizes) -> None:
-    """Images per second of the bare network, of the replicas on images in memory, and of the whole path from JPEG bytes;
-    memory; cosines between dtypes and devices; `features.compile`.
+    """Images per second of the bare network, of the replicas on images in memory, and of the whole path from JPEG
+    bytes; memory; cosines between dtypes and devices; `features.compile`.
     """
     network, small = load_backbone(name, NETWORKS[name]), sizes is SMALL
     compute = compute_here(batch=2 if small else None)
