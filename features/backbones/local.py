@@ -1,6 +1,5 @@
 """Networks of our own: the reports' small ones, and those that `finetune` trained, by the path of their weights."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from torch import nn
 
 from data.errors import did_you_mean
 from data.files.atomic import sha256_file
+from data.files.sealed_json import unseal
 from features.backbones.preprocess import Channels, Preprocess
 from features.backbones.projection import with_projection
 from features.backbones.registry import LoadedBackbone, load_backbone
@@ -36,6 +36,7 @@ from features.settings import Backbone
 
 TRAINED = "trained"  # the model whose weights are a network.safetensors of `finetune`, with network.json beside it
 WEIGHTS, ABOUT = "network.safetensors", "network.json"
+AGAIN = "copy both files anew, or run `dvc repro`; if that brings it back, `python -m pipeline check` first"
 HALF = (0.5, 0.5, 0.5)
 
 # model -> how it is built, and the pixels that it is made for
@@ -108,31 +109,38 @@ def _trained(entry: Backbone, where: str) -> LoadedBackbone:
     """What `finetune` wrote: the network as it was described, with the weights that it ended with."""
     path = local_file(entry.weights, where, [])
     told = description(path, where)
+    state = read_checkpoint(path, where)
+    if odd := [name for name, value in state.items() if not value.isfinite().all()]:
+        raise FeatureError(f"{where}.weights: {path}: {odd[0]} is not finite; {AGAIN}")
     try:
         preprocess = Preprocess.parse(told["preprocess"])
-        state = read_checkpoint(path, where)
         base = _built(told, state)
     except (ValidationError, KeyError, TypeError):
-        raise FeatureError(
-            f"{where}.weights: {path.with_name(ABOUT)} was not written by finetune; copy it anew"
-        ) from None
+        raise FeatureError(f"{where}.weights: {path.with_name(ABOUT)} was not written by finetune; {AGAIN}") from None
     if entry.pixels not in (None, preprocess.size):
         raise FeatureError(f"{where}.pixels: the network was trained at {preprocess.size}; leave it empty")
     load_strictly(base.module, state, unused=(), where=where, source=entry.weights)
-    return replace(base, module=base.module.eval(), preprocess=preprocess, weights_sha256=sha256_file(path))
+    return replace(base, module=base.module.eval(), preprocess=preprocess, weights_sha256=told["weights_sha256"])
 
 
 def description(weights: Path, where: str) -> dict[str, Any]:
-    """What lies beside the weights of a network trained here: the network it started as, or that one's description."""
+    """What lies beside the weights of a network trained here: the network it started as, or that one's description.
+
+    Raises:
+        FeatureError: it is not there, or a bit of it or of the weights has changed.
+    """
     about = weights.with_name(ABOUT)
     try:
-        return json.loads(about.read_text(encoding="utf-8"))
+        told = unseal(about.read_bytes())
     except FileNotFoundError:
         raise FeatureError(
             f"{where}.weights: {about} is missing: copy it from where {weights.name} comes from"
         ) from None
-    except ValueError:
-        raise FeatureError(f"{where}.weights: {about} was not written by finetune; copy it anew") from None
+    except ValueError as error:
+        raise FeatureError(f"{where}.weights: {about}: changed, or of another version ({error}); {AGAIN}") from None
+    if told.get("weights_sha256") != sha256_file(weights):
+        raise FeatureError(f"{where}.weights: {weights}: not what {ABOUT} vouches for (cut off or changed); {AGAIN}")
+    return told
 
 
 def _built(told: dict[str, Any], state: StateDict) -> LoadedBackbone:

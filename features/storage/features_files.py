@@ -1,6 +1,5 @@
 """The features directory: `features.npy` and the sidecar `features.json` that every load checks. numpy only."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from data.files.atomic import sha256_file, write_bytes
-from features.errors import FeatureError
+from data.files.sealed_json import seal, unseal
+from features.errors import FeatureError, one_line
 
 ARRAY, SIDECAR = "features.npy", "features.json"
-FORMAT = 2  # 2: provenance (was made_by)
 BLOCK = 4096  # rows read at once by the check for NaN
 
 
@@ -101,8 +100,7 @@ def new_features(
     finally:
         part.unlink(missing_ok=True)
     sidecar = Sidecar(shape=shape, npy_sha256=digest, images_hash=images_hash, provenance=provenance)
-    text = json.dumps({"format": FORMAT, **asdict(sidecar)}, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-    write_bytes(folder / SIDECAR, text.encode())
+    write_bytes(folder / SIDECAR, seal(asdict(sidecar)))
 
 
 def save_features(folder: Path, features: np.ndarray, *, images_hash: str, provenance: dict[str, Any]) -> None:
@@ -115,18 +113,19 @@ def read_sidecar(folder: Path) -> Sidecar:
     """What `folder` says about itself.
 
     Raises:
-        FeatureError: it is missing, cut off, or of another format.
+        FeatureError: it is missing, changed, or of another version.
     """
     path = folder / SIDECAR
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-        if fields.pop("format") != FORMAT:
-            raise ValueError
-        return Sidecar(**fields | {"shape": tuple(fields["shape"])})
+        told = unseal(path.read_bytes())
+        shape, provenance = told.pop("shape"), told.pop("provenance")
+        if not all(type(size) is int and size > 0 for size in shape) or not isinstance(provenance, dict):
+            raise ValueError("shape or provenance")
+        return Sidecar(shape=tuple(shape), provenance=provenance, **told)
     except (FileNotFoundError, NotADirectoryError):
         raise FeatureError(f"{path}: not here; {_again(folder)}") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise FeatureError(f"{path}: not a sidecar of this version; {_again(folder)}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise FeatureError(f"{path}: no sidecar of this version ({one_line(error, 80)}); {_again(folder)}") from None
 
 
 def load_features(folder: Path, *, images_hash: str, views: bool = False) -> np.ndarray:

@@ -14,6 +14,8 @@ from features.errors import FeatureError
 from features.settings import Backbone, Concatenation
 from features.storage.features_files import Sidecar, read_sidecar
 
+NAMES_NOTHING = "its sidecar names no network of this version; run `dvc repro --force`"
+
 
 @dataclass(frozen=True)
 class FeatureSource:
@@ -54,9 +56,13 @@ def find_networks(features: Path, name: str, *, npy_sha256: str) -> FeatureSet:
         raise FeatureError(f"{features / name}: not the features that the head was trained on; run `dvc repro`")
     if "concatenation" not in sidecar.provenance:
         return FeatureSet(name, (_part(features / name, sidecar),), sidecar.shape[-1])
-    entry = Concatenation.model_validate(sidecar.provenance["concatenation"])
+    try:
+        entry = Concatenation.model_validate(sidecar.provenance["concatenation"])
+        told = list(zip(entry.features, entry.weights, sidecar.provenance["parts"], strict=True))
+    except (KeyError, TypeError, ValueError):
+        raise FeatureError(f"{features / name}: {NAMES_NOTHING}") from None
     parts = []
-    for part, weight, digest in zip(entry.features, entry.weights, sidecar.provenance["parts"], strict=True):
+    for part, weight, digest in told:
         found = read_sidecar(features / part)
         if found.npy_sha256 != digest:
             raise FeatureError(f"{features / part}: not the features that '{name}' was made of; run `dvc repro`")
@@ -68,8 +74,8 @@ def _part(folder: Path, sidecar: Sidecar, weight: float = 1.0) -> FeatureSource:
     name, provenance = folder.name, sidecar.provenance
     try:
         entry, weights = _entries(folder, provenance)
-    except (KeyError, ValidationError):
-        raise FeatureError(f"{folder}: its sidecar names no network of this version; run `dvc repro --force`") from None
+    except (KeyError, TypeError, ValidationError):
+        raise FeatureError(f"{folder}: {NAMES_NOTHING}") from None
     network = load_backbone(name, weights)
     for what, now in (("weights_sha256", network.weights_sha256), ("preprocess", network.preprocess.describe())):
         if provenance.get(what) != now:

@@ -12,6 +12,7 @@ from safetensors.torch import save
 
 from data.files.atomic import sha256_bytes, write_bytes
 from data.files.cache import cache_root
+from data.files.sealed_json import seal
 from data.tables.rows import Rows, read_rows
 from features.backbones.local import ABOUT, TRAINED, WEIGHTS, description
 from features.backbones.registry import versions
@@ -54,11 +55,11 @@ def run(params: Params, name: str) -> None:
             report=report,
         )
     seconds = time.perf_counter() - start
-    network, about = ready.inputs.network.cpu(), describe(ready, entry)
+    network = ready.inputs.network.cpu()
     weights = save({name: value.contiguous().clone() for name, value in sorted(network.state_dict().items())})
     folder = network_folder(params, name)
     write_bytes(folder / WEIGHTS, weights)
-    write_bytes(folder / ABOUT, (json.dumps(about, indent=2, sort_keys=True) + "\n").encode())
+    write_bytes(folder / ABOUT, seal(describe(ready, entry) | {"weights_sha256": sha256_bytes(weights)}))
     write_bytes(folder / HISTORY, history_csv(trained.history))
     fresh = batches * (len(trained.history) - 1 - trained.resumed)
     say(trained, ready, entry, name, rate=fresh / seconds)

@@ -1,6 +1,6 @@
 """The reports' networks: their sizes, and public checkpoints by the names of their tensors."""
 
-import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,6 +8,8 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn.functional import avg_pool2d, max_pool2d, pad, relu
 
+from data.files.atomic import sha256_file
+from data.files.sealed_json import seal, unseal
 from features.backbones.local import CIFAR, MODELS
 from features.backbones.preprocess import IMAGENET_MEAN
 from features.backbones.registry import load_backbone
@@ -143,8 +145,7 @@ def test_pytorch_cifar_models_checkpoint(tmp_path, classes):
     # Trained on from there, it is built with the same shortcuts.
     save_file(found.module.state_dict(), tmp_path / "network.safetensors")
     start = {"library": "local", "model": "cifar_resnet20", "weights": str(path)}
-    about = {"network": start, "width": 64, "dim": None, "preprocess": found.preprocess.describe()}
-    (tmp_path / "network.json").write_text(json.dumps(about))
+    describe(tmp_path, {"network": start, "width": 64, "dim": None, "preprocess": found.preprocess.describe()})
     trained = network("trained", str(tmp_path / "network.safetensors"))
     x = torch.rand(2, 3, 32, 32)
     assert torch.equal(trained.module(x), found.module(x)) and trained.preprocess == found.preprocess
@@ -182,9 +183,63 @@ def test_a_network_trained_here_needs_its_description(tmp_path):
     path.write_bytes(b"")
     with pytest.raises(FeatureError, match=r"network.json is missing: copy it from where network.safetensors comes"):
         network("trained", str(path))
-    (tmp_path / "network.json").write_text("{}")
-    with pytest.raises(FeatureError, match=r"network.json was not written by finetune; copy it anew"):
-        network("trained", str(path))
+    for content in ("{}", "null", '"abc"', "[" * 100_000, "\xff"):
+        (tmp_path / "network.json").write_text(content)
+        with pytest.raises(FeatureError, match=r"network.json: changed, or of another version.*dvc repro"):
+            network("trained", str(path))
+
+
+def describe(folder: Path, about: dict) -> None:
+    """network.json, with the sha256 of the weights as they lie there."""
+    digest = sha256_file(folder / "network.safetensors")
+    (folder / "network.json").write_bytes(seal(about | {"weights_sha256": digest}))
+
+
+@pytest.fixture
+def trained_here(tmp_path) -> Path:
+    found = network("conv4")
+    save_file(found.module.state_dict(), tmp_path / "network.safetensors")
+    start = {"library": "local", "model": "conv4", "weights": "random"}
+    describe(tmp_path, {"network": start, "width": 64, "dim": None, "preprocess": found.preprocess.describe()})
+    return tmp_path / "network.safetensors"
+
+
+@pytest.mark.parametrize("name", ["network.json", "network.safetensors"])
+def test_one_changed_bit_of_a_network_trained_here_is_said(trained_here, name):
+    assert network("trained", str(trained_here)).module(torch.zeros(1, 3, 28, 28)).shape == (1, 64)
+    path = trained_here.with_name(name)
+    content = path.read_bytes()
+    for place in range(0, len(content), len(content) // 40):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        with pytest.raises(FeatureError, match=rf"{name}: .*dvc repro") as error:
+            network("trained", str(trained_here))
+        assert "\n" not in str(error.value)
+    path.write_bytes(content[:-9])
+    with pytest.raises(FeatureError, match=rf"{name}: .*dvc repro"):
+        network("trained", str(trained_here))
+
+
+@pytest.mark.parametrize("key", ["network", "dim", "preprocess", "weights_sha256"])
+def test_a_value_of_another_kind_in_network_json_is_one_line(trained_here, key):
+    path = trained_here.with_name("network.json")
+    about = unseal(path.read_bytes())
+    for value in ("abc", [], ["abc"], 10**30, -1, {}, {"network": "abc"}, True):
+        path.write_bytes(seal(about | {key: value}))
+        with pytest.raises(FeatureError) as error:
+            network("trained", str(trained_here))
+        assert "\n" not in str(error.value)
+
+
+def test_weights_that_are_no_numbers_are_refused(trained_here):
+    about = unseal(trained_here.with_name("network.json").read_bytes())
+    state = network("conv4").module.state_dict()
+    state[next(iter(state))].view(-1)[0] = float("nan")
+    save_file(state, trained_here)
+    describe(trained_here.parent, about)
+    with pytest.raises(FeatureError, match=r"is not finite.*dvc repro"):
+        network("trained", str(trained_here))
 
 
 def test_mean_and_std_of_a_checkpoint(tmp_path):

@@ -1,8 +1,8 @@
-import json
-
 import numpy as np
 import pytest
 
+from data.files.atomic import sha256_file
+from data.files.sealed_json import seal, unseal
 from features.errors import FeatureError
 from features.storage.features_files import (
     ARRAY,
@@ -103,11 +103,8 @@ def damage_flip(folder):
 
 def vouch(folder, **fields):
     """A sidecar that vouches for the array as it lies there."""
-    from data.files.atomic import sha256_file
-
-    sidecar = json.loads((folder / SIDECAR).read_text())
-    sidecar |= {"npy_sha256": sha256_file(folder / ARRAY), **fields}
-    (folder / SIDECAR).write_text(json.dumps(sidecar))
+    sidecar = unseal((folder / SIDECAR).read_bytes())
+    (folder / SIDECAR).write_bytes(seal(sidecar | {"npy_sha256": sha256_file(folder / ARRAY), **fields}))
 
 
 def damage_nan(folder):
@@ -138,9 +135,13 @@ def damage_pickle(folder):
         (lambda folder: vouch(folder, shape=[5, 4]), "float16 (5, 3), its sidecar says float16 (5, 4)"),
         (lambda folder: (folder / ARRAY).unlink(), "features.npy: not here"),
         (lambda folder: (folder / SIDECAR).unlink(), "features.json: not here"),
-        (lambda folder: (folder / SIDECAR).write_text('{"format": 1'), "features.json: not a sidecar of this version"),
-        (lambda folder: vouch(folder, format=99), "features.json: not a sidecar of this version"),
-        (lambda folder: vouch(folder, extra=1), "features.json: not a sidecar of this version"),
+        (lambda folder: (folder / SIDECAR).write_text('{"shape": 1'), "features.json: no sidecar of this version"),
+        (lambda folder: (folder / SIDECAR).write_text('{"shape": [5, 3]}'), "no sidecar of this version (no sha256"),
+        (lambda folder: vouch(folder, extra=1), "features.json: no sidecar of this version"),
+        (lambda folder: vouch(folder, shape=None), "features.json: no sidecar of this version"),
+        (lambda folder: vouch(folder, shape="abc"), "features.json: no sidecar of this version"),
+        (lambda folder: vouch(folder, provenance=None), "features.json: no sidecar of this version"),
+        (lambda folder: vouch(folder, shape=[5, 10**30]), "its sidecar says float16"),
     ],
 )
 def test_every_damage_is_one_line_with_the_remedy(saved, damage, message):
@@ -169,3 +170,14 @@ def test_writer_matches_a_plain_array(tmp_path):
         writer.write(picked, wanted[picked])
     writer.close()
     assert (np.load(tmp_path / "a.npy") == wanted).all()
+
+
+@pytest.mark.parametrize("name", [ARRAY, SIDECAR])
+def test_one_changed_bit_anywhere_is_said(saved, name):
+    content = (saved / name).read_bytes()
+    for place in range(0, len(content), 7):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        (saved / name).write_bytes(damaged)
+        with pytest.raises(FeatureError, match=rf"{name}: .*dvc repro"):
+            load_features(saved, images_hash=HASH)

@@ -1,6 +1,5 @@
 """`load_head`: what it answers is what features.npy and the head say, whatever the head and however images come."""
 
-import json
 from io import BytesIO
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from PIL import Image
 from usable import FOLDER, make_features, make_head, make_images, make_params, make_usable
 
 from data.errors import DataError
+from data.files.sealed_json import seal, unseal
 from data.tables.rows import read_rows
 from features.errors import FeatureError
 from features.storage.features_files import load_features
@@ -158,16 +158,28 @@ def test_a_part_of_a_fusion_made_again():
 def test_a_network_that_changed_since(key, value, words):
     make_usable()
     path = FOLDER / "features/small/features.json"
-    about = json.loads(path.read_text())
+    about = unseal(path.read_bytes())
     about["provenance"][key] = value
-    path.write_text(json.dumps(about))
+    path.write_bytes(seal(about))
     with pytest.raises(FeatureError, match=f"small: other {words} than when its features were made"):
         load_head(FOLDER / "head")
 
 
-def test_a_sidecar_that_names_no_network():
+@pytest.mark.parametrize(
+    "provenance",
+    [
+        {"something": "else"},
+        {"backbone": None},
+        {"backbone": "abc"},
+        {"finetune": "abc"},
+        {"concatenation": None},
+        {"concatenation": {"features": ["small", "large"]}},
+        {"concatenation": {"features": ["small", "large"]}, "parts": ["abc"]},
+    ],
+)
+def test_a_sidecar_that_names_no_network(provenance):
     make_usable()
     path = FOLDER / "features/small/features.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"provenance": {"something": "else"}}))
+    path.write_bytes(seal(unseal(path.read_bytes()) | {"provenance": provenance}))
     with pytest.raises(FeatureError, match="its sidecar names no network of this version"):
         load_head(FOLDER / "head")
