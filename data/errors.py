@@ -2,6 +2,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 
 LISTED = 40  # names, at most, in a message
+PREPARE_AGAIN = "run `dvc repro prepare`; if that brings it back, `python -m pipeline check` first"  # where damaged
 
 
 class DataError(ValueError):

@@ -76,6 +76,7 @@ def open_rows(
         compression = {name: "none" if name == picture else "zstd" for name in schema.names}
         dictionaries = ["group", "role", "split", "family"]
         options = {"compression": compression, "use_dictionary": dictionaries, "write_statistics": False}
+        options["write_page_checksum"] = True  # which readers compare
         with pq.ParquetWriter(file, schema, **options) as writer:
             out = ImageTableWriter(writer, rows, extra)
             yield out

@@ -15,12 +15,11 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from data.errors import DataError
+from data.errors import PREPARE_AGAIN, DataError
 from data.files.atomic import sha256_bytes, write_bytes
 
 Ints = NDArray[np.int64]
 SEAL = re.compile(rb',"sha256":"([0-9a-f]{64})"\}\n\Z')  # how the file ends
-AGAIN = "run `dvc repro prepare`; if that brings it back, `python -m pipeline check` first"
 
 
 @dataclass(frozen=True)
@@ -133,15 +132,15 @@ def read_protocol(path: Path) -> Protocol:
         raise DataError(f"{path}: not here; run `dvc repro prepare`") from None
     seal = SEAL.search(content)
     if seal is None:
-        raise DataError(f"{path}: no protocol of this version, or cut off: it does not end with a sha256; {AGAIN}")
+        raise DataError(f"{path}: no protocol of this version, or cut off: no sha256 at its end; {PREPARE_AGAIN}")
     plain = content[: seal.start()] + b"}\n"
     if sha256_bytes(plain) != seal[1].decode():
-        raise DataError(f"{path}: changed: its sha256 is another; {AGAIN}")
+        raise DataError(f"{path}: changed: its sha256 is another; {PREPARE_AGAIN}")
     try:
         return _protocol(json.loads(plain.decode("utf-8", "surrogateescape")))
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        raise DataError(f"{path}: no protocol of this version ({reason}); {AGAIN}") from None
+        raise DataError(f"{path}: no protocol of this version ({reason}); {PREPARE_AGAIN}") from None
 
 
 def check_rows(protocol: Protocol, rows_hash: str) -> None:

@@ -1,7 +1,8 @@
 """The rows of a data set, as images.parquet and rows.parquet hold them, and how to read them back."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from data.errors import DataError
+from data.errors import PREPARE_AGAIN, DataError
 
 COLUMNS = ("id", "group", "role", "split", "seen", "sha256")
 SPLITS = ("train", "val", "test")
@@ -77,7 +78,7 @@ def read_rows(path: Path) -> Rows:
     """Read images.parquet or rows.parquet without its pictures.
 
     Raises:
-        DataError: the file is missing, is not parquet or lacks a column.
+        DataError: the file is missing or damaged, is not parquet or lacks a column.
     """
     with _opened(path, strings=[name for name in COLUMNS if name != "seen"]) as file:
         missing = [name for name in COLUMNS if name not in file.schema_arrow.names]
@@ -85,6 +86,8 @@ def read_rows(path: Path) -> Rows:
             raise DataError(f"{path}: no column '{missing[0]}'; run `dvc repro prepare`")
         text = {name: _strings(file.read(columns=[name]).column(0)) for name in COLUMNS if name != "seen"}
         seen = np.array(file.read(columns=["seen"]).column(0).to_pylist(), dtype=bool)
+        if {len(seen), *map(len, text.values())} != {file.metadata.num_rows}:
+            raise pa.ArrowInvalid("columns of different lengths")
     return Rows(**text, seen=seen)
 
 
@@ -113,7 +116,10 @@ def _column(path: Path, name: str) -> list[Any]:
     with _opened(path) as file:
         if name not in file.schema_arrow.names:
             raise DataError(f"{path}: no column '{name}'; run `dvc repro prepare`")
-        return file.read(columns=[name]).column(0).to_pylist()
+        values = file.read(columns=[name]).column(0).to_pylist()
+        if len(values) != file.metadata.num_rows:
+            raise pa.ArrowInvalid(f"column {name} is cut off")
+        return values
 
 
 def _strings(column: pa.ChunkedArray) -> NDArray[np.object_]:
@@ -150,15 +156,27 @@ def _chosen(path: Path, column: str, rows: NDArray[np.int64]) -> list[bytes]:
     return [found[int(row)] for row in rows]
 
 
-def _opened(path: Path, *, strings: Sequence[str] = ()) -> pq.ParquetFile:
-    """`strings`: columns to read as dictionary arrays."""
+@contextmanager
+def _opened(path: Path, *, strings: Sequence[str] = ()) -> Iterator[pq.ParquetFile]:
+    """`strings`: columns to read as dictionary arrays. The checksum of every page that is read is compared.
+
+    Raises:
+        DataError: not here, or what the block reads is damaged.
+    """
+    options: dict[str, Any] = {"memory_map": False, "page_checksum_verification": True}
     try:
-        return pq.ParquetFile(path, memory_map=False, read_dictionary=list(strings))
+        with pq.ParquetFile(path, read_dictionary=list(strings), **options) as file:
+            yield file
     except FileNotFoundError:
         raise DataError(f"{path}: not here; run `dvc repro prepare`") from None
-    except pa.ArrowInvalid as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{path}: not a whole parquet file ({reason}); run `dvc repro prepare`") from None
+    except KeyError as error:  # of `strings`
+        name = str(error.args[0], "utf-8", "replace") if isinstance(error.args[0], bytes) else error.args[0]
+        raise DataError(f"{path}: no column '{name}'; run `dvc repro prepare`") from None
+    except (pa.ArrowException, OSError, UnicodeDecodeError, IndexError, MemoryError) as error:
+        if getattr(error, "errno", None):  # of the system; Arrow's have none
+            raise
+        reason = " ".join(str(error).split())[:160]
+        raise DataError(f"{path}: not a whole parquet file ({reason}); {PREPARE_AGAIN}") from None
 
 
 def _digest(*columns: NDArray[np.object_]) -> str:

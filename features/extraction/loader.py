@@ -10,9 +10,13 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from data.errors import PREPARE_AGAIN
+from data.files.atomic import sha256_bytes
 from data.images.decode import Unusable, decode
 from features.backbones.preprocess import Preprocess
-from features.errors import FeatureError
+from features.errors import FeatureError, one_line
+
+COLUMNS = ["id", "image", "sha256"]
 
 
 class ImageBatches(Dataset):
@@ -33,24 +37,30 @@ class ImageBatches(Dataset):
         rows = self.batches[index]
         size = self.preprocess.size
         pixels = torch.empty(len(rows), 1 + self.crops, 3, size, size, dtype=torch.uint8)
-        for slot, (name, blob) in enumerate(self._read(rows)):
-            try:
-                pixels[slot] = self.preprocess.views(decode(blob, verified=True), self.crops)
-            except Unusable as error:
-                return f"image '{name}' in {self.source}: {error}; run prepare again"
+        try:
+            for slot, (name, blob, digest) in enumerate(self._read(rows)):
+                try:
+                    if sha256_bytes(blob) != digest:
+                        raise Unusable("changed", "its sha256 is another")
+                    pixels[slot] = self.preprocess.views(decode(blob, verified=True), self.crops)
+                except Unusable as error:
+                    return f"image '{name}' in {self.source}: {error}; {PREPARE_AGAIN}"
+        except (pa.ArrowException, OSError) as error:
+            return f"{self.source}: not a whole parquet file ({one_line(error, 80)}); {PREPARE_AGAIN}"
         return pixels
 
-    def _read(self, rows: np.ndarray) -> Iterator[tuple[str, bytes]]:
+    def _read(self, rows: np.ndarray) -> Iterator[tuple[str, bytes, str]]:
         if self._file is None:
-            self._file = pq.ParquetFile(self.source)
+            self._file = pq.ParquetFile(self.source, page_checksum_verification=True)
             counts = [self._file.metadata.row_group(g).num_rows for g in range(self._file.num_row_groups)]
             self._starts = np.cumsum([0, *counts])
         groups = np.searchsorted(self._starts, rows, side="right") - 1
         for group, row in zip(groups.tolist(), rows.tolist(), strict=True):
             if self._group != group:
-                self._group, self._table = group, self._file.read_row_group(group, columns=["id", "image"])
+                self._group, self._table = group, self._file.read_row_group(group, columns=COLUMNS)
             offset = row - int(self._starts[group])
-            yield self._table["id"][offset].as_py(), self._table["image"][offset].as_py()
+            name, blob, digest = (self._table[column][offset].as_py() for column in COLUMNS)
+            yield name, blob, digest
 
 
 def load_images(

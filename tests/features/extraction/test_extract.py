@@ -160,7 +160,7 @@ def test_a_bad_feature_names_the_image(tmp_path, value, what):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_an_image_that_no_longer_decodes_is_named(tmp_path, network, workers):
     source = write_images(tmp_path / "images.parquet", [encode(0), encode(1)[:-40], encode(2)])
-    with pytest.raises(FeatureError, match=r"image 'picture-1' in .*images.parquet: truncated.*; run prepare again"):
+    with pytest.raises(FeatureError, match=r"image 'picture-1' in .*images.parquet: truncated.*dvc repro prepare"):
         all_rows(source, network, on_cpu(2, workers))
 
 
