@@ -10,7 +10,6 @@ from torch import nn
 
 from data.errors import did_you_mean
 from data.files.atomic import sha256_file
-from data.files.sealed_json import unseal
 from features.backbones.preprocess import Channels, Preprocess
 from features.backbones.projection import with_projection
 from features.backbones.registry import LoadedBackbone, load_backbone
@@ -33,6 +32,7 @@ from features.backbones.weights import (
 )
 from features.errors import FeatureError
 from features.settings import Backbone
+from features.storage.sealed_json import unseal
 
 TRAINED = "trained"  # the model whose weights are a network.safetensors of `finetune`, with network.json beside it
 WEIGHTS, ABOUT = "network.safetensors", "network.json"

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from data.files.atomic import sha256_file, write_bytes
-from data.files.sealed_json import seal, unseal
 from features.errors import FeatureError, one_line
+from features.storage.sealed_json import seal, unseal
 
 ARRAY, SIDECAR = "features.npy", "features.json"
 BLOCK = 4096  # rows read at once by the check for NaN

@@ -12,7 +12,6 @@ from safetensors.torch import save
 
 from data.files.atomic import sha256_bytes, write_bytes
 from data.files.cache import cache_root
-from data.files.sealed_json import seal
 from data.tables.rows import Rows, read_rows
 from features.backbones.local import ABOUT, TRAINED, WEIGHTS, description
 from features.backbones.registry import versions
@@ -20,6 +19,7 @@ from features.extraction.extract import extract_shards
 from features.finetuning.augment import ROTATIONS
 from features.finetuning.settings import Finetune
 from features.finetuning.train import train_network
+from features.storage.sealed_json import seal
 from heads.training.collapse import no_gain_warning
 from heads.training.loop import Trained
 from heads.training.samplers import batches_per_epoch

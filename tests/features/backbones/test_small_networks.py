@@ -9,13 +9,13 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, max_pool2d, pad, relu
 
 from data.files.atomic import sha256_file
-from data.files.sealed_json import seal, unseal
 from features.backbones.local import CIFAR, MODELS
 from features.backbones.preprocess import IMAGENET_MEAN
 from features.backbones.registry import load_backbone
 from features.backbones.small_networks import ConvNet2d, ConvNet10d
 from features.errors import FeatureError
 from features.settings import Backbone
+from features.storage.sealed_json import seal, unseal
 
 
 def network(model: str, weights: str = "random", **more):

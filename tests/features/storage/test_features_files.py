@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from data.files.atomic import sha256_file
-from data.files.sealed_json import seal, unseal
 from features.errors import FeatureError
 from features.storage.features_files import (
     ARRAY,
@@ -13,6 +12,7 @@ from features.storage.features_files import (
     read_sidecar,
     save_features,
 )
+from features.storage.sealed_json import seal, unseal
 
 HASH = "a" * 64
 PROVENANCE = {"backbone": {"model": "tiny"}, "dtype": "float32"}

@@ -10,10 +10,10 @@ from PIL import Image
 from usable import FOLDER, make_features, make_head, make_images, make_params, make_usable
 
 from data.errors import DataError
-from data.files.sealed_json import seal, unseal
 from data.tables.rows import read_rows
 from features.errors import FeatureError
 from features.storage.features_files import load_features
+from features.storage.sealed_json import seal, unseal
 from heads.errors import HeadError
 from pipeline import load_head
 

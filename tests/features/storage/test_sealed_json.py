@@ -3,7 +3,7 @@ from contextlib import suppress
 
 import pytest
 
-from data.files.sealed_json import seal, unseal
+from features.storage.sealed_json import seal, unseal
 
 ABOUT = {"name": "ü\n", "number": 0.1, "list": [1, 2.5, None, True], "inner": {"b": 1, "a": [[]]}}
 
