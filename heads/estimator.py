@@ -45,7 +45,7 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Widths of the hidden layers of `mlp` and of the heads that are built on it.
     dim : int, optional
         Width E of the embedding; that of the features by default.
-    keep : float
+    cosine_weight : float
         Share of the features' own cosine in the similarity, 0 to below 1.
     norm : {"none", "layer"}
         Normalisation of hidden layers.

@@ -20,7 +20,7 @@ T = TypeVar("T")
 GLOBAL_RNG = threading.Lock()
 Arguments = dict[str, float | int | bool | str]
 
-# What a constructor wants to know of the training set; it is told, and needs no argument for it.
+# Arguments of constructors that follow from the training set, so `loss_args` need not hold them.
 KNOWN = {
     "num_classes": "groups",
     "embedding_size": "width",
@@ -118,14 +118,14 @@ def argument_names(kind: type) -> dict[str, bool]:
 
 def _arguments(kind: type, settings: HeadSettings, known: dict[str, int]) -> Arguments:
     names = argument_names(kind)
-    told = {name: known[KNOWN[name]] for name in names if name in KNOWN}
-    asked = [name for name in names if name not in KNOWN]
+    derived = {name: known[KNOWN[name]] for name in names if name in KNOWN}
+    free = [name for name in names if name not in KNOWN]
     for name in settings.loss_args:
-        if name not in asked:
-            close = get_close_matches(name, asked, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(asked) or 'none'}"
+        if name not in free:
+            close = get_close_matches(name, free, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(free) or 'none'}"
             raise HeadError(f"head.loss_args: {settings.loss} has no argument '{name}'; {hint}")
-    missing = [name for name in asked if names[name] and name not in settings.loss_args]
+    missing = [name for name in free if names[name] and name not in settings.loss_args]
     if missing:
         raise HeadError(f"head.loss_args: {settings.loss} needs {' and '.join(missing)}: add them to head.loss_args")
-    return told | settings.loss_args
+    return derived | settings.loss_args
