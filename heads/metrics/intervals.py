@@ -1,6 +1,7 @@
 """95 % intervals of means over queries and seeds: variance components over both, and their sum."""
 
 from dataclasses import dataclass
+from functools import cache
 from math import exp, lgamma, pi, sqrt
 
 import numpy as np
@@ -142,7 +143,7 @@ def student_quantile(dof: float) -> float:
     Newton's method on the area below the density, from the normal distribution's point: the density falls, so each step
     stays below the solution.
     """
-    nodes, weights = np.polynomial.legendre.leggauss(64)
+    nodes, weights = _gauss_legendre()
     scale = exp(lgamma((dof + 1) / 2) - lgamma(dof / 2)) / sqrt(dof * pi)
     t, step = 1.95, 1.0
     while step > 1e-9 * t:
@@ -151,6 +152,12 @@ def student_quantile(dof: float) -> float:
         step = (0.475 - t / 2 * float(weights @ density[:-1])) / float(density[-1])
         t += step
     return t
+
+
+@cache
+def _gauss_legendre() -> tuple[np.ndarray, np.ndarray]:
+    """(64,) nodes in -1..1 and weights of a quadrature."""
+    return np.polynomial.legendre.leggauss(64)
 
 
 def _by_cluster(values: np.ndarray, clusters: ArrayLike | None) -> tuple[np.ndarray, np.ndarray]:
