@@ -133,6 +133,17 @@ def load_head(folder: Path) -> TrainedHead:
     Raises:
         HeadError: no head there; one of whose files a bit has changed; weights that are not numbers, or do not fit the
             settings.
+
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from heads import train_head
+    >>> labels = np.repeat(np.arange(30), 4)
+    >>> features = np.eye(30)[labels] + 0.3 * np.random.default_rng(0).normal(size=(120, 30))
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> for name, content in dump_head(train_head(features, labels, {"epochs": 1})).items():
+    ...     _ = (folder / name).write_bytes(content)
+    >>> load_head(folder).embeddings(torch.from_numpy(features)).shape  # 3 seeds
+    torch.Size([3, 120, 30])
     """
     for name in (ABOUT, WEIGHTS):
         if not (folder / name).is_file():
