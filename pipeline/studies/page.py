@@ -23,7 +23,13 @@ LEGEND = (
 
 
 def study_page(
-    name: str, study: Study, results: Results, *, other_protocol: Mapping[str, str] | None = None, chart: str = ""
+    name: str,
+    study: Study,
+    results: Results,
+    *,
+    other_protocol: Mapping[str, str] | None = None,
+    chart: str = "",
+    roc: str = "",
 ) -> str:
     """The whole page.
 
@@ -31,6 +37,7 @@ def study_page(
         results: one for each score of the study.
         other_protocol: rows that were measured on something else than the others on the same data -> on what.
         chart: file name of the picture of the study's curve.
+        roc: of the picture of its ROC.
     """
     other = other_protocol or {}
     report = f"[The report]({study.link})." if study.link else "The report has no public address that we know of."
@@ -52,6 +59,8 @@ def study_page(
         blocks.append("\n".join(f"{OTHER} **{row}** {words}" for row, words in other.items()))
     if study.curve and chart:
         blocks += [f"## {study.curve.title}", f"![{study.curve.title}]({chart})"]
+    if roc:
+        blocks += ["## ROC", "Mean over seeds, on the test pairs.", f"![ROC]({roc})"]
     paired = [_paired(row) for row in results.values() if row.difference is not None]
     if paired:
         blocks += ["## On the same queries", "\n".join([*PAIRED, *paired]), CLEAR]

@@ -29,6 +29,7 @@ from pipeline.studies.project_copy import BUILD, copy_project, write_params
 
 RESULT, LOG, TIMINGS = "result.json", "log", "timings.csv"
 FILES = ("metrics.json", "scores/table.csv", "scores/queries.parquet")
+ROC_FILE = "scores/roc.csv"  # copied too; results of an earlier version lack it
 OF_THE_ROW = ("finetune", "train", "evaluate")  # stages whose time is a row's own; data and frozen features are shared
 
 
@@ -112,7 +113,7 @@ def _run(experiment: Experiment) -> Result:
     }
     if run_to_end(words, at=copy, log=folder / LOG, environment=environment):
         raise RunFailed(error_line((folder / LOG).read_text(encoding="utf-8", errors="replace")))
-    for file in FILES:
+    for file in (*FILES, ROC_FILE):
         source = f"artifacts/{experiment.params.data.name}/{file}" if "/" in file else file
         shutil.copy2(copy / source, folder / Path(file).name)
     git("fetch", "--quiet", str(copy), f"+{reference}:{reference}")  # `dvc exp show` lists it

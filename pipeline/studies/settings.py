@@ -77,6 +77,7 @@ class Study(Strict):
     protocol: tuple[str, ...] = ()  # what is ambiguous in the report, what is done here instead, and why
     set: Settings = {}
     curve: Curve | None = None
+    roc: tuple[str, ...] = ()  # rows whose ROC is drawn
     headline: tuple[str, ...] = ()  # rows that docs/results.md shows
     picture: Path | None = None  # of docs/results.md
     sections: tuple[Section, ...] = Field(min_length=1)
@@ -97,9 +98,10 @@ class Study(Strict):
     @model_validator(mode="after")
     def _named_rows(self) -> "Study":
         names = [row.name for row in self.rows]
-        for name in self.headline:
-            if name not in names:
-                raise ValueError(f"headline: no row '{name}'{did_you_mean(name, names)}")
+        for key, listed in (("headline", self.headline), ("roc", self.roc)):
+            for name in listed:
+                if name not in names:
+                    raise ValueError(f"{key}: no row '{name}'{did_you_mean(name, names)}")
         for row in self.rows:
             if row.against is not None and row.against not in names:
                 raise ValueError(

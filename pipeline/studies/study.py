@@ -21,6 +21,7 @@ from pipeline.studies.results import (
     rows_without_result,
     write_results,
 )
+from pipeline.studies.roc import roc_csv, roc_points, roc_svg
 from pipeline.studies.running import LOG, Result, RunFailed, find_result, run_experiment
 from pipeline.studies.settings import FOLDER, Study
 
@@ -108,12 +109,18 @@ class StudyRun:
         if points:
             write_bytes(FOLDER / f"{self.name}.curve.csv", curve_csv(points))
             write_bytes(FOLDER / f"{self.name}.curve.svg", curve_svg(self.study, points))
+        folders = {name: [one.folder for one in found] for name, found in here.items() if found is not None}
+        rocs = roc_points(self.study, folders, FOLDER / f"{self.name}.roc.csv")
+        if rocs:
+            write_bytes(FOLDER / f"{self.name}.roc.csv", roc_csv(rocs))
+            write_bytes(FOLDER / f"{self.name}.roc.svg", roc_svg(self.study, rocs))
         page = study_page(
             self.name,
             self.study,
             results,
             other_protocol=other_protocols(self.rows, results),
             chart=f"{self.name}.curve.svg" if points else "",
+            roc=f"{self.name}.roc.svg" if rocs else "",
         )
         write_bytes(self.page, page.encode())
         return results

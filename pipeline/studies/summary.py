@@ -39,7 +39,9 @@ def results_page(studies: Sequence[Summarized], out: Path = OUT) -> str:
             continue
         rows = [line for row in headline_rows(one.study) for line in _lines(row, one.results)]
         blocks.append("\n".join([*HEADER, *rows]))
-        if picture := one.study.picture:
+        roc = FOLDER / f"{one.name}.roc.svg"
+        picture = one.study.picture or (roc if roc.exists() else None)
+        if picture:
             blocks.append(f"![{one.study.title}]({os.path.relpath(picture, out.parent)})")
         blocks.append(f"[All rows]({where}): {run} of {len(one.study.rows)} have run.")
     return "\n\n".join(blocks) + "\n"
