@@ -105,6 +105,17 @@ class Protocol:
     rejected: tuple[Rejected, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def list_size(self) -> int:
+        """C, the images in a candidate list.
+
+        Raises:
+            DataError: the protocol has no candidate lists.
+        """
+        if self.candidates is None:
+            raise DataError("the protocol has no candidate lists; run `dvc repro prepare`")
+        return self.candidates.candidates.shape[1]
+
     @cached_property
     def content(self) -> bytes:
         """The canonical bytes: sorted keys, no spaces, UTF-8, one newline at the end."""

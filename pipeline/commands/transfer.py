@@ -131,7 +131,7 @@ def train_apart(params: Params, name: str) -> TrainedHead:
 
 
 def evaluations(similarity: Similarity, one: DataSet) -> Evaluation:
-    size = one.protocol.candidates.candidates.shape[1]
+    size = one.protocol.list_size
     return merge_evaluations(
         [
             evaluate_subset(similarity, one.rows.labels, subset=subset, candidates=size, threshold=0.0)

@@ -111,7 +111,7 @@ def score_all(
     reranking: str = "none",
 ) -> RunEvaluations:
     """Every seed's head and the three similarities that it is compared with on every subset of the test split."""
-    size = protocol.candidates.candidates.shape[1]
+    size = protocol.list_size
     projection = random_projection_similarity(inputs, width=min(inputs.shape[1], 64))
 
     def evaluations(

@@ -50,7 +50,7 @@ def report(protocol: Protocol, out: Path) -> str:
     )
     lines = [f"{protocol.dataset}: {counts['images']:,} images, {counts['groups']:,} groups ({protocol.group_level})"]
     lines += [f"  {splits}"]
-    queries, size = protocol.candidates.candidates.shape
+    queries, size = len(protocol.candidates.query) if protocol.candidates else 0, protocol.list_size
     shorter = "" if size >= USUAL_SIZE else " (the test is small)"
     drawn = [f"{queries:,} candidate lists of {size}{shorter}"]
     for kind in ("pairs", "triplets", "episodes"):

@@ -76,7 +76,7 @@ def train(params: Params) -> Training:
         settings,
         queries=queries,
         gallery=gallery,
-        candidates=protocol.candidates.candidates.shape[1],
+        candidates=protocol.list_size,
     )
     batches = batches_per_epoch(chosen, batch=settings.batch, images=settings.images_per_group)
     with training_progress(settings.seeds * settings.epochs * batches, "train") as report:
