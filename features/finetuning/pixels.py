@@ -15,6 +15,8 @@ from features.backbones.preprocess import Preprocess
 from features.extraction.loader import load_images
 
 BATCH = 256  # images decoded at once
+SHA256 = 32  # bytes at the end of the file, of all before
+CHUNK = 1 << 20
 SHARE = 0.5  # of a GPU's free memory that images may take
 
 
@@ -53,7 +55,7 @@ def load_pixels(
     """
     path = _cached(source, rows, preprocess, cache / f"{key[:40]}", workers, progress)
     side, count = preprocess.size, len(rows)
-    channels = path.stat().st_size // max(1, count * side * side)
+    channels = (path.stat().st_size - SHA256) // max(1, count * side * side)
     images = torch.from_file(str(path), shared=False, size=count * channels * side * side, dtype=torch.uint8)
     images = images.view(count, channels, side, side)
     if device.type == "cuda" and images.numel() <= SHARE * torch.cuda.mem_get_info(device)[0]:
@@ -77,7 +79,7 @@ def _cached(
     one = len(rows) * preprocess.size**2
     for channels in (1, 3):
         path = stem.with_name(f"{stem.name}-{channels}.u8")
-        if path.is_file() and path.stat().st_size == channels * one:
+        if path.is_file() and path.stat().st_size == channels * one + SHA256 and _is_whole(path):
             return path
     path.parent.mkdir(parents=True, exist_ok=True)
     for channels in (1, 3):
@@ -101,9 +103,10 @@ def _decode(
     workers: int,
     progress: Callable[[int], None],
 ) -> bool:
-    """Write the images to `path`; False at the first colour where `channels` is 1."""
+    """Write the images and their sha256 to `path`; False at the first colour where `channels` is 1."""
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     loaded = load_images(source, batches, preprocess=preprocess, crops=0, workers=workers, pin_memory=False)
+    digest = hashlib.sha256()
     with path.open("wb") as file:
         for images in loaded:
             images = images[:, 0]
@@ -111,8 +114,21 @@ def _decode(
                 if not torch.equal(images, images[:, :1].expand_as(images)):
                     return False
                 images = images[:, :1]
-            file.write(images.contiguous().numpy().data)
+            content = images.contiguous().numpy().data
+            file.write(content)
+            digest.update(content)
             progress(len(images))
+        file.write(digest.digest())
         file.flush()
         os.fsync(file.fileno())
     return True
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the file ends with the sha256 of what is before."""
+    digest, left = hashlib.sha256(), path.stat().st_size - SHA256
+    with path.open("rb") as file:
+        while left > 0 and (piece := file.read(min(left, CHUNK))):
+            digest.update(piece)
+            left -= len(piece)
+        return file.read() == digest.digest()

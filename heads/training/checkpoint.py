@@ -1,13 +1,18 @@
-"""The state of a training after an epoch, as bytes: an interrupted run resumes from its last completed epoch."""
+"""The state of a training after an epoch, as bytes: an interrupted run resumes from its last completed epoch.
+
+The sha256 of the rest comes first: half a checkpoint, or one that changed, is none.
+"""
 
 import json
 from dataclasses import dataclass, fields
+from hashlib import sha256
 
-from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from heads.training.optimizer import AdamW
+
+SHA256 = 32  # bytes
 
 
 @dataclass(frozen=True)
@@ -28,24 +33,30 @@ def dump_checkpoint(state: TrainingState, modules: nn.Module, optimizer: AdamW) 
     tensors |= {f"best.{name}": value for name, value in state.best_state.items()}
     tensors |= {f"optimizer.{name}": value for name, value in optimizer.state_dict().items()}
     known = {field.name: getattr(state, field.name) for field in fields(state) if field.name != "best_state"}
-    return save(
+    content = save(
         {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()},
         metadata={"state": json.dumps(known)},
     )
+    return sha256(content).digest() + content
 
 
-def load_checkpoint(content: bytes, modules: nn.Module, optimizer: AdamW, *, patience: int) -> TrainingState | None:
+def is_whole(checkpoint: bytes) -> bool:
+    """Whether these are bytes that `dump_checkpoint` gave."""
+    return sha256(checkpoint[SHA256:]).digest() == checkpoint[:SHA256]
+
+
+def load_checkpoint(checkpoint: bytes, modules: nn.Module, optimizer: AdamW, *, patience: int) -> TrainingState | None:
     """Restore `modules` and `optimizer` to what `dump_checkpoint` saved: values are copied into the tensors in use,
     whose memory layout stays.
 
-    None, and nothing restored, where the content is damaged, or where a run of this `patience` would have stopped
-    earlier: the result must not depend on what lies in a cache.
+    None, and nothing restored, where it is not whole, or where a run of this `patience` would have stopped earlier: the
+    result must not depend on what lies in a cache.
     """
-    try:
-        tensors = load(content)
-        known = json.loads(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["state"])
-    except (SafetensorError, KeyError, ValueError):
+    if not is_whole(checkpoint):
         return None
+    content = checkpoint[SHA256:]
+    tensors = load(content)
+    known = json.loads(json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["state"])
     if known["waited"] >= patience:
         return None
 

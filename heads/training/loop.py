@@ -15,7 +15,7 @@ from heads.errors import HeadError
 from heads.models.base import Head
 from heads.settings import Objective
 from heads.training.batches import EpochInputs, iterate_batches
-from heads.training.checkpoint import TrainingState, dump_checkpoint, load_checkpoint
+from heads.training.checkpoint import TrainingState, dump_checkpoint, is_whole, load_checkpoint
 from heads.training.collapse import CollapseStats, collapse_stats, collapse_warnings
 from heads.training.optimizer import AdamW, ParameterGroup
 
@@ -105,7 +105,9 @@ def train(
         if save:
             save(dump_checkpoint(state, modules, optimizer))
     kept.load_state_dict(state.best_state)
-    warnings = collapse_warnings(state.history, loss=settings.loss, margin=settings.loss_margin, where=where)
+    damaged = ["the checkpoint of an earlier run was damaged: training started anew"]
+    warnings = damaged if checkpoint is not None and not is_whole(checkpoint) else []
+    warnings += collapse_warnings(state.history, loss=settings.loss, margin=settings.loss_margin, where=where)
     return Trained(head.eval(), state.history, state.best, warnings, resumed)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors.torch import save
 
-from data.files.atomic import sha256_bytes, write_bytes
+from data.files.atomic import remove_old_parts, sha256_bytes, write_bytes
 from data.files.cache import cache_root
 from data.tables.rows import Rows, read_rows
 from features.backbones.local import ABOUT, TRAINED, WEIGHTS, description
@@ -41,7 +41,8 @@ def run(params: Params, name: str) -> None:
     rows = read_rows(dataset_folder(params) / "images.parquet")
     ready = make_ready(params, name, rows)
     key = checkpoint_key(ready, entry, rows, seed=params.seed)
-    checkpoint = cache_root() / "finetune" / f"{key[:40]}.safetensors"
+    checkpoint = cache_root() / "finetune" / f"{key[:40]}.checkpoint"
+    remove_old_parts(checkpoint.parent)
     batches = batches_per_epoch(ready.inputs.training_set, batch=entry.batch, images=entry.images_per_group)
     start = time.perf_counter()
     with training_progress(entry.epochs * batches, f"finetune {name}") as report:

@@ -263,9 +263,3 @@ def test_impossible_mean_and_std(more):
         network("cifar_resnet20", **more)
     with pytest.raises(ValueError, match="leave them out"):
         network("trained", "a.safetensors", mean=(0.5, 0.5, 0.5))
-
-
-def test_entries_without_them_are_as_they_were():
-    """So that a sidecar that was written before still names its entry."""
-    entry = Backbone(library="local", model="conv4", weights="random")
-    assert not {"mean", "std"} & set(entry.model_dump())

@@ -82,3 +82,16 @@ def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
     os.utime(part, (0, 0))
     loaded(source, cache)
     assert not list(cache.glob(".*"))
+
+
+@pytest.mark.parametrize("place", [0, 700, -1])
+def test_a_changed_bit_or_a_part_is_decoded_anew(tmp_path, place):
+    source, cache = write_groups(tmp_path / "images.parquet"), tmp_path / "cache"
+    before = loaded(source, cache).images.clone()
+    (file,) = cache.iterdir()
+    content = bytearray(file.read_bytes())
+    content[place] ^= 1
+    for damaged in (content, content[:-40]):
+        file.unlink()  # not in place: it is mapped
+        file.write_bytes(damaged)
+        assert torch.equal(loaded(source, cache).images, before)

@@ -149,12 +149,18 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(make, tmp_path, chang
     assert done.resumed == 3 and bytes_of(network_of(done)) == bytes_of(network_of(whole))
 
 
-def test_half_a_checkpoint_is_none(make, tmp_path):
+@pytest.mark.parametrize("damage", ["half", "first bit", "middle bit", "last bit", "empty"])
+def test_a_damaged_checkpoint_is_none_and_that_is_said(make, tmp_path, damage):
     path = tmp_path / "checkpoint.safetensors"
     whole = train(make, entry(), checkpoint=path)
-    path.write_bytes(path.read_bytes()[:-100])
+    content = bytearray(path.read_bytes())
+    if damage.endswith("bit"):
+        content[{"first bit": 0, "middle bit": len(content) // 2, "last bit": -1}[damage]] ^= 1
+    path.write_bytes(content[: {"half": len(content) // 2, "empty": 0}.get(damage)])
     again = train(make, entry(), checkpoint=path)
     assert again.resumed == 0 and bytes_of(network_of(again)) == bytes_of(network_of(whole))
+    assert any("checkpoint" in one and "damaged" in one for one in again.warnings)
+    assert not any("checkpoint" in one for one in whole.warnings)
 
 
 def test_early_stop_keeps_the_best_epoch(make):
