@@ -4,7 +4,6 @@ Jégou, Douze, Schmid 2011: the gallery is cut into cells, and a query looks int
 candidates, which are ranked by exact similarity.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.files.atomic import write_bytes
+from features.storage.sealed_json import seal, unseal
 from heads.embeddings import is_cosine
 from heads.knn import knn
 from pipeline.errors import ParamError
 from pipeline.inference.keep import keep
 from pipeline.inference.predictor import Predictor
+from pipeline.inference.sealed_files import is_whole, sealed_file
 
 SAMPLE = 100  # gallery images that recall is measured with, each without itself
 ENOUGH = 0.95  # recall at which no more cells are looked into
@@ -55,16 +56,23 @@ def open_index(head: Predictor, gallery: Tensor, *, k: int, path: Path) -> Index
 
     codes, about = gallery.cpu().numpy(), path.with_suffix(".json")
     try:
-        index, measured = faiss.read_index(str(path)), json.loads(about.read_text())
-    except (OSError, RuntimeError, ValueError):  # RuntimeError: faiss's word for no file or a damaged one
+        if not is_whole(path):
+            raise ValueError
+        index, measured = faiss.read_index(str(path)), unseal(about.read_bytes())
+    except (OSError, ValueError):  # none yet, or damaged
         index, measured = _build(head, codes), {"recall": {}}
-        keep(lambda: write_bytes(path, faiss.serialize_index(index).tobytes()))
+        keep(lambda: _save(path, faiss.serialize_index(index).tobytes()))
     if str(k) not in measured["recall"]:
         recall = _tune(head, index, gallery, k, start=measured.get("looked_into", 1))
         measured = {"looked_into": index.nprobe, "recall": measured["recall"] | {str(k): recall}}
-        keep(lambda: write_bytes(about, json.dumps(measured).encode()))
+        keep(lambda: write_bytes(about, seal(measured)))
     index.nprobe = measured["looked_into"]
     return Index(index, index.nlist, index.nprobe, measured["recall"][str(k)])
+
+
+def _save(path: Path, content: bytes) -> None:
+    with sealed_file(path) as file:
+        file.write(content)
 
 
 def search(head: Predictor, index: Index, queries: Tensor, *, gallery: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -4,14 +4,14 @@ Kept in the scratch cache, one small file per folder and one per version of the 
 Only what follows from bytes is kept: a file that could not be read once is read again.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import Unusable
-from data.files.atomic import sha256_bytes, write_bytes
+from data.files.atomic import remove_old_parts, sha256_bytes, write_bytes
 from data.files.cache import cache_root
+from features.storage.sealed_json import seal, unseal
 from pipeline.fingerprint import fingerprint
 from pipeline.inference.keep import keep
 
@@ -26,7 +26,7 @@ class FilesIndex:
     def save(self, names: Iterable[str]) -> None:
         """Keep what is known of `names`, those that are there now."""
         plain = {name: [*state, digest] for name in names if name in self.known for state, digest in [self.known[name]]}
-        keep(lambda: write_bytes(self.path, json.dumps(plain).encode()))
+        keep(lambda: write_bytes(self.path, seal(plain)))
 
 
 def open_files_index(folder: Path) -> FilesIndex:
@@ -34,10 +34,11 @@ def open_files_index(folder: Path) -> FilesIndex:
     key = sha256_bytes(str(folder.resolve()).encode("utf-8", "surrogateescape"))
     path = cache_root() / "folders" / f"{key[:40]}.json"
     try:
-        plain = json.loads(path.read_bytes())
+        plain = unseal(path.read_bytes())
         known = {name: ((size, changed, rights), digest) for name, (size, changed, rights, digest) in plain.items()}
     except (OSError, ValueError, TypeError, AttributeError):  # none yet, or damaged: everything is read again
         known = {}
+    remove_old_parts(path.parent)
     return FilesIndex(path, known)
 
 
@@ -50,16 +51,17 @@ class Verdicts:
 
     def save(self) -> None:
         plain = {digest: [why.reason, why.detail] for digest, why in self.known.items()}
-        keep(lambda: write_bytes(self.path, json.dumps(plain).encode()))
+        keep(lambda: write_bytes(self.path, seal(plain)))
 
 
 def open_verdicts() -> Verdicts:
     """Those kept so far; empty where there are none."""
     path = cache_root() / "no_images" / f"{fingerprint('data/images/decode.py')[:40]}.json"
     try:
-        known = {digest: Unusable(*why) for digest, why in json.loads(path.read_bytes()).items()}
+        known = {digest: Unusable(*why) for digest, why in unseal(path.read_bytes()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         known = {}
+    remove_old_parts(path.parent)
     return Verdicts(path, known)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from data.datasets.source import shown
 from data.errors import DataError
 from data.files.archives import read_file
-from data.files.atomic import atomic_file, sha256_bytes
+from data.files.atomic import remove_old_parts, sha256_bytes
 from data.files.cache import cache_root
 from data.images.decode import Unusable
 from data.tables.protocol import read_protocol
@@ -23,6 +23,7 @@ from pipeline.fingerprint import fingerprint
 from pipeline.inference.folder_features import Progress, folder_features
 from pipeline.inference.keep import keep
 from pipeline.inference.predictor import Predictor
+from pipeline.inference.sealed_files import is_whole, sealed_file
 
 THIS = "pipeline/inference/search_index.py"
 KEPT = 12  # arrays of codes in the scratch cache
@@ -127,17 +128,18 @@ def codes_path(key: str) -> Path:
 def cached_codes(key: str, head: Predictor, features: Callable[[], NDArray[np.float16]]) -> Tensor:
     """Codes of `features()` (N, D), kept in the scratch cache: a gallery goes through the head once."""
     path = codes_path(key)
-    try:
+    if is_whole(path):
         held = np.load(path, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError):  # none yet, or cut off
+    else:  # none yet, or damaged
         held = head.codes_of(features()).cpu().numpy()
         keep(lambda: _save(path, held))
     return torch.from_numpy(held).to(head.device)
 
 
 def _save(path: Path, codes: NDArray[np.float32]) -> None:
-    with atomic_file(path) as file:
+    with sealed_file(path) as file:
         np.save(file, codes)
+    remove_old_parts(path.parent)
     _prune(path.parent)
 
 

@@ -110,6 +110,33 @@ def test_without_its_cache_it_starts_anew(images, pictures, monkeypatch):
     assert sizes == [1, 5]  # read again, and recognised
 
 
+@pytest.mark.parametrize("place", [1, 200, -40, -1])
+@pytest.mark.parametrize("cache", ["codes", "folders", "no_images", "features/*"])
+def test_a_changed_bit_in_a_cache_changes_no_answer(images, pictures, cache, place):
+    Path("pictures/page.jpg").write_text("<html>")
+    first = folder_gallery(ready(), pictures, progress=counted)
+    found = list(Path("cache").glob(f"{cache}/*"))
+    assert found
+    for path in found:
+        content = bytearray(path.read_bytes())
+        content[place % len(content)] ^= 1
+        path.unlink()  # not in place: codes are mapped
+        path.write_bytes(content)
+    second = folder_gallery(ready(), pictures, progress=counted)
+    assert second.keys == first.keys and [name for name, _ in second.rejected] == [name for name, _ in first.rejected]
+    np.testing.assert_allclose(first.codes.numpy(), second.codes.numpy(), atol=2e-3)
+
+
+def test_parts_of_a_killed_search_are_removed(images, pictures):
+    for folder in ("codes", "folders", "no_images"):
+        part = Path("cache", folder, ".killed.npy.999999999.part")
+        part.parent.mkdir(parents=True)
+        part.write_bytes(b"half")
+        os.utime(part, (0, 0))
+    folder_gallery(ready(), pictures, progress=counted)
+    assert not list(Path("cache").rglob(".*.part"))
+
+
 def test_another_head_on_the_same_features_embeds_nothing(images, pictures):
     folder_gallery(ready(), pictures, progress=counted)
     other = ready(dim=4)

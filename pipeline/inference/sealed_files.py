@@ -1,0 +1,42 @@
+"""Files of the scratch cache that end with the sha256 of all before: a part, or a changed bit, is no file."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+from data.files.atomic import atomic_file
+
+SHA256, CHUNK = 32, 1 << 20  # bytes
+
+
+class SealedWriter:
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.digest = file, hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self.digest.update(content)
+        return self._file.write(content)
+
+
+@contextmanager
+def sealed_file(path: Path) -> Iterator[SealedWriter]:
+    """As `atomic_file`, with the sha256 at the end."""
+    with atomic_file(path) as file:
+        writer = SealedWriter(file)
+        yield writer
+        file.write(writer.digest.digest())
+
+
+def is_whole(path: Path) -> bool:
+    """Whether `path` is there, as `sealed_file` left it."""
+    try:
+        with path.open("rb") as file:
+            digest, left = hashlib.sha256(), path.stat().st_size - SHA256
+            while left > 0 and (piece := file.read(min(left, CHUNK))):
+                digest.update(piece)
+                left -= len(piece)
+            return file.read() == digest.digest()
+    except OSError:
+        return False
