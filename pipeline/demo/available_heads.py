@@ -82,7 +82,7 @@ class AvailableHeads:
     def get(self, name: str) -> LoadedHead:
         """
         Raises:
-            HeadError, FeatureError, DataError: no such head, or one that cannot be used; says what to do.
+            HeadError, FeatureError, DataError: no such head, or one that cannot be used, with the remedy.
         """
         folder = self.artifacts / name
         with self.lock:

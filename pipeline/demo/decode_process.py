@@ -1,4 +1,4 @@
-"""Uploads are decoded in processes with a time limit: a picture that takes long holds nobody else up."""
+"""Uploads are decoded in processes with a time limit: a picture that takes long delays no other."""
 
 import atexit
 from contextlib import suppress

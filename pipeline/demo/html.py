@@ -27,7 +27,7 @@ class GalleryItem:
 
 
 def message(text: str) -> str:
-    """What a person should know or do, in place of a result."""
+    """A sentence in place of a result: what is missing, or what to do."""
     return f'<p class="la-note" role="status">{escape(text)}</p>'
 
 

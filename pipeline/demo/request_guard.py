@@ -1,7 +1,7 @@
 """What the page's server refuses before Gradio sees it: other hosts, addresses to fetch, requests that are too large.
 
-The page is for this machine alone. A site that has its own name resolve to 127.0.0.1 (DNS rebinding) is told apart by
-the Host header; Gradio's routes that fetch an address for the browser (`file=http://...`, `proxy=...`) are closed.
+The page is for this machine alone. The Host header identifies sites whose own name resolves to 127.0.0.1 (DNS
+rebinding); Gradio's routes that fetch an address for the browser (`file=http://...`, `proxy=...`) are closed.
 """
 
 import re

@@ -35,7 +35,7 @@ def picture_input(label: str, *, elem_id: str) -> gr.Image:
     keep = picture.async_move_resource_to_block_cache
 
     async def keep_files(url_or_file_path: str | Path | None) -> str | None:
-        """Gradio's own would download an address; the page calls nobody."""
+        """Gradio's own would download an address; the page opens no connections."""
         if is_http_url_like(str(url_or_file_path)):
             raise gr.Error("An address is no upload. Give a file.", print_exception=False)
         return await keep(url_or_file_path)

@@ -1,4 +1,4 @@
-"""What tells one result from another, beside the code: the params that decide it, and files of the user's own.
+"""The identity of a result, beside its code: the params that decide it, and files of the user's own.
 
 Params are compared as they differ from their defaults, so that a key that is added later with a default leaves older
 results valid. A renamed key does not: convert the committed csv files then.
@@ -21,7 +21,7 @@ PLACES = ("mirror", "path")  # where data lie, not what they are
 
 
 def settings_hash(experiments: list[Params]) -> str:
-    """What a row of a study asks for, in 12 hex digits, wherever a person keeps data and weights."""
+    """Hash of a row's params, 12 hex digits: the same wherever data and weights lie."""
     parts = [row_identity(params) for params in experiments]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -36,7 +36,7 @@ def row_identity(params: Params) -> dict[str, Any]:
 
 
 def result_identity(params: Params) -> dict[str, Any]:
-    """The params that decide a result, and the sizes and times of a person's own weights and images."""
+    """The params that decide a result, and the sizes and times of the user's own weights and images."""
     kept = _identity(params)
     if not find_dataset(params.data.name).user_supplied:  # a published data set is the same everywhere
         kept["data"] = {key: value for key, value in kept["data"].items() if key not in PLACES}

@@ -1,7 +1,7 @@
 """The rows of a study as experiments: whole params for each.
 
 A row decides every key of `data`, `head` and `scores`, whatever params.yaml says there. Weights of backbones, batch
-sizes and the places of data are the person's own and come from params.yaml.
+sizes and the places of data are the user's and come from params.yaml.
 """
 
 import copy
@@ -48,7 +48,7 @@ class PlannedRow:
 
     @property
     def settings(self) -> str:
-        """Hash of what the row asks for: a result under another hash is of another row."""
+        """Hash of the row's params: a result under another hash is of another row."""
         return settings_hash([experiment.params for experiment in self.experiments])
 
     @property

@@ -18,7 +18,7 @@ from pipeline.studies.plan import PlannedRow
 
 @dataclass(frozen=True)
 class Requirement:
-    """Its state is `here`; `to fetch`, with what and how large; or `missing`, with the remedy."""
+    """State `here`; `to fetch`, with what and how large; or `missing`, with the remedy."""
 
     state: str
     what: str = ""
@@ -101,11 +101,12 @@ def of_weights(where: str, entry: Backbone) -> Requirement:
     path = Path(source).expanduser()
     if path.is_file():
         return HERE
-    found = {"torchvision": _torchvision, "timm": _timm, "open_clip": _open_clip}.get(entry.library, _none)(entry)
-    if found is None:
+    tagged = {"torchvision": _torchvision, "timm": _timm, "open_clip": _open_clip}.get(entry.library)
+    is_here = tagged(entry) if tagged else None
+    if is_here is None:
         remedy = "give a path" if path.is_absolute() else "give its folder: --weights FOLDER"
         return Requirement("missing", f"weights: no file and no published tag '{source}' for {where}; {remedy}")
-    if found.here:
+    if is_here:
         return HERE
     return Requirement("to fetch", f"weights: {source} of {entry.model} ({where})", partial(_load, where, entry))
 
@@ -117,24 +118,18 @@ def _load(where: str, entry: Backbone) -> None:
     load_backbone(name, entry, section=section)
 
 
-@dataclass(frozen=True)
-class _Tag:
-    here: bool
+# Per library, whether the weights that a published tag names are on this disk; None: no such tag.
 
 
-def _none(entry: Backbone) -> None:
-    return None
-
-
-def _torchvision(entry: Backbone) -> _Tag | None:
+def _torchvision(entry: Backbone) -> bool | None:
     import torch
     from torchvision import models
 
     tag = {tag.name: tag for tag in models.get_model_weights(entry.model)}.get(entry.weights)
-    return tag and _Tag(Path(torch.hub.get_dir(), "checkpoints", tag.url.rpartition("/")[2]).is_file())
+    return tag and Path(torch.hub.get_dir(), "checkpoints", tag.url.rpartition("/")[2]).is_file()
 
 
-def _timm(entry: Backbone) -> _Tag | None:
+def _timm(entry: Backbone) -> bool | None:
     import timm
 
     from features.backbones.timm import HUB_FILE
@@ -143,10 +138,10 @@ def _timm(entry: Backbone) -> _Tag | None:
     if name not in timm.list_pretrained(f"{entry.model}.*"):
         return None
     config = timm.get_pretrained_cfg(name)
-    return config and _Tag(_on_hub(config.hf_hub_id, [HUB_FILE]))
+    return config and _on_hub(config.hf_hub_id, [HUB_FILE])
 
 
-def _open_clip(entry: Backbone) -> _Tag | None:
+def _open_clip(entry: Backbone) -> bool | None:
     from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
     from open_clip.pretrained import get_pretrained_cfg
 
@@ -155,8 +150,8 @@ def _open_clip(entry: Backbone) -> _Tag | None:
         return None
     repository, _, file = config.get("hf_hub", "").rpartition("/")
     if repository:
-        return _Tag(_on_hub(repository, [file] if file else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]))
-    return _Tag((Path("~/.cache/clip").expanduser() / config["url"].rpartition("/")[2]).is_file())
+        return _on_hub(repository, [file] if file else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME])
+    return (Path("~/.cache/clip").expanduser() / config["url"].rpartition("/")[2]).is_file()
 
 
 def _on_hub(repository: str | None, names: list[str]) -> bool:

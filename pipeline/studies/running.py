@@ -1,4 +1,4 @@
-"""One experiment at a time, by `dvc exp run` in a copy of the project, so that the person's workspace stays as it is.
+"""One experiment at a time, by `dvc exp run` in a copy of the project, so that the user's workspace stays as it is.
 
 DVC writes to the workspace while an experiment runs, and an interrupted run would leave that there. What came out is
 kept in build/studies/<experiment>/ with the params and the code that made it; a row with such a result is not run

@@ -26,7 +26,7 @@ from pipeline.studies.running import LOG, Result, RunFailed, find_result, run_ex
 from pipeline.studies.settings import FOLDER, Study
 
 OVERHEAD = 12  # seconds that DVC takes for an experiment whose stages are all cached, about
-HERE, NOT_RUN, FAILED, DONE, RUN = "here already", "not run", "failed", "done", "run"
+HERE, NOT_RUN, FAILED, DONE = "here already", "not run", "failed", "done"
 
 
 @dataclass

@@ -35,6 +35,7 @@ set: &small
   head.seeds: 2
   head.dim: 16
   scores.n_bootstrap: 100
+roc: [triplet, infonce]
 sections:
 - title: Rows
   rows:
@@ -110,6 +111,9 @@ def test_a_real_study(tmp_path, monkeypatch):
     assert float(line["difference"]) == pytest.approx(
         float(line["ours"]) - float(found["triplet", "test/top2"]["ours"]), abs=2e-4
     )
+    curves = list(csv.DictReader((folder / "studies/made.roc.csv").read_text().splitlines()))
+    assert {point["row"] for point in curves} == {"triplet", "infonce"}
+    assert "](made.roc.svg)" in (folder / "studies/made.md").read_text() and (folder / "studies/made.roc.svg").exists()
     # They are DVC's experiments: listed, and to be taken over.
     assert {"made-triplet", "made-infonce"} <= set(call(folder, "dvc", "exp", "list", "--name-only").split())
     # Without what was kept, DVC's cache has it; what is edited and not committed is part of what runs.
