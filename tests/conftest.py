@@ -4,11 +4,15 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # and tests with two threads would spin beside other processes
 
-import pytest
-from hypothesis import settings
+from importlib.util import find_spec
 
-settings.register_profile("any machine", deadline=None)  # a busy machine is no failure
-settings.load_profile("any machine")
+import pytest
+
+if find_spec("hypothesis"):  # a machine with a GPU may lack it: `bench gpu` runs tests there
+    from hypothesis import settings
+
+    settings.register_profile("any machine", deadline=None)  # a busy machine is no failure
+    settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
