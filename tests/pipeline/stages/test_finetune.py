@@ -1,6 +1,7 @@
 """The stage `finetune`: a network trained on small images, its features, and the network named for another data set."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -100,6 +101,15 @@ def test_twice_gives_equal_bytes_with_and_without_the_cache(project, monkeypatch
     monkeypatch.setenv("LOOKALIKE_CACHE", "another")
     finetune.run(settings(), "mine")
     assert files() == before and "went on" not in capsys.readouterr().out
+
+
+def test_half_a_checkpoint_of_a_killed_run_is_removed(project):
+    part = Path(os.environ["LOOKALIKE_CACHE"], "finetune", ".killed.checkpoint.999999999.part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"half")
+    os.utime(part, (0, 0))
+    finetune.run(settings(), "mine")
+    assert not part.exists() and list(part.parent.iterdir())
 
 
 def test_other_settings_seed_or_code_start_anew_and_patience_does_not(project, monkeypatch, capsys):
