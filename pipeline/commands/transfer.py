@@ -146,12 +146,20 @@ def compare(head: TrainedHead, source: DataSet, target: DataSet, *, baseline: Ev
         [evaluations(similarity, target).by_query[METRIC] for similarity in head.similarities(target.inputs)]
     )
     gain = paired_interval(hits, baseline.by_query[METRIC], clusters=target.clusters.astype(str)[baseline.queries])
-    values = (hits.mean(), baseline.by_query[METRIC].mean(), gain.mean, gain.half_width)
     known = known_queries(source, target, baseline.queries)
     if known:
         note = f"{known} of {len(baseline.queries)} queries are images that training has seen; {note}".rstrip("; ")
-    scores = (round(float(value), 4) for value in values)
-    return TransferRow(source.name, target.name, *scores, len(baseline.queries), known, note)
+    return TransferRow(
+        source.name,
+        target.name,
+        head=round(float(hits.mean()), 4),
+        baseline=round(float(baseline.by_query[METRIC].mean()), 4),
+        gain=round(gain.mean, 4),
+        half_width=round(gain.half_width, 4),
+        queries=len(baseline.queries),
+        known_queries=known,
+        note=note,
+    )
 
 
 def known_queries(source: DataSet, target: DataSet, queries: NDArray[np.int64]) -> int:

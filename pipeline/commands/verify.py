@@ -79,7 +79,7 @@ def _extracted(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> 
         raise FeatureError(f"features/{name}: made with another dtype than params.yaml gives now; run dvc repro")
     source = dataset_folder(params) / "images.parquet"
     compute = replace(ready.compute, dtype=matching_dtype(written, ready.compute.devices[0]))
-    blocks = extract_rows(source, ids, rows, ready.network, compute=compute)
+    blocks = extract_rows(source, ids.tolist(), rows, ready.network, compute=compute)
     return np.concatenate([features for _, features in blocks])
 
 
@@ -96,7 +96,7 @@ def _trained(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np
     if written.get("weights_sha256") != network.weights_sha256:
         raise FeatureError(f"features/{name}: made with other weights than {weights}; run dvc repro")
     source = dataset_folder(params) / "images.parquet"
-    blocks = extract_rows(source, ids, rows, network, compute=finetune_compute(params))
+    blocks = extract_rows(source, ids.tolist(), rows, network, compute=finetune_compute(params))
     return np.concatenate([features for _, features in blocks])
 
 

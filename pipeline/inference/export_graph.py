@@ -32,7 +32,7 @@ class SimilarityGraph(nn.Module):
 
 def feature_graph(feature_set: FeatureSet) -> nn.Module:
     """(B, 3, H, W) uint8 -> (B, D) float32. The networks of `feature_set` must be float32, as they are loaded."""
-    parts = [FeatureGraph(part.network) for part in feature_set.parts]
-    if len(parts) == 1:
-        return parts[0]
-    return ConcatGraph(tuple(parts), tuple(part.weight for part in feature_set.parts))
+    if len(feature_set.parts) == 1:
+        return FeatureGraph(feature_set.parts[0].network)
+    first, second = (FeatureGraph(part.network) for part in feature_set.parts)
+    return ConcatGraph((first, second), feature_set.weights)

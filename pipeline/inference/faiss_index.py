@@ -6,6 +6,7 @@ candidates, which are ranked by exact similarity.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ from pipeline.inference.keep import keep
 from pipeline.inference.predictor import Predictor
 from pipeline.inference.sealed_files import is_whole, sealed_file
 
+if TYPE_CHECKING:
+    from faiss import IndexIVF
+
 SAMPLE = 100  # gallery images that recall is measured with, each without itself
 ENOUGH = 0.95  # recall at which no more cells are looked into
 PROPOSED = 10  # times k
@@ -30,7 +34,7 @@ ROUNDING = {"cosine": 1e-5, "euclidean": 1e-3}  # of a similarity: a small dista
 
 @dataclass(frozen=True)
 class Index:
-    faiss: "faiss.Index"  # noqa: F821
+    faiss: "IndexIVF"
     cells: int
     looked_into: int
     recall: float  # at k, against exact search
@@ -55,10 +59,11 @@ def open_index(head: Predictor, gallery: Tensor, *, k: int, path: Path) -> Index
     import faiss
 
     codes, about = gallery.cpu().numpy(), path.with_suffix(".json")
+    measured: dict[str, Any]
     try:
         if not is_whole(path):
             raise ValueError
-        index, measured = faiss.read_index(str(path)), unseal(about.read_bytes())
+        index, measured = cast("IndexIVF", faiss.read_index(str(path))), unseal(about.read_bytes())
     except (OSError, ValueError):  # none yet, or damaged
         index, measured = _build(head, codes), {"recall": {}}
         keep(lambda: _save(path, faiss.serialize_index(index).tobytes()))
@@ -89,12 +94,12 @@ def search(head: Predictor, index: Index, queries: Tensor, *, gallery: Tensor, k
     return torch.cat(scores), torch.cat(places)
 
 
-def _build(head: Predictor, codes: NDArray[np.float32]) -> "faiss.Index":  # noqa: F821
+def _build(head: Predictor, codes: NDArray[np.float32]) -> "IndexIVF":
     import faiss
 
     cells = max(1, min(round(4 * len(codes) ** 0.5), len(codes) // PER_CELL))
     metric = faiss.METRIC_INNER_PRODUCT if is_cosine(head.trained) else faiss.METRIC_L2
-    index = faiss.index_factory(codes.shape[1], f"IVF{cells},SQfp16", metric)
+    index = cast("IndexIVF", faiss.index_factory(codes.shape[1], f"IVF{cells},SQfp16", metric))
     learned = np.random.default_rng(0).permutation(len(codes))[: PER_CELL * cells]
     index.train(codes[np.sort(learned)])
     for start in range(0, len(codes), 65_536):
@@ -102,7 +107,7 @@ def _build(head: Predictor, codes: NDArray[np.float32]) -> "faiss.Index":  # noq
     return index
 
 
-def _tune(head: Predictor, index: "faiss.Index", gallery: Tensor, k: int, *, start: int) -> float:  # noqa: F821
+def _tune(head: Predictor, index: "IndexIVF", gallery: Tensor, k: int, *, start: int) -> float:
     """Look into twice as many cells until recall is `ENOUGH`; sets index.nprobe and returns the recall."""
     sample = np.sort(np.random.default_rng(1).permutation(len(gallery))[:SAMPLE])
     queries, most = gallery[torch.from_numpy(sample)], min(k + 1, len(gallery))
@@ -126,7 +131,7 @@ def _recall(exact: Tensor, found: Tensor, *, rounding: float) -> float:
     return float((near.sum(1) - 1).float().mean() / max(1, exact.shape[1] - 1))
 
 
-def _propose(index: "faiss.Index", queries: NDArray[np.float32], k: int) -> list[Tensor]:  # noqa: F821
+def _propose(index: "IndexIVF", queries: NDArray[np.float32], k: int) -> list[Tensor]:
     """Ascending rows for each query, at least `k`: where its cells hold fewer, more cells are looked into."""
     proposed: list[Tensor] = [torch.empty(0, dtype=torch.int64)] * len(queries)
     waiting, first = np.arange(len(queries)), index.nprobe

@@ -37,6 +37,12 @@ class FeatureSet:
     width: int  # D
 
     @property
+    def weights(self) -> tuple[float, float]:
+        """Of the two parts of a concatenation."""
+        first, second = self.parts
+        return first.weight, second.weight
+
+    @property
     def fused(self) -> bool:
         return len(self.parts) > 1
 

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from features.extraction.precision import dtype_name, matching_dtype
 from features.extraction.replicas import Compute
 from features.extraction.shards import digests, feature_shape, fill_from, missing_rows, read_shards, write_shard
 from features.storage.concat import concatenate
+from features.storage.features_files import RowWriter
 from pipeline.extraction import compute_here, extraction_fingerprint, scratch_shards
 from pipeline.inference.feature_sources import FeatureSource
 from pipeline.inference.files_index import FilesIndex, open_files_index, open_verdicts, state
@@ -53,13 +55,13 @@ class Scratch:
     def missing(self, hashes: Sequence[str]) -> set[str]:
         """Those of `hashes` without features."""
         keys = digests(np.array(hashes, dtype=object))
-        return {hashes[row] for row in missing_rows(self.folder, keys)} if len(hashes) else set()
+        return {str(hashes[row]) for row in missing_rows(self.folder, keys)} if len(hashes) else set()
 
     def gather(self, hashes: Sequence[str]) -> NDArray[np.float16]:
         """(N, D), the first view."""
         width = self.unkept[0][1].shape[-1] if self.unkept else feature_shape(self.folder)[1]
-        rows = Rows(np.empty((len(hashes), width), np.float16))
-        fill_from(chain(read_shards(self.folder), self.unkept), digests(np.array(hashes, dtype=object)), rows)
+        rows, keys = Rows(np.empty((len(hashes), width), np.float16)), digests(np.array(hashes, dtype=object))
+        fill_from(chain(read_shards(self.folder), self.unkept), keys, cast(RowWriter, rows))
         return rows.array
 
 
@@ -151,7 +153,7 @@ def _hashes(
 def _side_by_side(head: Predictor, parts: Sequence[NDArray[np.float16]]) -> NDArray[np.float16]:
     if len(parts) == 1:
         return parts[0]
-    return concatenate(*parts, weights=tuple(part.weight for part in head.feature_set.parts))
+    return concatenate(*parts, weights=head.feature_set.weights)
 
 
 def _shards(part: FeatureSource, compute: Compute) -> Path:

@@ -139,7 +139,7 @@ class Predictor:
         parts = [encoder(pictures) for encoder in self._encoders]
         if len(parts) == 1:
             return parts[0]
-        return concatenate(*parts, weights=tuple(part.weight for part in self.feature_set.parts))
+        return concatenate(*parts, weights=self.feature_set.weights)
 
 
 def load_head(folder: str | Path | None = None) -> Predictor:
@@ -166,7 +166,9 @@ def _several(images: ImageLikes) -> bool:
 
 
 def _listed(images: ImageLikes) -> list[ImageLike]:
-    return list(images) if _several(images) else [images]
+    if isinstance(images, Sequence) and not isinstance(images, str | bytes):
+        return list(images)
+    return [images]
 
 
 def _shaped(matrix: FloatArray, a: ImageLikes, b: ImageLikes) -> FloatArray:

@@ -15,9 +15,14 @@ def text_codes(head: Predictor, texts: Sequence[str]) -> Tensor:
     Raises:
         HeadError: the features are not one CLIP's own, or the head does not keep the space that words and images share.
     """
-    settings, parts = head.trained.settings, head.feature_set.parts
-    entry = parts[0].entry
-    if len(parts) > 1 or entry.library != "open_clip" or entry.output != "global" or "finetune" in parts[0].provenance:
+    settings, source = head.trained.settings, head.feature_set.parts[0]
+    entry = source.entry
+    if (
+        head.feature_set.fused
+        or entry.library != "open_clip"
+        or entry.output != "global"
+        or "finetune" in source.provenance
+    ):
         raise HeadError(
             f"--text: {head.feature_set.name} are not the features of a CLIP; train on one of library open_clip with "
             "output global (head.features=clip_vitb32 head.model=identity)"
@@ -29,6 +34,6 @@ def text_codes(head: Predictor, texts: Sequence[str]) -> Tensor:
         )
     from features.backbones.open_clip import load_text_tower
 
-    tower = load_text_tower(entry, f"backbones.{parts[0].name}")
+    tower = load_text_tower(entry, f"backbones.{source.name}")
     with torch.no_grad():
         return head.codes_of(tower(list(texts)).half().numpy())

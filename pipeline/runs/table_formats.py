@@ -38,9 +38,10 @@ def csv(table: Table) -> str:
     for i, name in enumerate(table.columns):
         columns += [name, f"{name} half_width"] if with_interval[i] else [name]
         for row, cells in zip(rows, table.rows, strict=True):
-            row.append("" if cells[i].value is None else cells[i].value)
+            value, half_width = cells[i].value, cells[i].half_width
+            row.append("" if value is None else value)
             if with_interval[i]:
-                row.append("" if cells[i].half_width is None else round(cells[i].half_width, 4))
+                row.append("" if half_width is None else round(half_width, 4))
     return csv_bytes(columns, rows).decode().rstrip("\n")
 
 

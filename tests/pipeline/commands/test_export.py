@@ -17,6 +17,7 @@ from heads.errors import HeadError
 from pipeline import load_head
 from pipeline.cli.app import app
 from pipeline.commands import export
+from pipeline.inference import onnx_file
 
 pytestmark = pytest.mark.forward
 
@@ -83,7 +84,7 @@ def check_notes(path: Path) -> None:
     assert network["backbone"]["model"] == "test_resnet" and network["weights_licence"] == "random numbers"
     assert json.loads(notes["head"])["model"] == "mlp"
     content = path.read_bytes()
-    assert str(Path(export.__file__).parent).encode() not in content and b"site-packages" not in content
+    assert str(Path(onnx_file.__file__).parent).encode() not in content and b"site-packages" not in content
 
 
 def check_refusal(content: bytes, images: list[bytes]) -> None:
@@ -94,7 +95,7 @@ def check_refusal(content: bytes, images: list[bytes]) -> None:
     with pytest.raises(
         HeadError, match=r"^export: embeddings have cosine -?0\.\d{4} to the pipeline's, at least 0.999"
     ):
-        export.check(content, head, [pixels(blob) for blob in images])
+        onnx_file.check(content, head, [pixels(blob) for blob in images])
 
 
 def test_what_is_refused_is_not_written(monkeypatch):
