@@ -168,7 +168,9 @@ class TableFormat(StrEnum):
 def table(
     runs: Annotated[list[str] | None, typer.Argument(help="experiments, or workspace; by default all")] = None,
     all_commits: bool = typer.Option(False, "--all-commits", help="also those of earlier commits"),
-    columns: str | None = typer.Option(None, help="scores and params in place of the usual ones: top2,auc,head.lr"),
+    columns: str | None = typer.Option(
+        None, help='scores and params in place of the usual ones: top2,auc,head.lr; a key with a comma in quotes: "a,b"'
+    ),
     sort: str | None = typer.Option(None, help="by a score, the best first, or by a param"),
     against: str | None = typer.Option(None, help="a run: adds paired differences to it, and intervals"),
     form: Annotated[TableFormat, typer.Option("--format", help="latex: booktabs")] = TableFormat.md,
@@ -178,10 +180,9 @@ def table(
     Each beside baseline and chance, with the params in which they differ. A run that failed, still runs, or whose
     params were edited since is marked and has no score.
     """
-    from pipeline.commands.table import Options, run
+    from pipeline.commands.table import Options, run, split_keys
 
-    keys = tuple(key.strip() for key in (columns or "").split(",") if key.strip())
-    run(Options(tuple(runs or ()), all_commits, keys, sort, against, form.value))
+    run(Options(tuple(runs or ()), all_commits, split_keys(columns or ""), sort, against, form.value))
 
 
 @verbs.command()

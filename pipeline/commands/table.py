@@ -5,6 +5,7 @@ python -m pipeline table --sort top2 --columns top2,auc,head.lr # other columns
 python -m pipeline table a b c --against a --format latex       # for a paper: intervals, and paired differences to a
 """
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -39,6 +40,12 @@ def run(options: Options) -> None:
         raise ParamError("no run has metrics of its params yet: run `dvc repro`")
     table = run_table(found, columns=options.columns, sort=options.sort, against=options.against, read=read_run)
     print(FORMATS[options.format](table))
+
+
+def split_keys(text: str) -> tuple[str, ...]:
+    """`top2, "a,b"` -> top2 and a,b: a line of csv, so that a key with a comma can be quoted."""
+    keys = next(csv.reader([text], skipinitialspace=True), [])
+    return tuple(key.strip() for key in keys if key.strip())
 
 
 def pick(runs: Sequence[Run], names: Sequence[str]) -> list[Run]:

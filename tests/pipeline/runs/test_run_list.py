@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 
 import pytest
 from project import call
@@ -14,10 +15,14 @@ from pipeline.runs.run_list import Run, list_runs
 
 PARAMS = {"data": {"name": "emoji"}, "head": {"features": "small", "model": "linear", "loss": "contrastive", "lr": 0.1}}
 EVALUATE = """
-import json, pathlib, re
+import json, pathlib, re, time
 text = pathlib.Path("params.yaml").read_text()
 lr, loss = float(re.search("lr: (.*)", text)[1]), re.search("loss: (.*)", text)[1]
 assert loss != "broken"
+if loss == "slow":
+    pathlib.Path("../started").touch()
+    while not pathlib.Path("../go_on").exists():
+        time.sleep(0.05)
 json.dump({"top2": lr, "top2_ci": 0.01, "baseline": {"top2": 0.5}}, open("metrics.json", "w"))
 """
 GRAPH = {
@@ -86,6 +91,21 @@ def test_runs_of_earlier_commits(repository):
     call(repository, "git", "commit", "-qm", "more")
     assert by_name(list_runs()) == {"workspace": ("", 0.1)}
     assert by_name(list_runs(all_commits=True)) == {"workspace": ("", 0.1), "fast": ("", 0.5)}
+
+
+def test_a_run_that_goes_on_has_no_score_yet(repository, capsys):
+    words = [sys.executable, "-m", "dvc", "exp", "run", "-q", "--name", "later", "-S", "head.loss=slow"]
+    with subprocess.Popen(words) as process:
+        try:
+            while not (repository.parent / "started").exists() and process.poll() is None:
+                time.sleep(0.05)
+            found = by_name(list_runs())
+            run(Options())
+        finally:
+            (repository.parent / "go_on").touch()
+    assert found == {"workspace": ("not run", None), "main": ("", 0.1), "later": ("running", None)}
+    assert "| later | running | small | linear | slow |" in capsys.readouterr().out
+    assert by_name(list_runs()) == {"workspace": ("", 0.1), "main": ("", 0.1), "later": ("", 0.1)}
 
 
 @pytest.mark.slow

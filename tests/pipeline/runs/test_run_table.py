@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from heads.metrics.intervals import paired_interval
+from pipeline.commands.table import split_keys
 from pipeline.errors import ParamError
 from pipeline.runs.query_scores import QueryScores
 from pipeline.runs.run_list import Run
@@ -127,3 +128,15 @@ def test_csv_has_shares_and_intervals_in_columns_of_their_own():
     rows = list(csv.DictReader(io.StringIO(FORMATS["csv"](run_table(runs)))))
     assert float(rows[0]["top-2"]) == METRICS["top2"] and float(rows[0]["top-2 half_width"]) == METRICS["top2_ci"]
     assert rows[1]["top-2"] == "" and rows[1]["state"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("text", "keys"),
+    [
+        ("", ()),
+        ("top2,auc, head.lr ,", ("top2", "auc", "head.lr")),
+        ('top2, "head.loss_args.a,b",auc', ("top2", "head.loss_args.a,b", "auc")),
+    ],
+)
+def test_columns_of_the_command_line(text, keys):
+    assert split_keys(text) == keys
