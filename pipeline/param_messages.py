@@ -64,7 +64,7 @@ def first_problem(error: ValidationError, root: type[BaseModel]) -> str:
         case "missing":
             return f"{key}: missing"
         case "value_error":
-            return f"{key}: {problem['ctx']['error']}"
+            return f"{key}: {problem.get('ctx', {}).get('error')}"
         case _:
             return f"{key}: {value!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 

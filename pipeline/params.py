@@ -27,7 +27,7 @@ class Params(BaseModel):
     concatenations: dict[Name, Concatenation] = {}
     finetunes: dict[Name, Finetune] = {}
     head: HeadSettings
-    scores: ScoreSettings = ScoreSettings()
+    scores: ScoreSettings = ScoreSettings.model_validate({})
 
     @property
     def feature_sets(self) -> list[str]:

@@ -10,7 +10,11 @@ from tqdm import tqdm
 def progress(total: int, what: str, *, unit: str = "images") -> Iterator[Callable[[int], None]]:
     """`with progress(n, "prepare emoji") as advance: advance(1)`."""
     with tqdm(total=total, desc=what, unit=f" {unit}", unit_scale=total >= 10_000, disable=None, leave=False) as bar:
-        yield bar.update
+
+        def advance(count: int) -> None:
+            bar.update(count)
+
+        yield advance
 
 
 @contextmanager

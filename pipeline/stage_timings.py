@@ -12,7 +12,6 @@ from pathlib import Path
 from pipeline.paths import dataset_folder
 
 LEDGER = Path(os.environ.get("LOOKALIKE_LEDGER", "build/ledger.csv"))  # a study keeps its own
-FIELDS = ("dataset", "stage", "seconds", "images_per_s", "peak_mb", "written_mb")
 PER_IMAGE = ("prepare", "extract", "finetune")  # stages whose time goes with the number of images
 WRITES = {"prepare": ("images.parquet", "rows.parquet", "protocol.json"), "train": ("head",), "evaluate": ("scores",)}
 
@@ -29,7 +28,7 @@ def recorded(dataset: str, stage: str, name: str = "") -> Iterator[None]:
     folder = dataset_folder(dataset)
     wrote = WRITES.get(stage, (f"features/{name}",))
     images = _images(folder / "rows.parquet") if stage in PER_IMAGE else 0
-    row = {
+    row: dict[str, str] = {
         "dataset": dataset,
         "stage": f"{stage}@{name}" if name else stage,
         "seconds": f"{seconds:.1f}",
@@ -41,7 +40,7 @@ def recorded(dataset: str, stage: str, name: str = "") -> Iterator[None]:
         LEDGER.parent.mkdir(exist_ok=True)
         new = not LEDGER.exists()
         with LEDGER.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=FIELDS, lineterminator="\n")
+            writer = csv.DictWriter(file, fieldnames=list(row), lineterminator="\n")
             if new:
                 writer.writeheader()
             writer.writerow(row)
