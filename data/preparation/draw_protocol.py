@@ -9,7 +9,14 @@ from numpy.typing import NDArray
 
 from data.datasets.source import first_five
 from data.errors import DataError
-from data.preparation.evaluation_lists import choose_pairs, draw_candidates, draw_episodes, draw_pairs, draw_triplets
+from data.preparation.evaluation_lists import (
+    check_way,
+    choose_pairs,
+    draw_candidates,
+    draw_episodes,
+    draw_pairs,
+    draw_triplets,
+)
 from data.preparation.rng import generator
 from data.settings import DataSettings
 from data.tables.protocol import PairList, Protocol, Rejected, SubmitLists
@@ -48,6 +55,8 @@ def draw_protocol(
     notes = list(notes)
     parts = evaluation_parts(rows)
     wanted = settings.episodes
+    if wanted.way is not None:
+        notes += check_way(rows, parts, way=wanted.way, images=wanted.shot + wanted.queries)
     pairs, triplets, episodes = {}, {}, {}
     for name, part in parts.items():
         pairs[name] = draw_pairs(rows, part, count=settings.pairs, rng=generator(seed, f"pairs {name}"))

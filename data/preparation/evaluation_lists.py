@@ -1,6 +1,6 @@
 """Frozen evaluation lists, drawn once at preparation: candidates, balanced pairs, triplets, episodes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -168,34 +168,49 @@ def draw_triplets(rows: Rows, part: Ints, *, count: int, rng: np.random.Generato
     return TripletList(anchor=anchor, positive=sampler.positives(anchor, rng), negative=sampler.negatives(anchor, rng))
 
 
+def episode_groups(rows: Rows, part: Ints, *, images: int) -> Ints:
+    """Labels (G,) of the groups of `part` that have at least `images` rows; none where groups are pairs."""
+    labels, sizes = np.unique(rows.labels[part], return_counts=True)
+    return labels[(sizes >= images) & (not rows.has_roles)]
+
+
 def draw_episodes(
     rows: Rows, part: Ints, *, count: int, way: int | None, shot: int, queries: int, rng: np.random.Generator
 ) -> EpisodeList | None:
-    """`count` K-way N-shot episodes; without `way`, as many groups as there are, 20 at most. None if fewer than 2 fit.
-
-    Raises:
-        DataError: `way` is more than the groups that have `shot + queries` rows, or groups are pairs.
+    """`count` K-way N-shot episodes; without `way`, as many groups as there are, 20 at most. None if fewer than `way`,
+    or than 2, have `shot + queries` rows.
     """
-    labels, sizes = np.unique(rows.labels[part], return_counts=True)
-    fit = labels[sizes >= shot + queries]
-    if way is not None and rows.has_roles:
-        raise DataError(
-            "data.episodes.way: groups of pairs have one image per side, too few for episodes; leave it empty"
-        )
-    if way is not None and way > len(fit):
-        raise DataError(
-            f"data.episodes.way: {way} wanted, but only {len(fit)} groups of a part of the data have the "
-            f"{shot + queries} images that data.episodes.shot and .queries need; lower one of them, or leave way empty"
-        )
-    if rows.has_roles or len(fit) < 2:
-        return None
+    fit = episode_groups(rows, part, images=shot + queries)
     way = min(len(fit), 20) if way is None else way
+    if len(fit) < max(way, 2):
+        return None
     members = {label: part[rows.labels[part] == label] for label in fit}
     drawn = np.empty((count, way, shot + queries), dtype=np.int64)
     for episode in drawn:
         for place, label in enumerate(rng.choice(fit, way, replace=False)):
             episode[place] = rng.choice(members[label], shot + queries, replace=False)
     return EpisodeList(support=drawn[:, :, :shot].copy(), query=drawn[:, :, shot:].copy())
+
+
+def check_way(rows: Rows, parts: Mapping[str, Ints], *, way: int, images: int) -> list[str]:
+    """A note on the parts with fewer than `way` groups of `images` rows, which have no episodes.
+
+    Raises:
+        DataError: no part has so many, or groups are pairs.
+    """
+    if rows.has_roles:
+        raise DataError(
+            "data.episodes.way: groups of pairs have one image per side, too few for episodes; leave it empty"
+        )
+    fit = {name: len(episode_groups(rows, part, images=images)) for name, part in parts.items()}
+    most = max((groups for name, groups in fit.items() if name != "val"), default=0)
+    if way > most:
+        raise DataError(
+            f"data.episodes.way: {way} wanted, but no part of the test has more than {most} groups with the "
+            f"{images} images that data.episodes.shot and .queries need; lower one of them, or leave way empty"
+        )
+    short = [f"{name} ({groups} groups)" for name, groups in fit.items() if groups < way]
+    return [f"no {way}-way episodes of {', '.join(short)}: too few groups"] if short else []
 
 
 def _distinct(sampler: PartnerSampler, partner: Partner, count: int, rng: np.random.Generator) -> Ints:

@@ -4,6 +4,7 @@ import pytest
 from data.errors import DataError
 from data.preparation.evaluation_lists import (
     check_candidates,
+    check_way,
     draw_candidates,
     draw_episodes,
     draw_pairs,
@@ -210,14 +211,21 @@ def test_episodes():
     assert draw_episodes(many, everything(many), count=5, way=None, shot=1, queries=5, rng=rng()).way == 20
 
 
-def test_more_ways_than_groups_is_said_and_no_episodes_are_none():
+def test_more_ways_than_groups_has_no_episodes():
     rows = classes([6, 6, 6])
-    with pytest.raises(DataError, match=r"data\.episodes\.way: 4 wanted, but only 3 groups .* 6 images"):
-        draw_episodes(rows, everything(rows), count=5, way=4, shot=1, queries=5, rng=rng())
+    assert draw_episodes(rows, everything(rows), count=5, way=4, shot=1, queries=5, rng=rng()) is None
     assert draw_episodes(rows, everything(rows), count=5, way=None, shot=2, queries=5, rng=rng()) is None
-    with pytest.raises(DataError, match=r"data\.episodes\.way: 2 wanted, but only 0 groups"):
-        draw_episodes(rows, everything(rows), count=5, way=2, shot=2, queries=5, rng=rng())
     rows = pairs_of_two(10)
     assert draw_episodes(rows, everything(rows), count=5, way=None, shot=1, queries=1, rng=rng()) is None
+
+
+def test_the_ways_asked_for_need_one_part_of_the_test():
+    rows = classes([6] * 5)
+    parts = {"val": np.arange(30), "test_seen": np.arange(12), "test_unseen": np.arange(12, 30)}
+    assert check_way(rows, parts, way=2, images=6) == []
+    (note,) = check_way(rows, parts, way=3, images=6)  # 90 unseen and 10 seen classes: the unseen ones have episodes
+    assert "3-way" in note and "test_seen (2 groups)" in note and "unseen" not in note
+    with pytest.raises(DataError, match=r"data\.episodes\.way: 4 wanted.* 3 groups .*6 images"):
+        check_way(rows, parts, way=4, images=6)
     with pytest.raises(DataError, match=r"data\.episodes\.way: groups of pairs"):
-        draw_episodes(rows, everything(rows), count=5, way=2, shot=1, queries=1, rng=rng())
+        check_way(pairs_of_two(10), {"test": np.arange(20)}, way=2, images=2)
