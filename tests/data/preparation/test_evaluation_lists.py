@@ -221,7 +221,8 @@ def test_more_ways_than_groups_has_no_episodes():
 
 def test_the_ways_asked_for_need_one_part_of_the_test():
     rows = classes([6] * 5)
-    parts = {"val": np.arange(30), "test_seen": np.arange(12), "test_unseen": np.arange(12, 30)}
+    seen = np.isin(rows.group, ["g00", "g01"])
+    parts = {"val": everything(rows), "test_seen": np.flatnonzero(seen), "test_unseen": np.flatnonzero(~seen)}
     assert check_way(rows, parts, way=2, images=6) == []
     (note,) = check_way(rows, parts, way=3, images=6)  # 90 unseen and 10 seen classes: the unseen ones have episodes
     assert "3-way" in note and "test_seen (2 groups)" in note and "unseen" not in note
