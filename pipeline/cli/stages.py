@@ -1,6 +1,7 @@
 """The commands that DVC runs, one per stage of dvc.yaml."""
 
 import gc
+import sys
 from importlib import import_module
 
 import typer
@@ -47,18 +48,24 @@ def evaluate() -> None:
 
 
 def run_stage(stage: str, *name: str) -> None:
-    """`run` of pipeline/stages/<stage>.py, which is imported after params.yaml has been checked.
-
-    Modules are never garbage: searching torch's for cycles, while it is imported and again when the process ends, takes
-    a third as long as the import itself.
-    """
+    """`run` of pipeline/stages/<stage>.py, which is imported after params.yaml has been checked."""
     from pipeline.params import load_params
 
     params = load_params()
     with recorded(params.data.name, stage, *name):
         gc.disable()
         run = import_module(f"pipeline.stages.{stage}").run
-        gc.freeze()
+        freeze_modules()
         gc.enable()
         run(params, *name)
-    gc.freeze()
+    freeze_modules()
+
+
+def freeze_modules() -> None:
+    """Tell the garbage collector that what is loaded is no garbage: searching torch's modules for cycles, while they are
+    imported and again when the process ends, takes a third as long as the import itself.
+
+    Not with triton: it reports, line by line, its objects that are not collected when the process ends.
+    """
+    if "triton" not in sys.modules:
+        gc.freeze()

@@ -60,3 +60,11 @@ def test_reading_rows_does_not_import_pandas(tmp_path):
 
 def test_the_check_sees_what_is_imported():
     assert loaded("import torch", ("torch", "timm")) == ["torch"]
+
+
+@pytest.mark.parametrize("stage", ["extract", "train"])
+def test_a_stage_prints_nothing_of_what_the_collector_leaves(stage):
+    """triton, which timm's import loads, lists every object that is not collected when the process ends."""
+    code = f"from pipeline.cli.stages import freeze_modules; import pipeline.stages.{stage}; freeze_modules()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=TOP)
+    assert done.stderr == ""
