@@ -6,7 +6,7 @@ DEV := .venv/.installed-dev
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev repro demo gpu test slow lint types format lock clean
+.PHONY: help setup dev repro demo gpu test slow lint format lock clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /\t/' | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -42,11 +42,9 @@ test: dev  ## the quick tests, one process a core, 8 at most
 slow: dev  ## the slow tests too
 	@pytest -m ""
 
-lint: dev  ## ruff: style and format
+lint: dev  ## ruff: style and format; basedpyright: types
 	@ruff check .
 	@ruff format --check .
-
-types: dev  ## basedpyright: types (not yet without errors, so not part of lint)
 	@basedpyright
 
 format: dev  ## let ruff rewrite the files

@@ -62,8 +62,8 @@ def run_stage(stage: str, *name: str) -> None:
 
 
 def freeze_modules() -> None:
-    """Tell the garbage collector that what is loaded is no garbage: searching torch's modules for cycles, while they are
-    imported and again when the process ends, takes a third as long as the import itself.
+    """Tell the garbage collector that what is loaded is no garbage: searching torch's modules for cycles, while they
+    are imported and again when the process ends, takes a third as long as the import itself.
 
     Not with triton: it reports, line by line, its objects that are not collected when the process ends.
     """

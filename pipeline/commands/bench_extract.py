@@ -4,10 +4,11 @@ import os
 import platform
 import resource
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from itertools import product
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -40,7 +41,7 @@ NETWORKS = {
 def run(params: Params, *, names: list[str], seconds: float, repeats: int) -> None:
     """Time `names` in each of `DTYPES` on as many images as the network runs in `seconds`; best of `repeats`."""
     source = dataset_folder(params) / "images.parquet"
-    ids = read_rows(source).id
+    ids = read_rows(source).id.tolist()
     table = []
     for name, dtype in product(names, DTYPES):
         features = params.features.model_copy(update={"dtype": dtype})
@@ -59,7 +60,7 @@ def run(params: Params, *, names: list[str], seconds: float, repeats: int) -> No
 
 
 def _measure(
-    source: Path, ids: np.ndarray, network: LoadedBackbone, compute: Compute, seconds: float, repeats: int
+    source: Path, ids: list[str], network: LoadedBackbone, compute: Compute, seconds: float, repeats: int
 ) -> dict[str, object]:
     """Images a second of every part; forward, whole and reference in turn, so that a busy machine slows all alike."""
     rate(run_replicas(network, compute, synthetic(network, compute, 8 * compute.batch)))  # warm
@@ -111,7 +112,9 @@ class Encoded(Dataset):
         config = PreprocessCfg(
             size=spec.size, mean=spec.mean, std=spec.std, interpolation=spec.interpolation, resize_mode=spec.fit
         )
-        self.blobs, self.transform = read_images(source, rows), image_transform_v2(config, is_train=False)
+        self.blobs = read_images(source, rows)
+        # Of training, image_transform_v2 may give three transforms; of inference it gives one, PIL image -> tensor.
+        self.transform = cast(Callable[[Any], Tensor], image_transform_v2(config, is_train=False))
 
     def __len__(self) -> int:
         return len(self.blobs)

@@ -73,7 +73,7 @@ def loaded(name: str) -> tuple[LoadedBackbone, nn.Module, Tensor]:
     base = load_backbone(name, entry.network)
     side = base.preprocess.size
     images = torch.randint(256, (1024, 3, side, side), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return base, base.module.to(device(), memory_format=torch.channels_last), images.to(device())
+    return base, base.module.to(device()).to(memory_format=torch.channels_last), images.to(device())
 
 
 def bare_round(name: str, batch: int, steps: int) -> Callable[[], None]:

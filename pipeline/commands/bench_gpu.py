@@ -182,7 +182,9 @@ def _run_here(part: str, *, small: bool) -> int:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m pipeline.commands.bench_gpu", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m pipeline.commands.bench_gpu", description="What has to be known on a CUDA machine."
+    )
     parser.add_argument("parts", nargs="*", help=f"of {', '.join(BUDGETS)}; none: all")
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
     parser.add_argument("--small", action="store_true", help="tiny sizes: is the command itself whole?")

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Generator, nn
+from torch import Generator
 from torch.nn.functional import normalize
 
 from features.backbones.registry import load_backbone
 from heads.metrics.ranking import rank_queries
+from heads.models.base import Head
 from heads.models.registry import build_head, projection_start
 from heads.scoring import evaluate
 from heads.settings import parse_head_settings
-from heads.similarity import embedding_similarity
+from heads.similarity import Similarity, embedding_similarity
 from heads.store import TrainedHead, dump_head
 from heads.training.arrays import train_head
 from heads.training.samplers import make_training_set
@@ -58,7 +59,7 @@ def heads(emit: Emit, sizes: Sizes) -> None:
     chosen, rows = make_training_set(np.arange(len(labels)), labels, None, images=2), features.to(device())
     start = projection_start(settings, features)
 
-    def new_head() -> nn.Module:
+    def new_head() -> Head:
         return build_head(settings, rows.shape[1], Generator().manual_seed(0), start=start).to(device())
 
     contenders = {
@@ -92,7 +93,7 @@ def ranking(emit: Emit, sizes: Sizes) -> None:
     similarity = embedding_similarity(there)
     reset_peak()
 
-    def ranks(of: object, most: int) -> np.ndarray:
+    def ranks(of: Similarity, most: int) -> np.ndarray:
         return rank_queries(of, labels, queries=rows[:most], gallery=rows[queries:]).higher
 
     products = [seconds_of(lambda: product(there[:queries], there[queries:])) for _ in range(sizes.rounds + 1)][1:]
@@ -124,11 +125,11 @@ def interchange(emit: Emit, sizes: Sizes) -> None:
         every = np.arange(len(labels))
         computes = {"cpu": compute_here(on=CPU), "card": compute_here()}
         features = {name: all_features(source, network, every, compute) for name, compute in computes.items()}
-    train = labels < sizes.groups // 2
+    train = torch.from_numpy(labels < sizes.groups // 2)
     settings = {"loss": "triplet", "epochs": 5, "batch": 64, "seeds": 1}
 
     def trained(on: torch.device) -> TrainedHead:
-        return train_head(features["cpu"][train].to(on), labels[train], settings, candidates=10)
+        return train_head(features["cpu"][train].to(on), labels[train.numpy()], settings, candidates=10)
 
     heads_by = {"cpu": trained(CPU), "card": trained(device())}
     again = dump_head(trained(device()))["head.safetensors"] == dump_head(heads_by["card"])["head.safetensors"]
@@ -138,7 +139,7 @@ def interchange(emit: Emit, sizes: Sizes) -> None:
     for head in ("cpu", "card"):
         for made in ("cpu", "card"):
             on = CPU if made == "cpu" else device()
-            scores = evaluate(features[made][~train].to(on), labels[~train], head=heads_by[head], candidates=10)
+            scores = evaluate(features[made][~train].to(on), labels[~train.numpy()], head=heads_by[head], candidates=10)
             reference.setdefault(head, scores["top2"].head)
             difference = abs(scores["top2"].head - reference[head])
             worst = max(worst, difference)
