@@ -46,7 +46,9 @@ def load_params(path: Path = Path("params.yaml")) -> Params:
     except FileNotFoundError:
         raise ParamError(f"{path}: not here; run from the project's top folder") from None
     except (YAMLError, UnicodeDecodeError) as error:
-        raise ParamError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+        # DVC and we read it with libyaml, which takes no `{negatives: random:1}`.
+        quote = '; within {} and [] quote values with a colon: "random:1"' if "unexpected ':'" in str(error) else ""
+        raise ParamError(f"{path}: not valid YAML: {' '.join(str(error).split())}{quote}") from None
     return parse_params(raw, where=path.name)
 
 

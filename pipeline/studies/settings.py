@@ -123,7 +123,8 @@ def load_study(name: str, *, folder: Path = FOLDER) -> Study:
     if name not in known_studies(folder):
         raise ParamError(f"no study '{name}'{did_you_mean(name, known_studies(folder))}")
     try:
-        raw = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+        # In Python, which takes `{negatives: random:1}` as YAML 1.2 does; libyaml does not.
+        raw = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except (YAMLError, UnicodeDecodeError) as error:
         raise ParamError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     try:

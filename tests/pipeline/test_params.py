@@ -185,3 +185,9 @@ def test_a_name_that_is_no_stage_key_and_folder_is_one_line(raw, section, name):
     with pytest.raises(ParamError, match="letters, digits") as error:
         parse_params(raw | {section: raw[section] | {name: entry[section]}})
     assert "\n" not in str(error.value) and f"{section}: '{name}'" in str(error.value)
+
+
+def test_a_colon_within_braces_is_a_line_with_the_remedy(tmp_path):
+    (tmp_path / "params.yaml").write_text("head: {negatives: random:1}\n")
+    with pytest.raises(ParamError, match=r"params\.yaml.*line 1.*quote"):
+        load_params(tmp_path / "params.yaml")
