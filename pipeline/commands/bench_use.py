@@ -28,7 +28,7 @@ from pipeline.params import Params
 from pipeline.paths import dataset_folder, head_folder
 
 OUT = Path("benchmarks/use.csv")
-NOISE = 0.5  # length of what is added to codes of length 1, to make many of a few
+NOISE = 0.5  # length of what is added to embeddings of length 1, to make many of a few
 QUERIES = 20
 
 FLOOR = """
@@ -78,25 +78,25 @@ def _compare(params: Params, head: Predictor, repeats: int) -> dict[str, object]
 
 
 def _search(params: Params, head: Predictor, count: int, k: int) -> list[dict[str, object]]:
-    """One query in `count` codes: the data set's own, again and again with noise."""
-    held = prepared_gallery(head, dataset_folder(params)).codes
+    """One query in `count` embeddings: the data set's own, again and again with noise."""
+    held = prepared_gallery(head, dataset_folder(params)).embeddings
     draw = torch.Generator().manual_seed(0)
     chosen = torch.randint(len(held), (count,), generator=draw).to(held.device)
     noise = torch.randn(count, held.shape[1], generator=draw).to(held.device)
-    codes = held[chosen] + NOISE * held.norm(dim=1).mean() * noise / held.shape[1] ** 0.5
+    embeddings = held[chosen] + NOISE * held.norm(dim=1).mean() * noise / held.shape[1] ** 0.5
     if is_cosine(head.trained):
-        codes = torch.nn.functional.normalize(codes)
-    queries = codes[:QUERIES] + 0.1 * codes[-QUERIES:]
-    what = f"nearest {k} of {count:,} codes of width {codes.shape[1]}"
-    exact = _median(lambda query: knn(head.trained, query, gallery=codes, k=k), queries)
-    product = _median(lambda query: query @ codes.T, queries)
+        embeddings = torch.nn.functional.normalize(embeddings)
+    queries = embeddings[:QUERIES] + 0.1 * embeddings[-QUERIES:]
+    what = f"nearest {k} of {count:,} embeddings of width {embeddings.shape[1]}"
+    exact = _median(lambda query: knn(head.trained, query, gallery=embeddings, k=k), queries)
+    product = _median(lambda query: query @ embeddings.T, queries)
     rows = [_row(f"{what}, exact", exact, "matrix product alone", product, "")]
     if faiss_index.available() and head.trained.embeds:
         with tempfile.TemporaryDirectory() as scratch:
             start = time.perf_counter()
-            index = faiss_index.open_index(head, codes, k=k, path=Path(scratch) / "codes.faiss")
+            index = faiss_index.open_index(head, embeddings, k=k, path=Path(scratch) / "embeddings.faiss")
             built = time.perf_counter() - start
-            quick = _median(lambda query: faiss_index.search(head, index, query, gallery=codes, k=k), queries)
+            quick = _median(lambda query: faiss_index.search(head, index, query, gallery=embeddings, k=k), queries)
         note = f"recall@{k} {index.recall:.3f}, {index.looked_into} of {index.cells} cells, built in {built:.0f} s"
         rows.append(_row(f"{what}, FAISS", quick, "exact", exact, note))
     return rows

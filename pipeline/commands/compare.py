@@ -22,9 +22,9 @@ def run(
     if len(images) < 2:
         raise ParamError(f"compare needs two images or more, {len(images)} given")
     head = load_head(folder)
-    codes = head.codes_of(head.features_of([image.picture for image in images]))
+    embeddings = head.embeddings_of(head.features_of([image.picture for image in images]))
     places = list(combinations(range(len(images)), 2)) if every else [(0, other) for other in range(1, len(images))]
-    matrix = head.between(codes, codes) if every else head.between(codes[:1], codes)
+    matrix = head.between(embeddings, embeddings) if every else head.between(embeddings[:1], embeddings)
     answer = head.answer(matrix)
     pairs = [
         {

@@ -34,7 +34,7 @@ def run(folder: Path, *, out: Path, head_folder: Path | None = None) -> None:
         "features": _vectors(features),
     }
     if head.trained.embeds:
-        columns["embedding"] = _vectors(head.codes_of(features).cpu().numpy())
+        columns["embedding"] = _vectors(head.embeddings_of(features).cpu().numpy())
     about = {"features": head.feature_set.name, "head": head.trained.settings.model_dump(mode="json")}
     table = pa.table(columns).replace_schema_metadata({"lookalike": json.dumps(about, sort_keys=True)})
     sink = io.BytesIO()

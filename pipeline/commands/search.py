@@ -11,9 +11,9 @@ from data.images.open_images import OpenedImage
 from pipeline.display_names import display_name
 from pipeline.errors import ParamError
 from pipeline.inference.predictor import Predictor, load_head
-from pipeline.inference.search import Index, SearchResult, search, search_codes
+from pipeline.inference.search import Index, SearchResult, search, search_embeddings
 from pipeline.inference.search_index import Gallery, folder_gallery, named, prepared_gallery
-from pipeline.inference.text_search import text_codes
+from pipeline.inference.text_search import text_embeddings
 from pipeline.params import load_params
 from pipeline.paths import dataset_folder
 from pipeline.progress import progress
@@ -42,7 +42,7 @@ def run(
     if bool(images) == bool(texts):
         raise ParamError("search needs images or --text, and not both: name one image, or --text 'a red car'")
     head = load_head(folder)
-    codes = text_codes(head, texts) if texts else None  # before a gallery is embedded
+    embeddings = text_embeddings(head, texts) if texts else None  # before a gallery is embedded
     if gallery is None:
         place = folder.parent if folder else dataset_folder(load_params())
         searched = prepared_gallery(head, place, least=k)
@@ -50,13 +50,13 @@ def run(
         searched = folder_gallery(
             head, gallery, least=k, progress=lambda total, what: progress(total, f"{what} {gallery}")
         )
-    if codes is None:
+    if embeddings is None:
         found = search(head, searched, images, k=k, index=index, reranking=reranking)
     else:
-        found = search_codes(
+        found = search_embeddings(
             head,
             searched,
-            codes,
+            embeddings,
             names=texts,
             hashes=[""] * len(texts),
             k=k,

@@ -80,6 +80,6 @@ def compare_pictures(heads: AvailableHeads, name: str, pictures: list[Image.Imag
     with heads.lock:
         loaded = heads.get(name)
         head = loaded.head
-        codes = head.codes_of(head.features_of(pictures))
-        meter = similarity_meter(head, head.answer(head.between(codes[:1], codes[1:])[0, 0]))
+        embeddings = head.embeddings_of(head.features_of(pictures))
+        meter = similarity_meter(head, head.answer(head.between(embeddings[:1], embeddings[1:])[0, 0]))
         return meter + (heat_maps_html(loaded, *pictures) if heat else "")

@@ -108,9 +108,11 @@ def found_html(heads: AvailableHeads, name: str, upload: Upload | None, row: int
     with heads.lock:
         loaded = heads.get(name)
         head, gallery = loaded.head, loaded.gallery
-        codes = gallery.codes[[row]] if picture is None else head.codes_of(head.features_of([picture]))
+        embeddings = gallery.embeddings[[row]] if picture is None else head.embeddings_of(head.features_of([picture]))
         k = min(FOUND + (picture is None), len(gallery))
-        scores, rows = (array[0].cpu().numpy() for array in knn(head.trained, codes, gallery=gallery.codes, k=k))
+        scores, rows = (
+            array[0].cpu().numpy() for array in knn(head.trained, embeddings, gallery=gallery.embeddings, k=k)
+        )
         own = rows == row if picture is None else np.zeros(k, bool)
         answer, rows = head.answer(scores[~own][:FOUND]), rows[~own][:FOUND]
         items = [

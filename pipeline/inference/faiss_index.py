@@ -47,7 +47,7 @@ def available() -> bool:
 
 
 def open_index(head: Predictor, gallery: Tensor, *, k: int, path: Path) -> Index:
-    """The index of codes `gallery` (G, W) at `path`, built where there is none yet.
+    """The index of embeddings `gallery` (G, W) at `path`, built where there is none yet.
 
     Raises:
         ParamError: faiss is not installed, or the head classifies pairs: it has no space to index.
@@ -58,14 +58,14 @@ def open_index(head: Predictor, gallery: Tensor, *, k: int, path: Path) -> Index
         raise ParamError("--index faiss: faiss is not installed; pip install faiss-cpu, or use --index exact")
     import faiss
 
-    codes, about = gallery.cpu().numpy(), path.with_suffix(".json")
+    embeddings, about = gallery.cpu().numpy(), path.with_suffix(".json")
     measured: dict[str, Any]
     try:
         if not is_whole(path):
             raise ValueError
         index, measured = cast("IndexIVF", faiss.read_index(str(path))), unseal(about.read_bytes())
     except (OSError, ValueError):  # none yet, or damaged
-        index, measured = _build(head, codes), {"recall": {}}
+        index, measured = _build(head, embeddings), {"recall": {}}
         keep(lambda: _save(path, faiss.serialize_index(index).tobytes()))
     if str(k) not in measured["recall"]:
         recall = _tune(head, index, gallery, k, start=measured.get("looked_into", 1))
@@ -94,16 +94,16 @@ def search(head: Predictor, index: Index, queries: Tensor, *, gallery: Tensor, k
     return torch.cat(scores), torch.cat(places)
 
 
-def _build(head: Predictor, codes: NDArray[np.float32]) -> "IndexIVF":
+def _build(head: Predictor, embeddings: NDArray[np.float32]) -> "IndexIVF":
     import faiss
 
-    cells = max(1, min(round(4 * len(codes) ** 0.5), len(codes) // PER_CELL))
+    cells = max(1, min(round(4 * len(embeddings) ** 0.5), len(embeddings) // PER_CELL))
     metric = faiss.METRIC_INNER_PRODUCT if is_cosine(head.trained) else faiss.METRIC_L2
-    index = cast("IndexIVF", faiss.index_factory(codes.shape[1], f"IVF{cells},SQfp16", metric))
-    learned = np.random.default_rng(0).permutation(len(codes))[: PER_CELL * cells]
-    index.train(codes[np.sort(learned)])
-    for start in range(0, len(codes), 65_536):
-        index.add(codes[start : start + 65_536])
+    index = cast("IndexIVF", faiss.index_factory(embeddings.shape[1], f"IVF{cells},SQfp16", metric))
+    learned = np.random.default_rng(0).permutation(len(embeddings))[: PER_CELL * cells]
+    index.train(embeddings[np.sort(learned)])
+    for start in range(0, len(embeddings), 65_536):
+        index.add(embeddings[start : start + 65_536])
     return index
 
 

@@ -84,7 +84,7 @@ def check(content: bytes, head: Predictor, images: list[NDArray[np.uint8]]) -> s
     file = OnnxFile(content)
     pictures = [Image.fromarray(image[0].transpose(1, 2, 0)) for image in images]
     exact = Predictor(head.trained, head.feature_set, device=head.device, dtype=torch.float32).features_of(pictures)
-    ours = head.codes_of(exact)
+    ours = head.embeddings_of(exact)
     expected = head.between(ours[:-1], ours[1:]).diagonal()
     agreement = []
     if len(file.inputs) == 1:

@@ -82,8 +82,8 @@ class Predictor:
             raise HeadError(
                 f"a {self.trained.settings.model} head has no embeddings, it classifies pairs: ask for similarity"
             )
-        codes = self.codes(_listed(images)).cpu().numpy()
-        return codes if _several(images) else codes[0]
+        embeddings = self.embeddings(_listed(images)).cpu().numpy()
+        return embeddings if _several(images) else embeddings[0]
 
     def similarity(self, a: ImageLikes, b: ImageLikes) -> FloatArray:
         """Every image of `a` against every one of `b` -> (A, B); one image in place of a list has no axis.
@@ -92,8 +92,8 @@ class Predictor:
             DataError: an image cannot be used.
         """
         left, right = _listed(a), _listed(b)
-        codes = self.codes([*left, *right])
-        return _shaped(self.between(codes[: len(left)], codes[len(left) :]), a, b)
+        embeddings = self.embeddings([*left, *right])
+        return _shaped(self.between(embeddings[: len(left)], embeddings[len(left) :]), a, b)
 
     def probability(self, a: ImageLikes, b: ImageLikes) -> NDArray[np.float64]:
         """Of "same", calibrated on val, where half of the pairs are; shapes and errors as `similarity`."""
@@ -109,12 +109,12 @@ class Predictor:
         probability = self.trained.calibration.probability(similarity)
         return Answer(similarity, probability, similarity >= self.threshold, self.threshold)
 
-    def codes(self, images: Sequence[ImageLike]) -> Tensor:
-        """(n, W) on the head's device: what `between` compares. There are codes for every head."""
-        return self.codes_of(self.features(images))
+    def embeddings(self, images: Sequence[ImageLike]) -> Tensor:
+        """(n, W) on the head's device: what `between` compares. There are embeddings for every head."""
+        return self.embeddings_of(self.features(images))
 
-    def codes_of(self, features: np.ndarray) -> Tensor:
-        """Features (n, D) of any age, as features.npy has them -> codes (n, W)."""
+    def embeddings_of(self, features: np.ndarray) -> Tensor:
+        """Features (n, D) as features.npy has them -> embeddings (n, W)."""
         return embed(self.trained, torch.from_numpy(features).to(self.device).float())
 
     def between(self, a: Tensor, b: Tensor) -> FloatArray:

@@ -14,7 +14,7 @@ from heads.reranking.neighbours import reranked_knn
 from pipeline.errors import ParamError
 from pipeline.inference import faiss_index
 from pipeline.inference.predictor import Predictor
-from pipeline.inference.search_index import Gallery, codes_path
+from pipeline.inference.search_index import Gallery, embeddings_path
 
 Index = Literal["auto", "exact", "faiss"]
 TIE = 5e-5  # of similarity, which is printed to four decimals
@@ -57,12 +57,12 @@ def search(
         HeadError: k beyond the gallery, a similarity that is not finite, or a single image to re-rank.
         ParamError: an index that cannot be had.
     """
-    codes = head.codes_of(head.features_of([image.picture for image in images]))
+    embeddings = head.embeddings_of(head.features_of([image.picture for image in images]))
     hashes = [sha256_bytes(image.content) for image in images]
-    return search_codes(
+    return search_embeddings(
         head,
         gallery,
-        codes,
+        embeddings,
         names=[image.name for image in images],
         hashes=hashes,
         k=k,
@@ -71,10 +71,10 @@ def search(
     )
 
 
-def search_codes(
+def search_embeddings(
     head: Predictor,
     gallery: Gallery,
-    codes: Tensor,
+    embeddings: Tensor,
     *,
     names: Sequence[str],
     hashes: Sequence[str],
@@ -83,18 +83,18 @@ def search_codes(
     reranking: str = "none",
     calibrated: bool = True,
 ) -> SearchResult:
-    """The same for queries that are codes (Q, W) already; `hashes` (Q,) are the sha256 of their bytes, or empty.
+    """The same for queries that are embeddings (Q, W) already; `hashes` (Q,) are the sha256 of their bytes, or empty.
 
     `calibrated`: whether threshold and probability, which were chosen on pairs of images, hold for these queries.
     """
     if reranking == "none":
-        scores, rows, method = _look_up(head, gallery, codes, k, index)
+        scores, rows, method = _look_up(head, gallery, embeddings, k, index)
         rows = _itself_first(scores, rows, gallery.keys, hashes)
     elif index == "faiss":
         raise ParamError("--rerank compares with the whole gallery: use --index exact")
     else:
-        scores, rows = reranked_knn(head.trained, reranking, codes, gallery=gallery.codes, k=k)
-        method = f"exact, in the order of {reranking} over the {len(codes)} queries together"
+        scores, rows = reranked_knn(head.trained, reranking, embeddings, gallery=gallery.embeddings, k=k)
+        method = f"exact, in the order of {reranking} over the {len(embeddings)} queries together"
     answer = head.answer(scores.cpu().numpy())
     found = [
         [
@@ -137,9 +137,11 @@ def _itself_first(scores: Tensor, rows: Tensor, keys: Sequence[str], hashes: Seq
 def _look_up(head: Predictor, gallery: Gallery, queries: Tensor, k: int, index: Index) -> tuple[Tensor, Tensor, str]:
     large = len(gallery) >= LARGE and head.trained.embeds
     if index == "faiss" or (index == "auto" and large and faiss_index.available()):
-        built = faiss_index.open_index(head, gallery.codes, k=k, path=codes_path(gallery.key).with_suffix(".faiss"))
-        scores, rows = faiss_index.search(head, built, queries, gallery=gallery.codes, k=k)
+        built = faiss_index.open_index(
+            head, gallery.embeddings, k=k, path=embeddings_path(gallery.key).with_suffix(".faiss")
+        )
+        scores, rows = faiss_index.search(head, built, queries, gallery=gallery.embeddings, k=k)
         probed = f"{built.looked_into} of {built.cells} cells"
         return scores, rows, f"FAISS, {probed}; recall@{k} {built.recall:.3f} against exact search"
-    scores, rows = knn(head.trained, queries, gallery=gallery.codes, k=k)
+    scores, rows = knn(head.trained, queries, gallery=gallery.embeddings, k=k)
     return scores, rows, "exact; pip install faiss-cpu makes it faster" if index == "auto" and large else "exact"

@@ -1,4 +1,4 @@
-"""What is searched: the prepared data set, or any folder of images, as codes of the head that searches."""
+"""What is searched: the prepared data set, or any folder of images, as embeddings of the head that searches."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,21 +26,21 @@ from pipeline.inference.predictor import Predictor
 from pipeline.inference.sealed_files import is_whole, sealed_file
 
 THIS = "pipeline/inference/search_index.py"
-KEPT = 12  # arrays of codes in the scratch cache
+KEPT = 12  # arrays of embeddings in the scratch cache
 SHOWN = 5  # files that are no images, named in a message
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """N images; `codes` is their array as the head compares them. Made when it is asked for: it may take long."""
+    """N images; `embeddings` is their array as the head compares them. Made when it is asked for: it may take long."""
 
     title: str
     names: list[str]
     groups: list[str] | None  # of a prepared data set
     keys: list[str]  # sha256 of each image's bytes
     rejected: list[tuple[str, Unusable]]  # files that are no images
-    codes: Tensor  # (N, W), on the head's device
-    key: str  # equal for equal codes
+    embeddings: Tensor  # (N, W), on the head's device
+    key: str  # equal for equal embeddings
     pictures: Callable[[Sequence[int]], list[bytes]]  # encoded images of chosen rows, to show
     licence: Callable[[], list[str]] = list  # of a published data set: shown wherever its pictures are
     notes: tuple[str, ...] = ()  # what of a folder is not read
@@ -62,14 +62,14 @@ def prepared_gallery(head: Predictor, folder: Path, *, least: int = 1) -> Galler
     check_enough(folder.name, len(rows), least)
     source = folder / "features" / head.feature_set.name
     key = _key(head, head.trained.features_sha256)
-    codes = cached_codes(key, head, lambda: load_features(source, images_hash=rows.images_hash))
+    embeddings = cached_embeddings(key, head, lambda: load_features(source, images_hash=rows.images_hash))
     return Gallery(
         title=folder.name,
         names=rows.id.tolist(),
         groups=rows.group.tolist(),
         keys=rows.sha256.tolist(),
         rejected=[],
-        codes=codes,
+        embeddings=embeddings,
         key=key,
         pictures=lambda chosen: read_thumbs(folder / "rows.parquet", np.array(chosen, np.int64)),
         licence=lambda: [f"pictures: {read_protocol(folder / 'protocol.json').licence}"],
@@ -93,7 +93,7 @@ def folder_gallery(head: Predictor, folder: Path, *, least: int = 1, progress: P
         groups=None,
         keys=found.keys,
         rejected=found.rejected,
-        codes=cached_codes(key, head, found.features),
+        embeddings=cached_embeddings(key, head, found.features),
         key=key,
         pictures=lambda chosen: [_content(folder / found.names[row]) for row in chosen],
         notes=found.notes,
@@ -121,30 +121,30 @@ def named(rejected: Sequence[tuple[str, Unusable]]) -> str:
     return ", ".join(f"{shown(name)} ({why})" for name, why in rejected[:SHOWN]) + more
 
 
-def codes_path(key: str) -> Path:
-    return cache_root() / "codes" / f"{key}.npy"
+def embeddings_path(key: str) -> Path:
+    return cache_root() / "embeddings" / f"{key}.npy"
 
 
-def cached_codes(key: str, head: Predictor, features: Callable[[], NDArray[np.float16]]) -> Tensor:
+def cached_embeddings(key: str, head: Predictor, features: Callable[[], NDArray[np.float16]]) -> Tensor:
     """Codes of `features()` (N, D), kept in the scratch cache: a gallery goes through the head once."""
-    path = codes_path(key)
+    path = embeddings_path(key)
     if is_whole(path):
         held = np.load(path, mmap_mode="c", allow_pickle=False)
     else:  # none yet, or damaged
-        held = head.codes_of(features()).cpu().numpy()
+        held = head.embeddings_of(features()).cpu().numpy()
         keep(lambda: _save(path, held))
     return torch.from_numpy(held).to(head.device)
 
 
-def _save(path: Path, codes: NDArray[np.float32]) -> None:
+def _save(path: Path, embeddings: NDArray[np.float32]) -> None:
     with sealed_file(path) as file:
-        np.save(file, codes)
+        np.save(file, embeddings)
     remove_old_parts(path.parent)
     _prune(path.parent)
 
 
 def _prune(folder: Path) -> None:
-    """Every head and every state of a folder has codes of its own: the last `KEPT` stay, with their indexes."""
+    """Every head and every state of a folder has embeddings of its own: the last `KEPT` stay, with their indexes."""
     old = sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime_ns, reverse=True)[KEPT:]
     for path in old:
         for made in folder.glob(f"{path.stem}.*"):

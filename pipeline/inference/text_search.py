@@ -9,7 +9,7 @@ from heads.errors import HeadError
 from pipeline.inference.predictor import Predictor
 
 
-def text_codes(head: Predictor, texts: Sequence[str]) -> Tensor:
+def text_embeddings(head: Predictor, texts: Sequence[str]) -> Tensor:
     """(n, W) on the head's device, as `Predictor.between` compares them with those of images.
 
     Raises:
@@ -36,4 +36,4 @@ def text_codes(head: Predictor, texts: Sequence[str]) -> Tensor:
 
     tower = load_text_tower(entry, f"backbones.{source.name}")
     with torch.no_grad():
-        return head.codes_of(tower(list(texts)).half().numpy())
+        return head.embeddings_of(tower(list(texts)).half().numpy())

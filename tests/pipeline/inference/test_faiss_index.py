@@ -29,8 +29,8 @@ def head(tmp_path, monkeypatch, request):
 def clustered(count: int, width: int) -> torch.Tensor:
     draw = np.random.default_rng(0)
     centres = draw.normal(size=(50, width))
-    codes = centres[draw.integers(50, size=count)] + 0.5 * draw.normal(size=(count, width))
-    return torch.from_numpy(codes / np.linalg.norm(codes, axis=1, keepdims=True)).float()
+    embeddings = centres[draw.integers(50, size=count)] + 0.5 * draw.normal(size=(count, width))
+    return torch.from_numpy(embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)).float()
 
 
 EUCLIDEAN = {"dim": 8, "distance": "euclidean"}

@@ -65,8 +65,8 @@ def test_a_folder_is_as_each_image_alone(images, pictures, features):
     head = ready(features=features)
     found = folder_gallery(head, pictures, progress=counted)
     assert found.names == ["5.jpg", "a/1.png", "a/2.png", "again.png", "b/3.png", "b/ü 4.png"]
-    alone = head.codes([pictures / name for name in found.names])
-    np.testing.assert_allclose(found.codes.numpy(), alone.numpy(), atol=2e-3)
+    alone = head.embeddings([pictures / name for name in found.names])
+    np.testing.assert_allclose(found.embeddings.numpy(), alone.numpy(), atol=2e-3)
     assert [name for name, _ in found.rejected] == ["notes.txt"]
     assert found.pictures([1, 3]) == [images[0], images[0]] and found.groups is None
 
@@ -83,8 +83,8 @@ def test_only_what_is_new_or_changed_is_read_again(images, pictures):
     changed = folder_gallery(head, pictures, progress=counted)
     assert sizes == [1, 2] and changed.key != first.key
     assert changed.names == ["5.jpg", "a/1.png", "a/2.png", "again.png", "b/ü 4.png", "new.png"]
-    alone = head.codes([pictures / name for name in changed.names])
-    np.testing.assert_allclose(changed.codes.numpy(), alone.numpy(), atol=2e-3)
+    alone = head.embeddings([pictures / name for name in changed.names])
+    np.testing.assert_allclose(changed.embeddings.numpy(), alone.numpy(), atol=2e-3)
 
 
 def test_what_extract_knows_is_only_read(images, pictures):
@@ -99,10 +99,10 @@ def test_without_its_cache_it_starts_anew(images, pictures, monkeypatch):
     first = folder_gallery(head, pictures, progress=counted)
     for path in Path("cache/features").glob("*/*"):
         path.unlink()
-    for path in Path("cache/codes").iterdir():
+    for path in Path("cache/embeddings").iterdir():
         path.write_bytes(path.read_bytes()[:100])
     second = folder_gallery(head, pictures, progress=counted)
-    np.testing.assert_allclose(first.codes.numpy(), second.codes.numpy(), atol=2e-3)
+    np.testing.assert_allclose(first.embeddings.numpy(), second.embeddings.numpy(), atol=2e-3)
     assert sizes == [1, 5]  # a file that is no image stays one; of equal images one is enough
     for path in Path("cache/folders").iterdir():
         path.write_text("[1")
@@ -111,7 +111,7 @@ def test_without_its_cache_it_starts_anew(images, pictures, monkeypatch):
 
 
 @pytest.mark.parametrize("place", [1, 200, -40, -1])
-@pytest.mark.parametrize("cache", ["codes", "folders", "no_images", "features/*"])
+@pytest.mark.parametrize("cache", ["embeddings", "folders", "no_images", "features/*"])
 def test_a_changed_bit_in_a_cache_changes_no_answer(images, pictures, cache, place):
     Path("pictures/page.jpg").write_text("<html>")
     first = folder_gallery(ready(), pictures, progress=counted)
@@ -120,15 +120,15 @@ def test_a_changed_bit_in_a_cache_changes_no_answer(images, pictures, cache, pla
     for path in found:
         content = bytearray(path.read_bytes())
         content[place % len(content)] ^= 1
-        path.unlink()  # not in place: codes are mapped
+        path.unlink()  # not in place: embeddings are mapped
         path.write_bytes(content)
     second = folder_gallery(ready(), pictures, progress=counted)
     assert second.keys == first.keys and [name for name, _ in second.rejected] == [name for name, _ in first.rejected]
-    np.testing.assert_allclose(first.codes.numpy(), second.codes.numpy(), atol=2e-3)
+    np.testing.assert_allclose(first.embeddings.numpy(), second.embeddings.numpy(), atol=2e-3)
 
 
 def test_parts_of_a_killed_search_are_removed(images, pictures):
-    for folder in ("codes", "folders", "no_images"):
+    for folder in ("embeddings", "folders", "no_images"):
         part = Path("cache", folder, ".killed.npy.999999999.part")
         part.parent.mkdir(parents=True)
         part.write_bytes(b"half")
@@ -140,23 +140,23 @@ def test_parts_of_a_killed_search_are_removed(images, pictures):
 def test_another_head_on_the_same_features_embeds_nothing(images, pictures):
     folder_gallery(ready(), pictures, progress=counted)
     other = ready(dim=4)
-    assert folder_gallery(other, pictures, progress=counted).codes.shape == (6, 8)
+    assert folder_gallery(other, pictures, progress=counted).embeddings.shape == (6, 8)
     assert sizes == [1]
 
 
-def test_old_codes_are_thrown_away(images, pictures, monkeypatch):
+def test_old_embeddings_are_thrown_away(images, pictures, monkeypatch):
     monkeypatch.setattr(gallery_module, "KEPT", 2)
     for dim in (3, 4, 5):
         folder_gallery(ready(dim=dim), pictures, progress=counted)
-    assert len(list(Path("cache/codes").iterdir())) == 2
+    assert len(list(Path("cache/embeddings").iterdir())) == 2
 
 
 def test_the_prepared_data_set(images):
     head = ready()
     found = prepared_gallery(head, FOLDER)
     assert len(found) == 11 and found.names[3] == "picture-3" and found.groups[3] == "g1" and not found.rejected
-    np.testing.assert_allclose(found.codes.numpy(), head.codes(images).numpy(), atol=2e-3)
-    assert (prepared_gallery(head, FOLDER).codes == found.codes).all()
+    np.testing.assert_allclose(found.embeddings.numpy(), head.embeddings(images).numpy(), atol=2e-3)
+    assert (prepared_gallery(head, FOLDER).embeddings == found.embeddings).all()
 
 
 def test_other_images_than_the_head_knows(images):
@@ -197,7 +197,9 @@ def test_features_with_views_are_searched_by_the_plain_one(images, pictures):
     make_head(params)
     head = load_head(FOLDER / "head")
     found = folder_gallery(head, pictures, progress=counted)
-    np.testing.assert_allclose(found.codes.numpy(), head.codes([pictures / n for n in found.names]).numpy(), atol=2e-3)
+    np.testing.assert_allclose(
+        found.embeddings.numpy(), head.embeddings([pictures / n for n in found.names]).numpy(), atol=2e-3
+    )
 
 
 def test_a_link_to_nowhere_is_left_out_and_looked_at_again(images, pictures):
@@ -269,7 +271,7 @@ def test_that_nothing_is_kept_is_said_once(images, pictures, capsys, monkeypatch
     assert sizes == [6, 6] and capsys.readouterr().err.count("cannot be written") == 1
 
 
-def test_codes_of_older_code_are_not_found(images, pictures, monkeypatch):
+def test_embeddings_of_older_code_are_not_found(images, pictures, monkeypatch):
     head = ready()
     first = prepared_gallery(head, FOLDER)
     assert prepared_gallery(head, FOLDER).key == first.key
@@ -286,7 +288,7 @@ def test_a_cache_that_cannot_be_written_keeps_nothing_and_changes_nothing(images
     found = folder_gallery(head, pictures, progress=counted)
     assert found.names == wanted.names
     assert found.key == wanted.key
-    np.testing.assert_allclose(found.codes.numpy(), wanted.codes.numpy(), atol=1e-6)
+    np.testing.assert_allclose(found.embeddings.numpy(), wanted.embeddings.numpy(), atol=1e-6)
 
 
 def test_a_cache_that_is_full_still_gives_what_it_holds_and_takes_nothing_new(images, pictures, monkeypatch):
@@ -301,8 +303,8 @@ def test_a_cache_that_is_full_still_gives_what_it_holds_and_takes_nothing_new(im
         monkeypatch.setattr(f"{module}.write_bytes", full)
     found = folder_gallery(head, pictures, progress=counted)
     assert "new.png" in found.names and sizes == [1]
-    alone = head.codes([pictures / name for name in found.names])
-    np.testing.assert_allclose(found.codes.numpy(), alone.numpy(), atol=2e-3)
+    alone = head.embeddings([pictures / name for name in found.names])
+    np.testing.assert_allclose(found.embeddings.numpy(), alone.numpy(), atol=2e-3)
 
 
 def test_what_the_tree_says_of_a_folder_stays_in_a_search(images, pictures):

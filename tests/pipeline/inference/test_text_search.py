@@ -13,7 +13,7 @@ from heads.errors import HeadError
 from pipeline import load_head
 from pipeline.commands import search
 from pipeline.errors import ParamError
-from pipeline.inference.text_search import text_codes
+from pipeline.inference.text_search import text_embeddings
 
 TINY = {
     "embed_dim": 24,
@@ -68,14 +68,14 @@ def test_images_are_ranked_as_open_clip_ranks_them(clip, capsys):
 def test_a_head_that_leaves_the_space_of_words(clip):
     make_usable(clip, model="linear", dim=8)
     with pytest.raises(HeadError, match=r"--text: a linear head leaves .* head\.model=identity"):
-        text_codes(load_head(FOLDER / "head"), TEXTS)
+        text_embeddings(load_head(FOLDER / "head"), TEXTS)
 
 
 def test_features_that_are_not_clips(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_usable(model="identity")
     with pytest.raises(HeadError, match=r"--text: small are not the features of a CLIP"):
-        text_codes(load_head(FOLDER / "head"), TEXTS)
+        text_embeddings(load_head(FOLDER / "head"), TEXTS)
 
 
 def test_words_or_images():

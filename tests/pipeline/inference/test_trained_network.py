@@ -62,7 +62,7 @@ def test_features_are_those_that_finetune_wrote(head):
         Path(f"pictures/{row}.png").write_bytes(images[row])
     before = {path.name for path in Path("cache/features").iterdir()}
     gallery = folder_gallery(head, Path("pictures"), progress=lambda *_: nullcontext(lambda count: None))
-    np.testing.assert_allclose(gallery.codes.numpy(), head.codes(images[:4]).numpy(), atol=5e-3)
+    np.testing.assert_allclose(gallery.embeddings.numpy(), head.embeddings(images[:4]).numpy(), atol=5e-3)
     assert {path.name for path in Path("cache/features").iterdir()} == before  # finetune's own shards are found
 
 
