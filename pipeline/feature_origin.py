@@ -21,8 +21,9 @@ def check_origin(params: Params, name: str) -> None:
         "finetune": params.finetunes.get(name),
         "concatenation": params.concatenations.get(name),
     }
+    told = entries.keys() & provenance.keys()
     for kind, entry in entries.items():
-        if entry is not None and kind in provenance and not _is(entry, provenance[kind]):
+        if entry is not None and told and (kind not in told or not _is(entry, provenance[kind])):
             raise FeatureError(f"{folder}: made with another {kind} than '{name}' of params.yaml; run `dvc repro`")
 
 

@@ -102,7 +102,7 @@ def names_no_network(folder: Path) -> None:
     path.write_bytes(seal(unseal(path.read_bytes()) | {"provenance": {"something": "else"}}))
 
 
-EVALUATE, TRAIN, VERIFY = ["evaluate"], ["train"], ["verify", "mine"]
+EVALUATE, TRAIN, VERIFY = ["evaluate"], ["train"], ["verify"]
 COMPARE = ["compare", "0.png", "1.png"]
 Fault = tuple[Callable[[], object], list[str]]
 FAULTS: dict[str, Fault] = {
@@ -145,9 +145,8 @@ def try_again(folder: Path, words: list[str]) -> str:
     """The error of a command, one line; empty where it works."""
     call_anyway = [sys.executable, "-m", "pipeline", *words]
     done = subprocess.run(call_anyway, cwd=folder, capture_output=True, text=True)
-    lines = done.stderr.strip().splitlines()
     assert done.returncode in (0, 2) and "Traceback" not in done.stderr, done.stderr
-    return lines[-1] if done.returncode else ""
+    return next(line for line in done.stderr.splitlines() if line.startswith("error: ")) if done.returncode else ""
 
 
 def follow(folder: Path, message: str, words: list[str]) -> None:

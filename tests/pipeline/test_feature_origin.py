@@ -40,12 +40,15 @@ def test_every_set_is_that_of_its_name(params):
         check_origin(params, name)
 
 
-def test_exchanged_folders(params):
+@pytest.mark.parametrize("other", ["two", "both"])
+def test_exchanged_folders(params, other):
+    """Also of different kinds: each says nothing of the kind that the other one is."""
     shutil.move(FOLDER / "one", FOLDER / "kept")
-    shutil.move(FOLDER / "two", FOLDER / "one")
-    shutil.move(FOLDER / "kept", FOLDER / "two")
-    for name in ("one", "two"):
-        with pytest.raises(FeatureError, match=rf"features/{name}: .* another backbone .*dvc repro"):
+    shutil.move(FOLDER / other, FOLDER / "one")
+    shutil.move(FOLDER / "kept", FOLDER / other)
+    kinds = {"one": "backbone", "two": "backbone", "both": "concatenation"}
+    for name in ("one", other):
+        with pytest.raises(FeatureError, match=rf"features/{name}: .* another {kinds[name]} .*dvc repro"):
             check_origin(params, name)
 
 
