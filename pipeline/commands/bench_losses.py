@@ -38,9 +38,9 @@ def run(params: Params) -> None:
     for loss in LOSSES:
         row = _row(params, loss, baseline)
         table.append(row)
+        write_rows(OUT, table)  # after every loss: some of the library's take minutes, and a run may be stopped
+        write_bytes(PAGE, losses_page(table, params).encode())
         print(f"{loss}: {_percent(row['val']) or 'not run'} {row['warnings']}".rstrip(), flush=True)
-    write_rows(OUT, table)
-    write_bytes(PAGE, losses_page(table, params).encode())
     print(f"-> {OUT}, {PAGE}")
 
 
