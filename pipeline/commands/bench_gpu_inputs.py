@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from data.cores import cores
+from data.files.atomic import sha256_bytes
 from features.backbones.registry import LoadedBackbone
 from features.extraction.extract import extract_rows
 from features.extraction.precision import forward_dtype
@@ -77,8 +78,12 @@ def jpeg(rng: np.random.Generator, pattern: np.ndarray | None = None) -> bytes:
 
 def write_images(path: Path, blobs: list[bytes]) -> Path:
     """As much of images.parquet as extraction reads."""
-    table = pa.table({"id": [str(row) for row in range(len(blobs))], "image": pa.array(blobs, pa.binary())})
-    pq.write_table(table, path, row_group_size=64)
+    columns = {
+        "id": [str(row) for row in range(len(blobs))],
+        "image": pa.array(blobs, pa.binary()),
+        "sha256": [sha256_bytes(blob) for blob in blobs],
+    }
+    pq.write_table(pa.table(columns), path, row_group_size=64)
     return path
 
 

@@ -15,11 +15,10 @@ from pipeline.commands.bench_gpu import BUDGETS, ROW, run, run_part
 from pipeline.errors import ParamError
 
 TOP = Path(__file__).parents[3]
-# What a CUDA machine need not have. A finder that refuses them stands for their absence.
+# What a CUDA machine need not have; filelock comes with torch. A finder that refuses them stands for their absence.
 ABSENT = (
     "dvc",
     "faiss",
-    "filelock",
     "gradio",
     "hypothesis",
     "jinja2",
@@ -66,15 +65,17 @@ def test_parts_and_budgets_are_the_same():
 
 
 def test_on_a_machine_with_little_installed(tmp_path):
-    done = bare_machine(tmp_path, "heads", "tests", "--out", str(tmp_path / "out"))
+    done = bare_machine(tmp_path, "interchange", "heads", "tests", "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done.stdout + done.stderr
     assert "not installed here: pytest (skipped: the tests)" in done.stdout
     assert "tests: skipped: needs pytest" in done.stdout
+    assert "interchange: ok" in done.stdout  # extraction reads what the command writes
     with (tmp_path / "out/gpu_heads.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["contender"] for row in rows] == ["ours", "plain loop", "ours, 5 seeds"]
     assert all(row["card"] == "none" and row["torch"] == torch.__version__.partition("+")[0] for row in rows)
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"gpu_heads.csv", "gpu_parts.csv"}
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert written == {"gpu_heads.csv", "gpu_interchange.csv", "gpu_parts.csv"}
 
 
 @pytest.mark.slow
