@@ -180,10 +180,10 @@ def _restore(about: HeadJson, tensors: dict[str, Tensor]) -> tuple[Transform, li
     if width != (settings.components or about.width):
         raise ValueError(f"the transform gives {width} numbers")
     widest = max((size for value in tensors.values() for size in value.shape), default=0)
-    said = [width, *settings.hidden, *settings.classifier, settings.dim or 0]
-    said += [about.groups] if settings.model == "membership" else []
-    if settings.model != "identity" and max(said) > widest:  # before so much memory is set aside for it
-        raise ValueError(f"no weights of width {max(said)}")
+    widths = [width, *settings.hidden, *settings.classifier, settings.dim or 0]
+    widths += [about.groups] if settings.model == "membership" else []
+    if settings.model != "identity" and max(widths) > widest:  # before so much memory is set aside for it
+        raise ValueError(f"no weights of width {max(widths)}")
     heads = [build_head(settings, width, Generator(), groups=about.groups) for _ in range(settings.seeds)]
     weights = {name.removeprefix("head."): value for name, value in tensors.items() if name.startswith("head.")}
     nn.ModuleList(heads).load_state_dict(weights)

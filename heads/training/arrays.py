@@ -1,5 +1,6 @@
 """A head from arrays, without params.yaml: `from heads import train_head`."""
 
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from heads.errors import HeadError
 from heads.models.transforms import fit_transform
 from heads.settings import parse_head_settings
 from heads.store import TrainedHead
+from heads.training.collapse import no_gain_warning
 from heads.training.samplers import make_training_set
 from heads.training.seeds import train_heads
 from heads.training.selection import calibrate_on_val, epoch_score
@@ -33,6 +35,7 @@ def train_head(
     """Train a head on features of any network.
 
     Val rows choose the epoch, the threshold and the calibration, as in the pipeline; the head never trains on them.
+    A collapsed training, or one without an epoch better than its start, is a UserWarning.
 
     Args:
         features: (N, D).
@@ -76,7 +79,12 @@ def train_head(
     transformed = transform(inputs)
     validate = epoch_score(transformed, groups, chosen, queries=val_rows, gallery=val_rows, candidates=candidates)
     trained = train_heads(transformed, training_set, chosen, seed=seed, validate=validate)
-    heads = [one.head for one in trained]
+    heads, best_epochs = [one.head for one in trained], [one.best for one in trained]
+    messages = [message for one in trained for message in one.warnings]
+    if chosen.model != "identity":
+        messages += no_gain_warning(best_epochs, select=chosen.select, where="settings")
+    for message in messages:
+        warnings.warn(message, UserWarning, stacklevel=2)
     a, b, positive = _val_pairs(groups, val_rows, np.random.default_rng(seed))
     thresholds, calibration = calibrate_on_val(heads, transformed, chosen, a=a, b=b, same=positive)
     return TrainedHead(
@@ -87,7 +95,7 @@ def train_head(
         heads=heads,
         thresholds=thresholds,
         calibration=calibration,
-        best_epochs=[one.best for one in trained],
+        best_epochs=best_epochs,
         features_sha256="",
         images_hash="",
         protocol_sha256="",

@@ -47,3 +47,12 @@ def test_val_rows_choose_and_never_train():
 def test_bad_input(changes, message):
     with pytest.raises(HeadError, match=message):
         train_head(**{"features": FEATURES, "labels": LABELS} | changes)
+
+
+def test_what_went_wrong_in_training_is_a_warning():
+    same = 1 + 1e-3 * FEATURES  # all directions are nearly one
+    with pytest.warns(UserWarning) as warned:
+        train_head(same, LABELS, QUICK | {"epochs": 2})
+    assert any("collapsed" in str(one.message) for one in warned)
+    with pytest.warns(UserWarning, match=r"no epoch was better.*settings\.lr"):
+        train_head(FEATURES, LABELS, QUICK | {"epochs": 1, "lr": 1e-9})
