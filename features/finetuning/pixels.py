@@ -11,12 +11,11 @@ import torch
 from torch import Tensor
 
 from data.files.atomic import remove_old_parts
+from data.files.sealed_files import SHA256, SealedWriter, is_whole
 from features.backbones.preprocess import Preprocess
 from features.extraction.loader import load_images
 
 BATCH = 256  # images decoded at once
-SHA256 = 32  # bytes at the end of the file, of all before
-CHUNK = 1 << 20
 SHARE = 0.5  # of a GPU's free memory that images may take
 
 
@@ -79,7 +78,7 @@ def _cached(
     one = len(rows) * preprocess.size**2
     for channels in (1, 3):
         path = stem.with_name(f"{stem.name}-{channels}.u8")
-        if path.is_file() and path.stat().st_size == channels * one + SHA256 and _is_whole(path):
+        if path.is_file() and path.stat().st_size == channels * one + SHA256 and is_whole(path):
             return path
     path.parent.mkdir(parents=True, exist_ok=True)
     for channels in (1, 3):
@@ -106,29 +105,17 @@ def _decode(
     """Write the images and their sha256 to `path`; False at the first colour where `channels` is 1."""
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     loaded = load_images(source, batches, preprocess=preprocess, crops=0, workers=workers, pin_memory=False)
-    digest = hashlib.sha256()
     with path.open("wb") as file:
+        writer = SealedWriter(file)
         for images in loaded:
             images = images[:, 0]
             if channels == 1:
                 if not torch.equal(images, images[:, :1].expand_as(images)):
                     return False
                 images = images[:, :1]
-            content = images.contiguous().numpy().data
-            file.write(content)
-            digest.update(content)
+            writer.write(images.contiguous().numpy().data)
             progress(len(images))
-        file.write(digest.digest())
+        writer.seal()
         file.flush()
         os.fsync(file.fileno())
     return True
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether the file ends with the sha256 of what is before."""
-    digest, left = hashlib.sha256(), path.stat().st_size - SHA256
-    with path.open("rb") as file:
-        while left > 0 and (piece := file.read(min(left, CHUNK))):
-            digest.update(piece)
-            left -= len(piece)
-        return file.read() == digest.digest()

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from data.files.atomic import write_bytes
+from data.files.sealed_files import is_whole, sealed_file
 from features.storage.sealed_json import seal, unseal
 from heads.embeddings import is_cosine
 from heads.knn import knn
 from pipeline.errors import ParamError
 from pipeline.inference.keep import keep
 from pipeline.inference.predictor import Predictor
-from pipeline.inference.sealed_files import is_whole, sealed_file
 
 if TYPE_CHECKING:
     from faiss import IndexIVF

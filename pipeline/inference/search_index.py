@@ -14,6 +14,7 @@ from data.errors import DataError
 from data.files.archives import read_file
 from data.files.atomic import remove_old_parts, sha256_bytes
 from data.files.cache import cache_root
+from data.files.sealed_files import is_whole, sealed_file
 from data.images.decode import Unusable
 from data.tables.protocol import read_protocol
 from data.tables.rows import read_rows, read_thumbs
@@ -23,7 +24,6 @@ from pipeline.fingerprint import fingerprint
 from pipeline.inference.folder_features import Progress, folder_features
 from pipeline.inference.keep import keep
 from pipeline.inference.predictor import Predictor
-from pipeline.inference.sealed_files import is_whole, sealed_file
 
 THIS = "pipeline/inference/search_index.py"
 KEPT = 12  # arrays of embeddings in the scratch cache

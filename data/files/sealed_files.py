@@ -12,12 +12,17 @@ SHA256, CHUNK = 32, 1 << 20  # bytes
 
 
 class SealedWriter:
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self.digest = file, hashlib.sha256()
+    """Writes to `file`, and at last the sha256 of all that was written."""
 
-    def write(self, content: bytes) -> int:
-        self.digest.update(content)
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._digest = file, hashlib.sha256()
+
+    def write(self, content: bytes | memoryview) -> int:
+        self._digest.update(content)
         return self._file.write(content)
+
+    def seal(self) -> None:
+        self._file.write(self._digest.digest())
 
 
 @contextmanager
@@ -26,7 +31,7 @@ def sealed_file(path: Path) -> Iterator[SealedWriter]:
     with atomic_file(path) as file:
         writer = SealedWriter(file)
         yield writer
-        file.write(writer.digest.digest())
+        writer.seal()
 
 
 def is_whole(path: Path) -> bool:
