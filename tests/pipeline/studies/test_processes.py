@@ -18,7 +18,7 @@ from pipeline.studies.running import run_experiment
 
 # As DVC starts a stage: a shell between two Python processes. The innermost writes its number and sleeps.
 STAGE = "import os, time; open('stage', 'w').write(str(os.getpid())); time.sleep(900)"
-SHELL = ["sh", "-c", '$0 -c "$1"; true', sys.executable, STAGE]
+SHELL = ["sh", "-c", '"$0" -c "$1"; true', sys.executable, STAGE]
 DVC = f"import subprocess; subprocess.run({SHELL!r})"
 STUDY = """
 import os, sys
@@ -37,9 +37,11 @@ def started(folder: Path) -> tuple[subprocess.Popen, int]:
         stage = folder / "copy/stage"
         if stage.exists() and stage.read_text():
             return process, int(stage.read_text())
+        if process.poll() is not None:
+            pytest.fail(f"the study ended with {process.returncode} before its stage wrote its number")
         time.sleep(0.1)
     process.kill()
-    pytest.fail("the stage did not start")
+    pytest.fail("the stage did not start within ten minutes")
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
