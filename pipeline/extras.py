@@ -1,4 +1,4 @@
-"""Packages that only some verbs need, named when they are missing."""
+"""Packages that only some commands need, named when they are missing."""
 
 from importlib.util import find_spec
 

@@ -8,7 +8,7 @@ import typer
 
 from pipeline import __version__
 from pipeline.cli.bench import bench
-from pipeline.cli.commands import verbs
+from pipeline.cli.commands import commands
 from pipeline.cli.stages import stages
 from pipeline.errors import BAD_INPUT, machine_error
 
@@ -19,7 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(stages)
-app.add_typer(verbs)
+app.add_typer(commands)
 app.add_typer(bench, name="bench")
 
 

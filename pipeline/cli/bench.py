@@ -1,4 +1,4 @@
-"""The verbs `bench ...`, one a file of benchmarks/."""
+"""The commands `bench ...`, one per file of benchmarks/."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The verbs for people. Heavy imports wait until a verb runs."""
+"""The commands for people. Heavy imports wait until a verb runs."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-verbs = typer.Typer()
+commands = typer.Typer()
 
 
-@verbs.command()
+@commands.command()
 def check() -> None:
     """Check params.yaml, its paths and DVC's cache, before DVC runs.
 
@@ -20,7 +20,7 @@ def check() -> None:
     run()
 
 
-@verbs.command()
+@commands.command()
 def verify() -> None:
     """Check that feature sets still belong to images and settings.
 
@@ -54,7 +54,7 @@ HeadFolder = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="JSON in place of the table")]
 
 
-@verbs.command()
+@commands.command()
 def compare(
     images: Annotated[list[str], typer.Argument(help="two or more: files, file:// or http://localhost addresses")],
     every: bool = typer.Option(False, "--all", help="every pair, not each image against the first"),
@@ -73,7 +73,7 @@ def compare(
     run(opened, folder=head, every=every, as_json=as_json)
 
 
-@verbs.command()
+@commands.command()
 def search(
     images: Annotated[
         list[str] | None, typer.Argument(help="one or more: files, file:// or http://localhost addresses")
@@ -113,7 +113,7 @@ def search(
     )
 
 
-@verbs.command()
+@commands.command()
 def embed(
     folder: Annotated[Path, typer.Argument(help="a folder of images, with the folders in it")],
     out: Annotated[Path, typer.Option(help="the parquet file to write")] = Path("build/embeddings.parquet"),
@@ -128,7 +128,7 @@ def embed(
     run(folder, out=out, head_folder=head)
 
 
-@verbs.command()
+@commands.command()
 def submit(
     out: Annotated[Path, typer.Option(help="the CSV to write")] = Path("build/submission.csv"),
 ) -> None:
@@ -141,7 +141,7 @@ def submit(
     run(params, out)
 
 
-@verbs.command()
+@commands.command()
 def diff(
     before: str = typer.Argument(help="a git revision or a DVC experiment"),
     after: str = typer.Argument("workspace", help="another; by default what lies here now"),
@@ -164,7 +164,7 @@ class TableFormat(StrEnum):
     latex = "latex"
 
 
-@verbs.command()
+@commands.command()
 def table(
     runs: Annotated[list[str] | None, typer.Argument(help="experiments, or workspace; by default all")] = None,
     all_commits: bool = typer.Option(False, "--all-commits", help="also those of earlier commits"),
@@ -185,7 +185,7 @@ def table(
     run(Options(tuple(runs or ()), all_commits, split_keys(columns or ""), sort, against, form.value))
 
 
-@verbs.command()
+@commands.command()
 def transfer() -> None:
     """Train on each prepared data set, score on every other.
 
@@ -199,7 +199,7 @@ def transfer() -> None:
     run(params)
 
 
-@verbs.command()
+@commands.command()
 def study(
     name: str = typer.Argument("", help="tiny_imagenet, mnist, tll, cifar100 or omniglot: a file of studies/"),
     every: bool = typer.Option(False, "--all", help="all studies"),
@@ -232,7 +232,7 @@ def study(
         raise typer.Exit(1)
 
 
-@verbs.command()
+@commands.command()
 def results() -> None:
     """Write docs/results.md from the tables of the studies."""
     from pipeline.commands.results import run
@@ -240,7 +240,7 @@ def results() -> None:
     run()
 
 
-@verbs.command()
+@commands.command()
 def report() -> None:
     """One page of every score, curve, gallery and embedding map.
 
@@ -254,7 +254,7 @@ def report() -> None:
     run(params)
 
 
-@verbs.command()
+@commands.command()
 def export(
     out: Annotated[Path | None, typer.Option(help="the file; by default artifacts/<data set>/<data set>.onnx")] = None,
     head: Annotated[Path | None, typer.Option(help="a head's folder; by default artifacts/<data.name>/head")] = None,
@@ -275,7 +275,7 @@ def export(
     run(folder, out)
 
 
-@verbs.command()
+@commands.command()
 def demo(
     port: int = typer.Option(7860, min=1, max=65535),
     browser: bool = typer.Option(True, help="open a browser"),
@@ -293,7 +293,7 @@ def demo(
     run(first=load_params().data.name, port=port, browser=browser)
 
 
-@verbs.command()
+@commands.command()
 def datasets() -> None:
     """List the data sets, and what a download would cost."""
     from pipeline.commands.datasets import run
@@ -301,7 +301,7 @@ def datasets() -> None:
     run()
 
 
-@verbs.command()
+@commands.command()
 def audit(
     html: Annotated[Path | None, typer.Option(help="also a page of the nearly identical pairs of two splits")] = None,
 ) -> None:

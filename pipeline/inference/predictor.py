@@ -118,7 +118,7 @@ class Predictor:
         return embed(self.trained, torch.from_numpy(features).to(self.device).float())
 
     def between(self, a: Tensor, b: Tensor) -> FloatArray:
-        """Codes (A, W), (B, W) -> similarities (A, B).
+        """Embeddings (A, W), (B, W) -> similarities (A, B).
 
         Raises:
             HeadError: one is not finite.

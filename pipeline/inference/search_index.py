@@ -126,7 +126,7 @@ def embeddings_path(key: str) -> Path:
 
 
 def cached_embeddings(key: str, head: Predictor, features: Callable[[], NDArray[np.float16]]) -> Tensor:
-    """Codes of `features()` (N, D), kept in the scratch cache: a gallery goes through the head once."""
+    """Embeddings of `features()` (N, D), kept in the scratch cache: a gallery goes through the head once."""
     path = embeddings_path(key)
     if is_whole(path):
         held = np.load(path, mmap_mode="c", allow_pickle=False)
