@@ -1,4 +1,4 @@
-"""The commands for people. Heavy imports wait until a verb runs."""
+"""The commands for people. Heavy imports wait until a command runs."""
 
 from enum import StrEnum
 from pathlib import Path
