@@ -138,7 +138,7 @@ def load_head(folder: Path) -> TrainedHead:
     >>> import numpy as np
     >>> from heads import train_head
     >>> labels = np.repeat(np.arange(30), 4)
-    >>> features = np.eye(30)[labels] + 0.3 * np.random.default_rng(0).normal(size=(120, 30))
+    >>> features = np.eye(30)[labels] + 0.6 * np.random.default_rng(0).normal(size=(120, 30))
     >>> folder = Path(tempfile.mkdtemp())
     >>> for name, content in dump_head(train_head(features, labels, {"epochs": 1})).items():
     ...     _ = (folder / name).write_bytes(content)

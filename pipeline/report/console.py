@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from heads.metrics.score_table import ScoreRow
 from heads.reranking.registry import METHODS
 from pipeline.report.below_baseline import below_baseline, is_below
+from pipeline.report.percent import percent
 
 SHOWN = ("top1", "top2", "top5", "recall_at_1", "map_at_r", "auc", "balanced_accuracy", "fewshot_accuracy")
 RERANKED = tuple(f"{method} {score}" for method in METHODS for score in ("top2", "recall_at_1", "map_at_r"))
@@ -17,11 +18,11 @@ def console_table(table: Sequence[ScoreRow]) -> str:
     for line in table:
         if line.score in (*SHOWN, *RERANKED):
             name = line.score if line.subset == "test" else f"{line.subset} {line.score}"
-            head = f"{100 * line.head:.1f}" + (
-                f" ±{100 * line.half_width:4.1f}" if line.half_width is not None else " " * 6
-            )
-            chance = f"{100 * line.chance:.1f}" if line.chance is not None else ""
+            interval = f" ±{percent(line.half_width):>4}" if line.half_width is not None else " " * 6
+            chance = percent(line.chance) if line.chance is not None else ""
             mark = "  below the baseline" if is_below(line.head, line.half_width, line.baseline) else ""
-            lines.append(f"  {name:{width}}{head:>16}{100 * line.baseline:>10.1f}{chance:>9}{mark}")
+            lines.append(
+                f"  {name:{width}}{percent(line.head) + interval:>16}{percent(line.baseline):>10}{chance:>9}{mark}"
+            )
     warning = below_baseline((line.subset, line.score, line.head, line.half_width, line.baseline) for line in table)
     return "\n".join([*lines, *([f"  warning: {warning}"] if warning else [])])

@@ -20,6 +20,7 @@ from pipeline.report.embedding_map import draw_map
 from pipeline.report.galleries import galleries
 from pipeline.report.load_run import TrainedRun
 from pipeline.report.near_duplicates import CHECKED, confirm, near_pairs
+from pipeline.report.percent import percent
 from pipeline.report.pretraining_overlap import known_beforehand
 from pipeline.report.set_distances import set_distances
 from pipeline.report.subsets import test_subsets
@@ -219,4 +220,4 @@ def _cell(line: dict[str, str], column: str) -> str:
 
 
 def _percent(cell: str) -> str:
-    return f"{100 * float(cell):.1f}" if cell else ""
+    return percent(float(cell)) if cell else ""
