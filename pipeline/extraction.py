@@ -1,4 +1,4 @@
-"""What all that extracts shares: a network made ready for this machine, its sidecar, and the extraction itself."""
+"""What stages share that extract: a network, how this machine runs it, its provenance, and the extraction itself."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -34,23 +34,25 @@ LOADERS = {
 
 
 @dataclass(frozen=True)
-class Ready:
+class Extractor:
+    """A network, how this machine runs it, and what its features' sidecar says of it."""
+
     network: LoadedBackbone
     compute: Compute
     provenance: dict[str, Any]  # for the sidecar
 
 
 @dataclass(frozen=True)
-class Written:
-    """What an extraction came to."""
+class ExtractionResult:
+    """The features directory that was written, and its cost."""
 
     folder: Path
     shape: tuple[int, ...]  # (N, D), or (N, V, D)
-    fresh: int  # images that went through the network; the rest was known
-    seconds: float  # that those took
+    computed: int  # images that went through the network; the scratch cache had the others
+    seconds: float  # of their forward passes
 
 
-def make_ready(params: Params, name: str) -> Ready:
+def load_extractor(params: Params, name: str) -> Extractor:
     """Load the backbone `name` for this machine.
 
     Raises:
@@ -60,7 +62,9 @@ def make_ready(params: Params, name: str) -> Ready:
         raise ParamError(f"params.yaml: no backbone '{name}' in backbones{did_you_mean(name, params.backbones)}")
     entry = params.backbones[name]
     network, compute = load_backbone(name, entry), compute_here(params.features)
-    return Ready(network, compute, {"backbone": entry.model_dump(mode="json")} | provenance(network, entry, compute))
+    return Extractor(
+        network, compute, {"backbone": entry.model_dump(mode="json")} | provenance(network, entry, compute)
+    )
 
 
 def compute_here(settings: FeatureSettings | None = None, *, dtype: torch.dtype | None = None) -> Compute:
@@ -88,30 +92,32 @@ def provenance(network: LoadedBackbone, entry: Backbone, compute: Compute) -> di
     }
 
 
-def write_features(params: Params, name: str, ready: Ready, *, code: str, engine: Callable[..., None]) -> Written:
-    """Every image of the data set to features/`name`/; those that the scratch cache knows do not run again.
+def write_features(
+    params: Params, name: str, extractor: Extractor, *, code: str, engine: Callable[..., None]
+) -> ExtractionResult:
+    """Features of every image of the data set -> features/`name`/; images in the scratch cache are not computed again.
 
     Args:
         code: sha256 of what turns images into numbers, see `extraction_fingerprint`.
-        engine: `features.extract.extract_shards`, or another that fills the cache so, told its network.
+        engine: `extract_shards` or `extract_shards_with_ray` with its network: fills the scratch cache.
     """
     source = dataset_folder(params) / "images.parquet"
     images = read_rows(source)
     ids, keys, images_hash = images.id, digests(images.sha256), images.images_hash
     del images  # strings of every row: what a million images would notice
-    shards = scratch_shards(ready.provenance, ready.compute, code=code)
+    shards = scratch_shards(extractor.provenance, extractor.compute, code=code)
     missing = missing_rows(shards, keys)
     start = time.perf_counter()
     if len(missing):
         with progress(len(missing), f"extract {name}") as advance:
-            engine(source, ids, keys, missing, compute=ready.compute, folder=shards, progress=advance)
+            engine(source, ids, keys, missing, compute=extractor.compute, folder=shards, progress=advance)
     seconds = time.perf_counter() - start
     views, width = feature_shape(shards)
     shape = (len(keys), width) if views == 1 else (len(keys), views, width)
     folder = features_folder(params, name)
-    with new_features(folder, shape, images_hash=images_hash, provenance=ready.provenance) as writer:
+    with new_features(folder, shape, images_hash=images_hash, provenance=extractor.provenance) as writer:
         fill(shards, keys, writer)
-    return Written(folder, shape, len(missing), seconds)
+    return ExtractionResult(folder, shape, len(missing), seconds)
 
 
 def scratch_shards(provenance: Mapping[str, Any], compute: Compute, *, code: str) -> Path:

@@ -1,4 +1,4 @@
-"""What `finetune` and `bench` share: an entry of `finetunes` made ready to train on this machine."""
+"""What `finetune` and `bench` share: a network, its training images and its val score."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,10 +36,12 @@ PIXELS = "features/finetuning/pixels.py"  # decodes the training images
 
 
 @dataclass(frozen=True)
-class ReadyToTrain:
-    base: LoadedBackbone  # as it was loaded: its preprocessing, and the views that its features have
+class FinetuneInputs:
+    """What trains the network of one entry of `finetunes`."""
+
+    base: LoadedBackbone  # as loaded: its preprocessing, and the views of its features
     width: int  # D of the loaded network
-    inputs: TrainingInputs
+    training: TrainingInputs
     validator: Callable[[HeadSettings], Validate]
 
 
@@ -49,7 +51,7 @@ def find_entry(params: Params, name: str) -> Finetune:
     return params.finetunes[name]
 
 
-def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
+def load_finetune_inputs(params: Params, name: str, rows: Rows) -> FinetuneInputs:
     """Load the network of the finetune `name` and the bytes of the rows that train it and choose its epoch.
 
     Raises:
@@ -90,10 +92,10 @@ def make_ready(params: Params, name: str, rows: Rows) -> ReadyToTrain:
         inputs = torch.arange(len(rows), device=target)[:, None]
         return epoch_score(inputs, rows.labels, settings, queries=queries, gallery=gallery, candidates=CANDIDATES)
 
-    inputs = TrainingInputs(network, base.preprocess, pixels, chosen, frozen, base.convolutional)
-    return ReadyToTrain(base, width, inputs, validator)
+    training = TrainingInputs(network, base.preprocess, pixels, chosen, frozen, base.convolutional)
+    return FinetuneInputs(base, width, training, validator)
 
 
 def finetune_compute(params: Params) -> Compute:
-    """How a network trained here extracts: in float32, for a plane of two numbers has no digit to lose."""
+    """Compute settings of networks trained here: float32, because embeddings of two numbers need every digit."""
     return compute_here(params.features, dtype=torch.float32)

@@ -32,8 +32,8 @@ def fuse_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
                     setattr(module, name, skip[id(child)])
         if not pairs:
             return network
-        wanted, got = network(example), fused(example)
-    same = (wanted - got).abs().max() <= TOLERANCE * wanted.abs().max()
+        expected, actual = network(example), fused(example)
+    same = (expected - actual).abs().max() <= TOLERANCE * expected.abs().max()
     return fused if same else network
 
 

@@ -108,19 +108,19 @@ def _cifar_normalisation(state: StateDict) -> tuple[Channels, Channels]:
 def _trained(entry: Backbone, where: str) -> LoadedBackbone:
     """What `finetune` wrote: the network as it was described, with the weights that it ended with."""
     path = local_file(entry.weights, where, [])
-    told = description(path, where)
+    about = description(path, where)
     state = read_checkpoint(path, where)
     if odd := [name for name, value in state.items() if not value.isfinite().all()]:
         raise FeatureError(f"{where}.weights: {path}: {odd[0]} is not finite; {AGAIN}")
     try:
-        preprocess = Preprocess.parse(told["preprocess"])
-        base = _built(told, state)
+        preprocess = Preprocess.parse(about["preprocess"])
+        base = _built(about, state)
     except (ValidationError, KeyError, TypeError):
         raise FeatureError(f"{where}.weights: {path.with_name(ABOUT)} was not written by finetune; {AGAIN}") from None
     if entry.pixels not in (None, preprocess.size):
         raise FeatureError(f"{where}.pixels: the network was trained at {preprocess.size}; leave it empty")
     load_strictly(base.module, state, unused=(), where=where, source=entry.weights)
-    return replace(base, module=base.module.eval(), preprocess=preprocess, weights_sha256=told["weights_sha256"])
+    return replace(base, module=base.module.eval(), preprocess=preprocess, weights_sha256=about["weights_sha256"])
 
 
 def description(weights: Path, where: str) -> dict[str, Any]:
@@ -129,27 +129,27 @@ def description(weights: Path, where: str) -> dict[str, Any]:
     Raises:
         FeatureError: it is not there, or a bit of it or of the weights has changed.
     """
-    about = weights.with_name(ABOUT)
+    path = weights.with_name(ABOUT)
     try:
-        told = unseal(about.read_bytes())
+        about = unseal(path.read_bytes())
     except FileNotFoundError:
         raise FeatureError(
-            f"{where}.weights: {about} is missing: copy it from where {weights.name} comes from"
+            f"{where}.weights: {path} is missing: copy it from where {weights.name} comes from"
         ) from None
     except ValueError as error:
-        raise FeatureError(f"{where}.weights: {about}: changed, or of another version ({error}); {AGAIN}") from None
-    if told.get("weights_sha256") != sha256_file(weights):
+        raise FeatureError(f"{where}.weights: {path}: changed, or of another version ({error}); {AGAIN}") from None
+    if about.get("weights_sha256") != sha256_file(weights):
         raise FeatureError(f"{where}.weights: {weights}: not what {ABOUT} vouches for (cut off or changed); {AGAIN}")
-    return told
+    return about
 
 
-def _built(told: dict[str, Any], state: StateDict) -> LoadedBackbone:
+def _built(about: dict[str, Any], state: StateDict) -> LoadedBackbone:
     """The network described, with random weights; `state` are those that it will have."""
-    start = told["network"]
+    start = about["network"]
     if "network" in start:  # it started as a network trained here
         base = _built(start, state)
     else:
         base = load_backbone("network", Backbone.model_validate(start | {"weights": "random"}))
         if isinstance(base.module, CifarResNet):
             base = replace(base, module=_cifar_resnet(start["model"], state))
-    return replace(base, module=with_projection(base.module, told["width"], told["dim"]))
+    return replace(base, module=with_projection(base.module, about["width"], about["dim"]))

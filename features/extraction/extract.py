@@ -34,15 +34,15 @@ def extract_shards(
         FeatureError: an image that does not decode; a feature that is NaN or too large for float16, by image id.
     """
     size = SHARD * compute.batch
-    held: list[np.ndarray] = []
+    unsaved: list[np.ndarray] = []
     done = 0
     for batch_rows, features in extract_rows(source, ids, rows, network, compute=compute):
-        held.append(features)
+        unsaved.append(features)
         done += len(batch_rows)
         if done % size == 0 or done == len(rows):
             start = (done - 1) // size * size
-            write_shard(folder, keys[rows[start:done]], np.concatenate(held))
-            held.clear()
+            write_shard(folder, keys[rows[start:done]], np.concatenate(unsaved))
+            unsaved.clear()
         progress(len(batch_rows))
 
 

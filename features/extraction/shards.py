@@ -60,8 +60,8 @@ def missing_rows(folder: Path, keys: np.ndarray) -> np.ndarray:
     """Rows (m,) of `keys` (N,) that no shard has, ascending; of equal images the first row only."""
     unique, first = np.unique(keys, return_index=True)
     known = np.zeros(len(unique), bool)
-    for held, _ in read_shards(folder):
-        known |= np.isin(unique, held)
+    for shard_keys, _ in read_shards(folder):
+        known |= np.isin(unique, shard_keys)
     return np.sort(first[~known])
 
 
@@ -81,9 +81,9 @@ def fill_from(shards: Iterable[tuple[np.ndarray, np.ndarray]], keys: np.ndarray,
     """The same from shards as `read_shards` yields them."""
     order = np.argsort(keys, kind="stable")
     ordered = keys[order]
-    for held, features in shards:
-        start, stop = np.searchsorted(ordered, held, "left"), np.searchsorted(ordered, held, "right")
-        source = np.repeat(np.arange(len(held)), stop - start)
+    for shard_keys, features in shards:
+        start, stop = (np.searchsorted(ordered, shard_keys, side) for side in ("left", "right"))
+        source = np.repeat(np.arange(len(shard_keys)), stop - start)
         if not len(source):
             continue
         rows = np.concatenate([order[a:b] for a, b in zip(start, stop, strict=True)])

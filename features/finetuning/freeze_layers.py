@@ -40,8 +40,8 @@ def choose_layers(network: nn.Module, layers: str | tuple[str, ...], last: int, 
             raise FeatureError(f"{where}.layers: this network has no layer '{name}'{_hint(name, known)}")
     for parameter, value in network.named_parameters():
         value.requires_grad_(any(_below(parameter, name) for name in names))
-    held = [(module, [value.requires_grad for value in module.parameters()]) for module in network.modules()]
-    return [module for module, trains in held if trains and not any(trains)]
+    trains = [(module, [value.requires_grad for value in module.parameters()]) for module in network.modules()]
+    return [module for module, flags in trains if flags and not any(flags)]
 
 
 def _hint(name: str, known: list[str]) -> str:

@@ -117,11 +117,11 @@ def read_sidecar(folder: Path) -> Sidecar:
     """
     path = folder / SIDECAR
     try:
-        told = unseal(path.read_bytes())
-        shape, provenance = told.pop("shape"), told.pop("provenance")
+        content = unseal(path.read_bytes())
+        shape, provenance = content.pop("shape"), content.pop("provenance")
         if not all(type(size) is int and size > 0 for size in shape) or not isinstance(provenance, dict):
             raise ValueError("shape or provenance")
-        return Sidecar(shape=tuple(shape), provenance=provenance, **told)
+        return Sidecar(shape=tuple(shape), provenance=provenance, **content)
     except (FileNotFoundError, NotADirectoryError):
         raise FeatureError(f"{path}: not here; {_again(folder)}") from None
     except (ValueError, KeyError, TypeError) as error:

@@ -21,7 +21,7 @@ from features.backbones.registry import LoadedBackbone
 from features.extraction.extract import extract_rows
 from features.extraction.replicas import Compute, run_replicas
 from features.settings import Backbone
-from pipeline.extraction import make_ready
+from pipeline.extraction import load_extractor
 from pipeline.machine import write_rows
 from pipeline.params import Params
 from pipeline.paths import dataset_folder
@@ -45,8 +45,10 @@ def run(params: Params, *, names: list[str], seconds: float, repeats: int) -> No
     table = []
     for name, dtype in product(names, DTYPES):
         features = params.features.model_copy(update={"dtype": dtype})
-        ready = make_ready(params.model_copy(update={"backbones": NETWORKS, "features": features}), name)
-        table.append({"backbone": name, **_measure(source, ids, ready.network, ready.compute, seconds, repeats)})
+        extractor = load_extractor(params.model_copy(update={"backbones": NETWORKS, "features": features}), name)
+        table.append(
+            {"backbone": name, **_measure(source, ids, extractor.network, extractor.compute, seconds, repeats)}
+        )
         row = table[-1]
         print(
             f"{name} {row['pixels']} px, {row['dtype']}: "

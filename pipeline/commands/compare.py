@@ -24,25 +24,25 @@ def run(
     head = load_head(folder)
     embeddings = head.embeddings_of(head.features_of([image.picture for image in images]))
     places = list(combinations(range(len(images)), 2)) if every else [(0, other) for other in range(1, len(images))]
-    matrix = head.between(embeddings, embeddings) if every else head.between(embeddings[:1], embeddings)
-    answer = head.answer(matrix)
+    matrix = head.similarity_of(embeddings, embeddings) if every else head.similarity_of(embeddings[:1], embeddings)
+    comparison = head.comparison_of(matrix)
     pairs = [
         {
             "a": images[a].name,
             "b": images[b].name,
-            "similarity": round(float(answer.similarity[a, b]), 4),
-            "probability": round(float(answer.probability[a, b]), 4),
-            "alike": bool(answer.alike[a, b]),
+            "similarity": round(float(comparison.similarity[a, b]), 4),
+            "probability": round(float(comparison.probability[a, b]), 4),
+            "alike": bool(comparison.alike[a, b]),
         }
         for a, b in places
     ]
     if as_json:
         print(json.dumps({"threshold": round(head.threshold, 4), "pairs": pairs}, indent=2))
     else:
-        print(say(pairs, head.threshold))
+        print(as_text(pairs, head.threshold))
 
 
-def say(pairs: Sequence[dict], threshold: float) -> str:
+def as_text(pairs: Sequence[dict], threshold: float) -> str:
     lines = ["similarity  probability"]
     for pair in pairs:
         word = "alike" if pair["alike"] else "different"

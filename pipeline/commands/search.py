@@ -96,10 +96,10 @@ def as_text(found: SearchResult, gallery: Gallery, head: Predictor) -> str:
         for one in neighbours:
             group = f"  {shown(_group(one.group, gallery))}" if one.group is not None else ""
             copy = "  (same bytes)" if one.copy else ""
-            answer = f"{one.rank:>4}  {one.similarity:>10.3f}"
+            line = f"{one.rank:>4}  {one.similarity:>10.3f}"
             if one.probability is not None:
-                answer += f"  {one.probability:>11.3f}  {'alike' if one.alike else 'different':9}"
-            lines.append(f"{answer}  {shown(one.name)}{group}{copy}")
+                line += f"  {one.probability:>11.3f}  {'alike' if one.alike else 'different':9}"
+            lines.append(f"{line}  {shown(one.name)}{group}{copy}")
     return "\n".join(lines + summary(found, gallery, head))
 
 

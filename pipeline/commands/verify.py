@@ -13,7 +13,7 @@ from features.extraction.precision import LEAST_COSINE, matching_dtype, provenan
 from features.settings import Backbone
 from features.storage.concat import concatenate
 from features.storage.features_files import SIDECAR, load_features, read_sidecar
-from pipeline.extraction import make_ready
+from pipeline.extraction import load_extractor
 from pipeline.finetuning import finetune_compute
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, network_folder
@@ -70,16 +70,16 @@ def check_rows(name: str, stored: np.ndarray, again: np.ndarray, ids: np.ndarray
 
 def _extracted(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """The rows' features (n, V, D), made now; what the sidecar says of weights and settings must be what holds now."""
-    ready = make_ready(params, name)
+    extractor = load_extractor(params, name)
     written = read_sidecar(features_folder(params, name)).provenance
     for key in ("backbone", "weights_sha256", "preprocess", "views"):
-        if written.get(key) != ready.provenance[key]:
+        if written.get(key) != extractor.provenance[key]:
             raise FeatureError(f"features/{name}: made with another {key} than params.yaml gives now; run dvc repro")
     if params.features.dtype not in ("auto", provenance_dtype(written)):
         raise FeatureError(f"features/{name}: made with another dtype than params.yaml gives now; run dvc repro")
     source = dataset_folder(params) / "images.parquet"
-    compute = replace(ready.compute, dtype=matching_dtype(written, ready.compute.devices[0]))
-    blocks = extract_rows(source, ids.tolist(), rows, ready.network, compute=compute)
+    compute = replace(extractor.compute, dtype=matching_dtype(written, extractor.compute.devices[0]))
+    blocks = extract_rows(source, ids.tolist(), rows, extractor.network, compute=compute)
     return np.concatenate([features for _, features in blocks])
 
 

@@ -81,5 +81,5 @@ def compare_pictures(heads: AvailableHeads, name: str, pictures: list[Image.Imag
         loaded = heads.get(name)
         head = loaded.head
         embeddings = head.embeddings_of(head.features_of(pictures))
-        meter = similarity_meter(head, head.answer(head.between(embeddings[:1], embeddings[1:])[0, 0]))
+        meter = similarity_meter(head, head.comparison_of(head.similarity_of(embeddings[:1], embeddings[1:])[0, 0]))
         return meter + (heat_maps_html(loaded, *pictures) if heat else "")

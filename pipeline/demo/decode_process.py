@@ -33,16 +33,16 @@ class DecodeProcess:
             pipe.send_bytes(content)
             if not pipe.poll(seconds):
                 raise Unusable("huge", f"takes more than {seconds:g} seconds to decode")
-            answer = pipe.recv()
+            reply = pipe.recv()
         except (EOFError, OSError):
             self.close()
             raise Unusable("huge", "the process that decodes it died: not enough memory") from None
         except Unusable:
             self.close()
             raise
-        if isinstance(answer, Unusable):
-            raise answer
-        size, pixels = answer
+        if isinstance(reply, Unusable):
+            raise reply
+        size, pixels = reply
         return Image.frombytes("RGB", size, pixels)
 
     def close(self) -> None:
@@ -90,12 +90,12 @@ def _serve(pipe: Connection) -> None:
             content = pipe.recv_bytes()
             try:
                 picture = decode(content)
-                answer = (picture.size, picture.tobytes())
+                reply = (picture.size, picture.tobytes())
             except Unusable as why:
-                answer = why
+                reply = why
             except MemoryError:
-                answer = Unusable("huge", "not enough memory")
-            pipe.send(answer)
+                reply = Unusable("huge", "not enough memory")
+            pipe.send(reply)
 
 
 _free: LifoQueue[DecodeProcess] = LifoQueue()

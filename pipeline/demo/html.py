@@ -10,7 +10,7 @@ from PIL import Image
 
 from pipeline.demo.available_heads import LoadedHead
 from pipeline.inference.data_urls import data_url
-from pipeline.inference.predictor import Answer, Predictor
+from pipeline.inference.predictor import Comparison, Predictor
 
 
 @dataclass(frozen=True)
@@ -80,19 +80,19 @@ def heat_maps_html(loaded: LoadedHead, a: Image.Image, b: Image.Image, *, what: 
     return f'<div class="la-given la-heat"><span>{what}, by the network\'s local features</span>{maps}</div>'
 
 
-def similarity_meter(head: Predictor, answer: Answer) -> str:
+def similarity_meter(head: Predictor, comparison: Comparison) -> str:
     """Similarity of one pair on a scale, with the threshold on it; probability and decision in words."""
-    value, probability, alike = float(answer.similarity), float(answer.probability), bool(answer.alike)
+    value, probability, alike = float(comparison.similarity), float(comparison.probability), bool(comparison.alike)
     low, high, ends = scale(head)
-    at, cut = (100 * float(np.clip((x - low) / (high - low), 0, 1)) for x in (value, answer.threshold))
+    at, cut = (100 * float(np.clip((x - low) / (high - low), 0, 1)) for x in (value, comparison.threshold))
     word = "alike" if alike else "different"
     return f"""
 <div class="la-meter la-{word}" data-alike="{str(alike).lower()}" data-similarity="{value:.4f}">
   <div class="la-verdict"><strong>{word.capitalize()}</strong>
     <span>similarity {value:.3f} · probability of “alike” {percent(probability)}</span></div>
-  <div class="la-scale" role="img" aria-label="similarity {value:.3f}, alike from {answer.threshold:.3f} on">
+  <div class="la-scale" role="img" aria-label="similarity {value:.3f}, alike from {comparison.threshold:.3f} on">
     <div class="la-track" style="--cut:{cut:.2f}%"></div>
-    <div class="la-cut" style="left:{cut:.2f}%"><span>alike from {answer.threshold:.2f}</span></div>
+    <div class="la-cut" style="left:{cut:.2f}%"><span>alike from {comparison.threshold:.2f}</span></div>
     <div class="la-at" style="left:{at:.2f}%"></div>
   </div>
   <div class="la-ends"><span>{ends[0]}</span><span>{ends[1]}</span></div>

@@ -114,17 +114,20 @@ def found_html(heads: AvailableHeads, name: str, upload: Upload | None, row: int
             array[0].cpu().numpy() for array in knn(head.trained, embeddings, gallery=gallery.embeddings, k=k)
         )
         own = rows == row if picture is None else np.zeros(k, bool)
-        answer, rows = head.answer(scores[~own][:FOUND]), rows[~own][:FOUND]
+        comparison, rows = head.comparison_of(scores[~own][:FOUND]), rows[~own][:FOUND]
         items = [
             _item(loaded, at, thumb, similarity, probability, row)
             for (at, thumb), similarity, probability in zip(
-                _with_pictures(loaded, rows), answer.similarity.tolist(), answer.probability.tolist(), strict=True
+                _with_pictures(loaded, rows),
+                comparison.similarity.tolist(),
+                comparison.probability.tolist(),
+                strict=True,
             )
         ]
         pair = [decode(content) for content in loaded.images(rows[:1] if picture else np.array([row, *rows[:1]]))]
         pair = [picture, *pair] if picture else pair
         heat = heat_maps_html(loaded, *pair, what="Where it and the nearest agree") if len(pair) == 2 else ""
-        return picture_grid(items, threshold=answer.threshold) + heat
+        return picture_grid(items, threshold=comparison.threshold) + heat
 
 
 def _with_pictures(loaded: LoadedHead, rows: np.ndarray) -> list[tuple[int, bytes]]:

@@ -64,16 +64,16 @@ def find_networks(features: Path, name: str, *, npy_sha256: str) -> FeatureSet:
         return FeatureSet(name, (_part(features / name, sidecar),), sidecar.shape[-1])
     try:
         entry = Concatenation.model_validate(sidecar.provenance["concatenation"])
-        told = list(zip(entry.features, entry.weights, sidecar.provenance["parts"], strict=True))
+        parts = list(zip(entry.features, entry.weights, sidecar.provenance["parts"], strict=True))
     except (KeyError, TypeError, ValueError):
         raise FeatureError(f"{features / name}: {NAMES_NOTHING}") from None
-    parts = []
-    for part, weight, digest in told:
-        found = read_sidecar(features / part)
-        if found.npy_sha256 != digest:
+    sources = []
+    for part, weight, digest in parts:
+        its_sidecar = read_sidecar(features / part)
+        if its_sidecar.npy_sha256 != digest:
             raise FeatureError(f"{features / part}: not the features that '{name}' was made of; run `dvc repro`")
-        parts.append(_part(features / part, found, weight))
-    return FeatureSet(name, tuple(parts), sidecar.shape[-1])
+        sources.append(_part(features / part, its_sidecar, weight))
+    return FeatureSet(name, tuple(sources), sidecar.shape[-1])
 
 
 def _part(folder: Path, sidecar: Sidecar, weight: float = 1.0) -> FeatureSource:

@@ -85,7 +85,7 @@ def check(content: bytes, head: Predictor, images: list[NDArray[np.uint8]]) -> s
     pictures = [Image.fromarray(image[0].transpose(1, 2, 0)) for image in images]
     exact = Predictor(head.trained, head.feature_set, device=head.device, dtype=torch.float32).features_of(pictures)
     ours = head.embeddings_of(exact)
-    expected = head.between(ours[:-1], ours[1:]).diagonal()
+    expected = head.similarity_of(ours[:-1], ours[1:]).diagonal()
     agreement = []
     if len(file.inputs) == 1:
         theirs = np.concatenate([file(image) for image in images])
@@ -96,13 +96,15 @@ def check(content: bytes, head: Predictor, images: list[NDArray[np.uint8]]) -> s
             raise HeadError(
                 f"export: embeddings have cosine {cosine:.4f} to the pipeline's, at least {COSINE} expected"
             )
-        got = head.between(*(torch.from_numpy(part).to(ours.device) for part in (theirs[:-1], theirs[1:]))).diagonal()
+        got = head.similarity_of(
+            *(torch.from_numpy(part).to(ours.device) for part in (theirs[:-1], theirs[1:]))
+        ).diagonal()
     else:
         pairs = list(pairwise(images))
         twice = file(*(image.repeat(2, 0) for image in pairs[0]))
         got = np.concatenate([*(file(*pair) for pair in pairs), twice])
         expected = np.concatenate([expected, expected[:1], expected[:1]])
-    off = np.abs(head.answer(got).probability - head.answer(expected).probability).max()
+    off = np.abs(head.comparison_of(got).probability - head.comparison_of(expected).probability).max()
     agreement.append(f"probabilities within {off:.4f}")
     if not off <= PROBABILITY:
         raise HeadError(

@@ -31,7 +31,7 @@ FloatArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Answer:
+class Comparison:
     """Of pairs of images; all arrays have one shape."""
 
     similarity: NDArray[np.float32]  # as the head measures it: a cosine, a negated distance, or a logit
@@ -93,31 +93,31 @@ class Predictor:
         """
         left, right = _listed(a), _listed(b)
         embeddings = self.embeddings([*left, *right])
-        return _shaped(self.between(embeddings[: len(left)], embeddings[len(left) :]), a, b)
+        return _shaped(self.similarity_of(embeddings[: len(left)], embeddings[len(left) :]), a, b)
 
     def probability(self, a: ImageLikes, b: ImageLikes) -> NDArray[np.float64]:
         """Of "same", calibrated on val, where half of the pairs are; shapes and errors as `similarity`."""
-        return self.answer(self.similarity(a, b)).probability
+        return self.comparison_of(self.similarity(a, b)).probability
 
-    def compare(self, a: ImageLikes, b: ImageLikes) -> Answer:
+    def compare(self, a: ImageLikes, b: ImageLikes) -> Comparison:
         """Similarity, probability and decision at once; shapes and errors as `similarity`."""
-        return self.answer(self.similarity(a, b))
+        return self.comparison_of(self.similarity(a, b))
 
-    def answer(self, similarity: FloatArray) -> Answer:
+    def comparison_of(self, similarity: FloatArray) -> Comparison:
         """What similarities (of any shape) mean."""
         similarity = np.asarray(similarity)
         probability = self.trained.calibration.probability(similarity)
-        return Answer(similarity, probability, similarity >= self.threshold, self.threshold)
+        return Comparison(similarity, probability, similarity >= self.threshold, self.threshold)
 
     def embeddings(self, images: Sequence[ImageLike]) -> Tensor:
-        """(n, W) on the head's device: what `between` compares. There are embeddings for every head."""
+        """(n, W) on the head's device: what `similarity_of` compares. There are embeddings for every head."""
         return self.embeddings_of(self.features(images))
 
     def embeddings_of(self, features: np.ndarray) -> Tensor:
         """Features (n, D) as features.npy has them -> embeddings (n, W)."""
         return embed(self.trained, torch.from_numpy(features).to(self.device).float())
 
-    def between(self, a: Tensor, b: Tensor) -> FloatArray:
+    def similarity_of(self, a: Tensor, b: Tensor) -> FloatArray:
         """Embeddings (A, W), (B, W) -> similarities (A, B).
 
         Raises:

@@ -95,16 +95,16 @@ def search_embeddings(
     else:
         scores, rows = reranked_knn(head.trained, reranking, embeddings, gallery=gallery.embeddings, k=k)
         method = f"exact, in the order of {reranking} over the {len(embeddings)} queries together"
-    answer = head.answer(scores.cpu().numpy())
+    comparison = head.comparison_of(scores.cpu().numpy())
     found = [
         [
             Neighbour(
                 rank=rank + 1,
                 name=gallery.names[row],
                 group=gallery.groups[row] if gallery.groups else None,
-                similarity=round(float(answer.similarity[query, rank]), 4),
-                probability=round(float(answer.probability[query, rank]), 4) if calibrated else None,
-                alike=bool(answer.alike[query, rank]) if calibrated else None,
+                similarity=round(float(comparison.similarity[query, rank]), 4),
+                probability=round(float(comparison.probability[query, rank]), 4) if calibrated else None,
+                alike=bool(comparison.alike[query, rank]) if calibrated else None,
                 copy=gallery.keys[row] == hashes[query],
             )
             for rank, row in enumerate(chosen)
@@ -119,8 +119,8 @@ def _itself_first(scores: Tensor, rows: Tensor, keys: Sequence[str], hashes: Seq
 
     Data sets hold images of equal pixels in different files; the order among those is otherwise arbitrary.
     """
-    asked = set(hashes)
-    own = {key: row for row, key in enumerate(keys) if key in asked}
+    wanted = set(hashes)
+    own = {key: row for row, key in enumerate(keys) if key in wanted}
     ordered = rows.tolist()
     for chosen, similarity, sha256 in zip(ordered, scores.tolist(), hashes, strict=True):
         row, tied = own.get(sha256), sum(value >= similarity[0] - TIE for value in similarity)

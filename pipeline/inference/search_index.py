@@ -129,11 +129,11 @@ def cached_embeddings(key: str, head: Predictor, features: Callable[[], NDArray[
     """Embeddings of `features()` (N, D), kept in the scratch cache: a gallery goes through the head once."""
     path = embeddings_path(key)
     if is_whole(path):
-        held = np.load(path, mmap_mode="c", allow_pickle=False)
+        embeddings = np.load(path, mmap_mode="c", allow_pickle=False)
     else:  # none yet, or damaged
-        held = head.embeddings_of(features()).cpu().numpy()
-        keep(lambda: _save(path, held))
-    return torch.from_numpy(held).to(head.device)
+        embeddings = head.embeddings_of(features()).cpu().numpy()
+        keep(lambda: _save(path, embeddings))
+    return torch.from_numpy(embeddings).to(head.device)
 
 
 def _save(path: Path, embeddings: NDArray[np.float32]) -> None:
@@ -147,8 +147,8 @@ def _prune(folder: Path) -> None:
     """Every head and every state of a folder has embeddings of its own: the last `KEPT` stay, with their indexes."""
     old = sorted(folder.glob("*.npy"), key=lambda path: path.stat().st_mtime_ns, reverse=True)[KEPT:]
     for path in old:
-        for made in folder.glob(f"{path.stem}.*"):
-            made.unlink(missing_ok=True)
+        for cached in folder.glob(f"{path.stem}.*"):
+            cached.unlink(missing_ok=True)
 
 
 def _key(head: Predictor, features: str) -> str:

@@ -10,7 +10,7 @@ from pipeline.inference.predictor import Predictor
 
 
 def text_embeddings(head: Predictor, texts: Sequence[str]) -> Tensor:
-    """(n, W) on the head's device, as `Predictor.between` compares them with those of images.
+    """(n, W) on the head's device, as `Predictor.similarity_of` compares them with those of images.
 
     Raises:
         HeadError: the features are not one CLIP's own, or the head does not keep the space that words and images share.

@@ -41,5 +41,5 @@ def _some(names: list[str]) -> str:
     return f"{len(names):,} ({first_five(names)})" if names else "none"
 
 
-def _rows_of(held: list[list[int]], rows: Rows) -> str:
-    return _some([" = ".join(str(rows.id[row]) for row in one) for one in held])
+def _rows_of(groups: list[list[int]], rows: Rows) -> str:
+    return _some([" = ".join(str(rows.id[row]) for row in one) for one in groups])

@@ -1,4 +1,4 @@
-"""Are these metrics a result of these params? dvc.lock has the params and the hashes of the run that made them."""
+"""Are these metrics a result of these params? dvc.lock has the params and the hashes of the run that outs them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ def is_result(metrics: bytes, params: Mapping[str, Any], lock: Mapping[str, Any]
         lock: dvc.lock.
     """
     stages = lock.get("stages") or {}
-    made = {out["path"]: (name, out.get("md5")) for name, stage in stages.items() for out in stage.get("outs", ())}
-    if made.get(METRICS) != (LAST_STAGE, hashlib.md5(metrics, usedforsecurity=False).hexdigest()):
+    outs = {out["path"]: (name, out.get("md5")) for name, stage in stages.items() for out in stage.get("outs", ())}
+    if outs.get(METRICS) != (LAST_STAGE, hashlib.md5(metrics, usedforsecurity=False).hexdigest()):
         return False
     todo, done = [LAST_STAGE], set()
     while todo:
@@ -28,7 +28,7 @@ def is_result(metrics: bytes, params: Mapping[str, Any], lock: Mapping[str, Any]
         if any(lookup(params, key) != value for key, value in stage.get("params", {}).get(PARAMS, {}).items()):
             return False
         for dependency in stage.get("deps", ()):
-            producer, digest = made.get(dependency["path"], (None, None))
+            producer, digest = outs.get(dependency["path"], (None, None))
             if producer is None:
                 continue
             if digest != dependency.get("md5"):

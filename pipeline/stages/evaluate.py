@@ -32,8 +32,8 @@ CHANCE_QUERIES = 500  # chance hardly depends on which queries
 
 def run(params: Params) -> None:
     """Score the head on the test split, beside the baseline (the features' cosine), a random projection and chance."""
-    found = load_run(params)
-    folder, rows, protocol, trained, inputs = found.folder, found.rows, found.protocol, found.trained, found.inputs
+    loaded = load_run(params)
+    folder, rows, protocol, trained, inputs = loaded.folder, loaded.rows, loaded.protocol, loaded.trained, loaded.inputs
     subsets = test_subsets(rows, protocol, most=params.scores.queries, seed=params.seed)
     heads, baseline = trained.similarities(inputs), baseline_similarity(inputs)
     scores = score_all(
@@ -46,20 +46,20 @@ def run(params: Params) -> None:
         subsets=subsets,
         reranking=params.scores.rerank,
     )
-    together = np.unique(found.clusters.astype(str), return_inverse=True)[1]
+    clusters = np.unique(loaded.clusters.astype(str), return_inverse=True)[1]
     table = score_table(
         scores,
-        clusters=together,
+        clusters=clusters,
         n_bootstrap=params.scores.n_bootstrap,
         head=trained.settings,
         reranking=params.scores.rerank,
     )
 
-    out, name, most = folder / "scores", found.title, params.scores.gallery
+    out, name, most = folder / "scores", loaded.title, params.scores.gallery
     contents = {
         "table.csv": score_tables.table_csv(table),
         "queries.parquet": score_tables.queries_parquet(
-            scores, rows, clusters=found.clusters, protocol=protocol.sha256
+            scores, rows, clusters=loaded.clusters, protocol=protocol.sha256
         ),
         "hit_rate.csv": score_tables.hit_rate_csv(scores),
         "similarity.csv": score_tables.similarity_csv(scores),

@@ -23,8 +23,8 @@ from features.storage.sealed_json import seal
 from heads.training.collapse import no_gain_warning
 from heads.training.loop import Trained
 from heads.training.samplers import batches_per_epoch
-from pipeline.extraction import Ready, extraction_fingerprint, provenance, write_features
-from pipeline.finetuning import ReadyToTrain, find_entry, finetune_compute, make_ready
+from pipeline.extraction import Extractor, extraction_fingerprint, provenance, write_features
+from pipeline.finetuning import FinetuneInputs, find_entry, finetune_compute, load_finetune_inputs
 from pipeline.fingerprint import fingerprint
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, network_folder
@@ -39,68 +39,73 @@ def run(params: Params, name: str) -> None:
     """Train the network of the finetune `name` and write it, its history, and every image's features."""
     entry = find_entry(params, name)
     rows = read_rows(dataset_folder(params) / "images.parquet")
-    ready = make_ready(params, name, rows)
-    key = checkpoint_key(ready, entry, rows, seed=params.seed)
+    inputs = load_finetune_inputs(params, name, rows)
+    key = checkpoint_key(inputs, entry, rows, seed=params.seed)
     checkpoint = cache_root() / "finetune" / f"{key[:40]}.checkpoint"
     remove_old_parts(checkpoint.parent)
-    batches = batches_per_epoch(ready.inputs.training_set, batch=entry.batch, images=entry.images_per_group)
+    batches = batches_per_epoch(inputs.training.training_set, batch=entry.batch, images=entry.images_per_group)
     start = time.perf_counter()
     with training_progress(entry.epochs * batches, f"finetune {name}") as report:
         trained = train_network(
-            ready.inputs,
+            inputs.training,
             entry,
             seed=params.seed,
             where=f"finetunes.{name}",
-            validator=ready.validator,
+            validator=inputs.validator,
             checkpoint=checkpoint,
             report=report,
         )
     seconds = time.perf_counter() - start
-    network = ready.inputs.network.cpu()
+    network = inputs.training.network.cpu()
     weights = save({name: value.contiguous().clone() for name, value in sorted(network.state_dict().items())})
     folder = network_folder(params, name)
     write_bytes(folder / WEIGHTS, weights)
-    write_bytes(folder / ABOUT, seal(describe(ready, entry) | {"weights_sha256": sha256_bytes(weights)}))
+    write_bytes(folder / ABOUT, seal(describe(inputs, entry) | {"weights_sha256": sha256_bytes(weights)}))
     write_bytes(folder / HISTORY, history_csv(trained.history))
-    fresh = batches * (len(trained.history) - 1 - trained.resumed)
-    say(trained, ready, entry, name, rate=fresh / seconds)
-    finished = replace(ready.base, module=network, weights_sha256=sha256_bytes(weights))
+    new_batches = batches * (len(trained.history) - 1 - trained.resumed)
+    print_summary(trained, inputs, entry, name, rate=new_batches / seconds)
+    finished = replace(inputs.base, module=network, weights_sha256=sha256_bytes(weights))
     compute = finetune_compute(params)
     source = {"finetune": entry.model_dump(mode="json"), "seed": params.seed}
-    written = write_features(
+    result = write_features(
         params,
         name,
-        Ready(finished, compute, source | provenance(finished, entry.network, compute)),
+        Extractor(finished, compute, source | provenance(finished, entry.network, compute)),
         code=extraction_fingerprint(entry.network.library),
         engine=partial(extract_shards, network=finished),
     )
-    shape = list(written.shape)
-    print(f"finetune {name}: {shape[0]} images, {written.fresh} run -> {written.folder} {shape}")
+    shape = list(result.shape)
+    print(f"finetune {name}: {shape[0]} images, {result.computed} run -> {result.folder} {shape}")
 
 
-def describe(ready: ReadyToTrain, entry: Finetune) -> dict[str, Any]:
+def describe(inputs: FinetuneInputs, entry: Finetune) -> dict[str, Any]:
     """What `features.backbones.local` needs to build the network again."""
     network = entry.network.model_dump(mode="json")
     if entry.network.library == "local" and entry.network.model == TRAINED:
         network = description(Path(entry.network.weights).expanduser(), "finetunes")
-    return {"network": network, "width": ready.width, "dim": entry.dim, "preprocess": ready.base.preprocess.describe()}
+    return {
+        "network": network,
+        "width": inputs.width,
+        "dim": entry.dim,
+        "preprocess": inputs.base.preprocess.describe(),
+    }
 
 
-def checkpoint_key(ready: ReadyToTrain, entry: Finetune, rows: Rows, *, seed: int) -> str:
+def checkpoint_key(inputs: FinetuneInputs, entry: Finetune, rows: Rows, *, seed: int) -> str:
     """Everything that decides the next epoch: images and their groups, settings, weights, code, libraries, device.
 
     Not how long to go on: a run with more `patience` takes up where one with less stopped.
     """
     settings = entry.model_dump(mode="json", exclude={"patience"})
-    parts = [rows.hash, settings, seed, ready.base.weights_sha256, versions(entry.network)]
-    parts += [ready.base.preprocess.describe()]
-    parts += [str(ready.inputs.pixels.device.type), fingerprint(THIS)]
+    parts = [rows.hash, settings, seed, inputs.base.weights_sha256, versions(entry.network)]
+    parts += [inputs.base.preprocess.describe()]
+    parts += [str(inputs.training.pixels.device.type), fingerprint(THIS)]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def say(trained: Trained, ready: ReadyToTrain, entry: Finetune, name: str, *, rate: float) -> None:
-    """What a person wants to know of a training, in a few lines."""
-    rows, score = ready.inputs.training_set, f"val_{entry.select}"
+def print_summary(trained: Trained, inputs: FinetuneInputs, entry: Finetune, name: str, *, rate: float) -> None:
+    """Print warnings, scores and speed of a training, in a few lines."""
+    rows, score = inputs.training.training_set, f"val_{entry.select}"
     if rows.left_out:
         print(f"left out: {rows.left_out} training images of groups with fewer than {entry.images_per_group}")
     if trained.resumed:
@@ -109,7 +114,7 @@ def say(trained: Trained, ready: ReadyToTrain, entry: Finetune, name: str, *, ra
     for warning in [*trained.warnings, *no_gain]:
         print(f"warning: {warning}")
     rounded = round(rate, 1) or round(rate, 3)  # of a large network on a CPU: seconds a step
-    speed = f"{rounded} steps/s on {ready.inputs.pixels.device.type}" if rate else "all of it known"
+    speed = f"{rounded} steps/s on {inputs.training.pixels.device.type}" if rate else "all of it known"
     images = (
         f"{len(rows.rows) // ROTATIONS} images in {ROTATIONS} rotations"
         if entry.augment.rotations

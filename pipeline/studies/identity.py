@@ -71,18 +71,16 @@ def local_states(params: Params) -> dict[str, str]:
 
 
 def _identity(params: Params) -> dict[str, Any]:
-    made = {name: _dumped(entry) for name, entry in params.concatenations.items()}
-    kept = {
+    return {
         "seed": params.seed,
         "data": {"name": params.data.name, **_dumped(params.data)},
         "backbones": {name: _dumped(entry) for name, entry in networks(params).items()},
         "dtype": params.features.dtype,
-        "concatenations": made,
+        "concatenations": {name: _dumped(entry) for name, entry in params.concatenations.items()},
         "finetunes": {name: _dumped(entry) for name, entry in params.finetunes.items()},
         "head": _dumped(params.head),
         "scores": _dumped(params.scores),
     }
-    return kept
 
 
 def _dumped(settings: BaseModel) -> dict[str, Any]:

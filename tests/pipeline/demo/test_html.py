@@ -7,7 +7,7 @@ import pytest
 
 from heads.calibration import Calibration
 from pipeline.demo.html import GalleryItem, message, percent, picture_grid, scale, similarity_meter
-from pipeline.inference.predictor import Answer
+from pipeline.inference.predictor import Comparison
 
 NASTY = '<img src=x onerror="alert(1)">&\'"'
 
@@ -23,8 +23,8 @@ class Head:
         self.trained = Trained(**kind)
 
 
-def answer(similarity: float, probability: float = 0.8) -> Answer:
-    return Answer(np.float32(similarity), np.float64(probability), np.bool_(similarity >= 0.5), 0.5)
+def comparison(similarity: float, probability: float = 0.8) -> Comparison:
+    return Comparison(np.float32(similarity), np.float64(probability), np.bool_(similarity >= 0.5), 0.5)
 
 
 def test_names_cannot_be_markup():
@@ -51,7 +51,7 @@ def test_bars_differ_and_carry_the_threshold():
 
 @pytest.mark.parametrize(("similarity", "at", "word"), [(1, 100, "Alike"), (-1, 0, "Different"), (0.5, 75, "Alike")])
 def test_a_meter_of_a_cosine(similarity, at, word):
-    html = similarity_meter(Head(), answer(similarity))
+    html = similarity_meter(Head(), comparison(similarity))
     assert f"<strong>{word}</strong>" in html and f'class="la-at" style="left:{at:.2f}%"' in html
     assert 'class="la-cut" style="left:75.00%"' in html and "alike from 0.50" in html
     assert f"similarity {similarity:.3f} · probability of “alike” 80 %" in html
@@ -61,7 +61,7 @@ def test_a_meter_of_anything_else_has_the_threshold_in_the_middle():
     for kind in ({"embeds": False}, {"distance": "euclidean"}, {"embeds": False, "slope": 0.0}):
         low, high, _ = scale(Head(**kind))
         assert low < high and (low + high) / 2 == pytest.approx(0.5)
-    assert 'class="la-at" style="left:100.00%"' in similarity_meter(Head(embeds=False), answer(1e9))
+    assert 'class="la-at" style="left:100.00%"' in similarity_meter(Head(embeds=False), comparison(1e9))
     low, high, _ = scale(Head(embeds=False))
     ends = Head().trained.calibration.probability(np.array([low, high]))
     np.testing.assert_allclose(ends, [0.01, 0.99], atol=1e-9)

@@ -57,11 +57,11 @@ def test_pictures_are_offered_by_name(heads):
 
 
 def test_two_pictures_are_judged_as_compare_does(heads):
-    answer = load_head("artifacts/emoji/head").compare(Path("3.png"), Path("5.png"))
+    comparison = load_head("artifacts/emoji/head").compare(Path("3.png"), Path("5.png"))
     html = compare_html(heads, "emoji", {"path": "3.png"}, {"path": "5.png"})
     assert (
-        f'data-similarity="{answer.similarity:.4f}"' in html
-        and f'data-alike="{str(bool(answer.alike)).lower()}"' in html
+        f'data-similarity="{comparison.similarity:.4f}"' in html
+        and f'data-alike="{str(bool(comparison.alike)).lower()}"' in html
     )
 
 

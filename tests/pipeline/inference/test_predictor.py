@@ -56,10 +56,10 @@ def test_similarities_are_those_of_the_stored_features(settings):
     found = head.similarity(images[:3], images[3:8])
     np.testing.assert_allclose(found, expected[:3, 3:8], atol=5e-3 * np.abs(expected).max())
     assert np.corrcoef(found.ravel(), expected[:3, 3:8].ravel())[0, 1] > 0.999
-    answer = head.compare(images[0], images[4])
-    assert answer.similarity == pytest.approx(found[0, 1], abs=1e-4)
-    assert answer.probability == pytest.approx(1 / (1 + np.exp(3 - 6 * answer.similarity)), rel=1e-5)
-    assert bool(answer.alike) == (answer.similarity >= 0.5) and answer.threshold == 0.5
+    comparison = head.compare(images[0], images[4])
+    assert comparison.similarity == pytest.approx(found[0, 1], abs=1e-4)
+    assert comparison.probability == pytest.approx(1 / (1 + np.exp(3 - 6 * comparison.similarity)), rel=1e-5)
+    assert bool(comparison.alike) == (comparison.similarity >= 0.5) and comparison.threshold == 0.5
 
 
 GRID = {"library": "torchvision", "model": "resnet18", "output": "grid"}
