@@ -4,7 +4,7 @@ from pathlib import Path
 
 from data.files.atomic import write_bytes
 from data.preparation.audit import audit
-from data.tables.protocol import read_protocol
+from data.tables.protocol import check_rows, read_protocol
 from data.tables.rows import read_dhashes, read_rows, read_thumbs
 from pipeline.display_names import display_name
 from pipeline.inference.result_sheet import SheetItem, SheetRow, draw_html
@@ -19,6 +19,7 @@ def run(params: Params, html: Path | None) -> None:
     folder = dataset_folder(params)
     path = folder / "rows.parquet"
     protocol, rows = read_protocol(folder / "protocol.json"), read_rows(path)
+    check_rows(protocol, rows.hash)
     found = confirm(audit(rows, protocol, read_dhashes(path), max_pairs=CHECKED), path)
     print("\n".join(audit_lines(found, protocol, rows)))
     if html is not None:

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 from data.errors import DataError
 from data.files.atomic import atomic_file
 from data.images.decode import decode
-from data.tables.protocol import read_protocol
+from data.tables.protocol import Protocol
 from data.tables.rows import read_images, read_rows
 from heads.embeddings import distinct_heads, is_cosine
 from heads.store import TrainedHead
 from heads.store import load_head as load_trained
+from pipeline.head_data import read_head_data
 from pipeline.inference.export_graph import EmbeddingGraph, SimilarityGraph
 from pipeline.inference.feature_sources import FeatureSet, FeatureSource, find_networks
 from pipeline.inference.onnx_file import check, to_onnx
@@ -33,6 +34,7 @@ def run(folder: Path, out: Path | None) -> None:
     """
     out = out or folder.with_name(f"{folder.parent.name}.onnx")
     trained = load_trained(folder)
+    _, protocol = read_head_data(trained, folder.parent)
     images = sample_images(folder.parent)
     networks = find_networks(folder.parent / "features", trained.settings.features, npy_sha256=trained.features_sha256)
     embeds = trained.embeds
@@ -41,7 +43,7 @@ def run(folder: Path, out: Path | None) -> None:
         module,
         inputs=["images"] if embeds else ["left", "right"],
         output="embedding" if embeds else "similarity",
-        notes=describe(folder.parent, trained, networks),
+        notes=describe(protocol, trained, networks),
     )
     agreement = check(content, load_head(folder), images)
     with atomic_file(out) as file:
@@ -57,9 +59,9 @@ def gives(trained: TrainedHead) -> str:
     return "embedding (batch, E), inner products are similarities" if is_cosine(trained) else "embedding (batch, E)"
 
 
-def describe(dataset: Path, trained: TrainedHead, networks: FeatureSet) -> dict[str, str]:
+def describe(protocol: Protocol, trained: TrainedHead, networks: FeatureSet) -> dict[str, str]:
     """What whoever has only the file must know; values that are no strings are JSON."""
-    calibration, protocol = trained.calibration, read_protocol(dataset / "protocol.json")
+    calibration = trained.calibration
     parts = len(distinct_heads(trained.heads))
     meaning = "similarity is a logit; left asks, right answers"
     if is_cosine(trained):

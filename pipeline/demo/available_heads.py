@@ -9,10 +9,13 @@ from threading import RLock
 import numpy as np
 from numpy.typing import NDArray
 
-from data.tables.protocol import Protocol, read_protocol
-from data.tables.rows import Rows, read_images, read_rows
+from data.errors import PREPARE_AGAIN, DataError
+from data.files.atomic import sha256_bytes
+from data.tables.protocol import Protocol
+from data.tables.rows import Rows, read_images
 from heads.errors import HeadError
 from pipeline.display_names import display_name
+from pipeline.head_data import read_head_data
 from pipeline.inference.agreement import LocalFeatures, local_features
 from pipeline.inference.predictor import Predictor, load_head
 from pipeline.inference.search_index import Gallery, prepared_gallery
@@ -33,12 +36,16 @@ class LoadedHead:
         return prepared_gallery(self.head, self.folder)
 
     @cached_property
-    def protocol(self) -> Protocol:
-        return read_protocol(self.folder / "protocol.json")
+    def _data(self) -> tuple[Rows, Protocol]:
+        return read_head_data(self.head.trained, self.folder)
 
-    @cached_property
+    @property
     def rows(self) -> Rows:
-        return read_rows(self.folder / "rows.parquet")
+        return self._data[0]
+
+    @property
+    def protocol(self) -> Protocol:
+        return self._data[1]
 
     @cached_property
     def local(self) -> LocalFeatures | None:
@@ -59,9 +66,18 @@ class LoadedHead:
         return display_name(name, self.protocol.dataset)
 
     def images(self, rows: NDArray[np.int64]) -> list[bytes]:
-        """Encoded images of the data set; thumbnails where a clone has no images."""
+        """Encoded images of the data set; thumbnails where a clone has no images.
+
+        Raises:
+            DataError: others lie there than the head was trained on.
+        """
         source = self.folder / "images.parquet"
-        return read_images(source, rows) if source.exists() else self.gallery.pictures(rows.tolist())
+        if not source.exists():
+            return self.gallery.pictures(rows.tolist())
+        images = read_images(source, rows)
+        if [sha256_bytes(image) for image in images] != self.rows.sha256[rows].tolist():
+            raise DataError(f"{source}: other images than rows.parquet names; {PREPARE_AGAIN}")
+        return images
 
 
 class AvailableHeads:

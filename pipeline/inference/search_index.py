@@ -16,11 +16,10 @@ from data.files.atomic import remove_old_parts, sha256_bytes
 from data.files.cache import cache_root
 from data.files.sealed_files import is_whole, sealed_file
 from data.images.decode import Unusable
-from data.tables.protocol import read_protocol
-from data.tables.rows import read_rows, read_thumbs
+from data.tables.rows import read_thumbs
 from features.storage.features_files import load_features
-from heads.errors import HeadError
 from pipeline.fingerprint import fingerprint
+from pipeline.head_data import read_head_data
 from pipeline.inference.folder_features import Progress, folder_features
 from pipeline.inference.keep import keep
 from pipeline.inference.predictor import Predictor
@@ -56,9 +55,7 @@ def prepared_gallery(head: Predictor, folder: Path, *, least: int = 1) -> Galler
         DataError, FeatureError, HeadError: what the head was trained on is not there, or has changed; or the data set
             has fewer than `least` images.
     """
-    rows = read_rows(folder / "rows.parquet")
-    if rows.images_hash != head.trained.images_hash:
-        raise HeadError(f"{folder}: the head was trained on other images than rows.parquet holds; run `dvc repro`")
+    rows, protocol = read_head_data(head.trained, folder)
     check_enough(folder.name, len(rows), least)
     source = folder / "features" / head.feature_set.name
     key = _key(head, head.trained.features_sha256)
@@ -72,7 +69,7 @@ def prepared_gallery(head: Predictor, folder: Path, *, least: int = 1) -> Galler
         embeddings=embeddings,
         key=key,
         pictures=lambda chosen: read_thumbs(folder / "rows.parquet", np.array(chosen, np.int64)),
-        licence=lambda: [f"pictures: {read_protocol(folder / 'protocol.json').licence}"],
+        licence=lambda: [f"pictures: {protocol.licence}"],
     )
 
 

@@ -8,13 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data.tables.protocol import Protocol, read_protocol
-from data.tables.rows import Rows, read_families, read_rows
+from data.tables.protocol import Protocol
+from data.tables.rows import Rows, read_families
 from features.storage.features_files import load_features, read_sidecar
 from heads.errors import HeadError
 from heads.store import TrainedHead, load_head
 from pipeline.devices import device
 from pipeline.feature_origin import check_origin
+from pipeline.head_data import read_head_data
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, head_folder
 from pipeline.report.subsets import clusters
@@ -37,27 +38,14 @@ def load_run(params: Params) -> TrainedRun:
         DataError, FeatureError, HeadError: something is missing or damaged, or belongs to another run.
     """
     folder, source = dataset_folder(params), features_folder(params, params.head.features)
-    rows, protocol = read_rows(folder / "rows.parquet"), read_protocol(folder / "protocol.json")
     trained = load_head(head_folder(params))
+    rows, protocol = read_head_data(trained, folder)
     check_origin(params, params.head.features)
-    check_fit(trained, rows, protocol, features=read_sidecar(source).npy_sha256)
+    if trained.features_sha256 != read_sidecar(source).npy_sha256:
+        raise HeadError("the head was trained on other features than these; run `dvc repro train`")
     inputs = torch.from_numpy(load_features(source, images_hash=rows.images_hash)).to(device()).float()
     together = clusters(rows, read_families(folder / "rows.parquet"))
     return TrainedRun(_title(params, trained), folder, rows, protocol, trained, inputs, together)
-
-
-def check_fit(trained: TrainedHead, rows: Rows, protocol: Protocol, *, features: str) -> None:
-    """`features`: sha256 of the feature set's array.
-
-    Raises:
-        HeadError: the head belongs to other images, other features or another protocol.
-    """
-    if trained.images_hash != rows.images_hash:
-        raise HeadError("the head was trained on other images than rows.parquet holds; run `dvc repro train`")
-    if trained.features_sha256 != features:
-        raise HeadError("the head was trained on other features than these; run `dvc repro train`")
-    if trained.protocol_sha256 != protocol.sha256:
-        raise HeadError("the head was trained under another protocol.json; run `dvc repro train`")
 
 
 def _title(params: Params, trained: TrainedHead) -> str:

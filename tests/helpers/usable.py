@@ -1,5 +1,6 @@
 """A small data set with features of a real (random) network and a head on them, in the folder that the test runs in."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def make_features(params: Params) -> None:
 
 
 def make_head(params: Params) -> TrainedHead:
-    """Writes head/: seeds that differ, of no particular use."""
+    """Writes head/: seeds that differ, of no particular use; and the protocol.json that it is trained under."""
     settings, source = params.head, FOLDER / "features" / params.head.features
     rows = read_rows(FOLDER / "rows.parquet")
     features = torch.from_numpy(load_features(source, images_hash=rows.images_hash)).float()
@@ -73,7 +74,7 @@ def make_head(params: Params) -> TrainedHead:
         best_epochs=[1] * settings.seeds,
         features_sha256=read_sidecar(source).npy_sha256,
         images_hash=rows.images_hash,
-        protocol_sha256="p",
+        protocol_sha256=write_small_protocol().sha256,
     )
     write_head(trained)
     return trained
@@ -94,7 +95,7 @@ def make_usable(
     return images, make_head(params)
 
 
-def write_small_protocol(folder: Path = FOLDER) -> None:
+def write_small_protocol(folder: Path = FOLDER, **changes: Any) -> Protocol:
     """What is said of the data set, and test pairs: rows 0 and 1 are alike, 0 and 2 are not."""
     pairs = PairList(np.array([0, 0]), np.array([1, 2]), np.array([True, False]))
     protocol = Protocol(
@@ -107,4 +108,6 @@ def write_small_protocol(folder: Path = FOLDER) -> None:
         counts={},
         pairs={"test": pairs},
     )
+    protocol = replace(protocol, **changes)
     write_protocol(protocol, folder / "protocol.json")
+    return protocol

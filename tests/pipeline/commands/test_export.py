@@ -9,7 +9,7 @@ import pytest
 import torch
 from small_images import encode, write_images
 from typer.testing import CliRunner
-from usable import FOLDER, make_usable, write_small_protocol
+from usable import FOLDER, make_usable
 
 from data.errors import DataError
 from data.images.decode import decode
@@ -35,7 +35,6 @@ def here(tmp_path, monkeypatch):
 
 def made(backbone: dict | None = None, **head) -> list[bytes]:
     images, _ = make_usable(TINY | (backbone or {}), **head)
-    write_small_protocol()
     return images
 
 

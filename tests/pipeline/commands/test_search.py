@@ -13,7 +13,6 @@ from usable import FOLDER, make_usable
 
 from data.errors import DataError
 from data.images.open_images import open_images
-from data.tables.protocol import Protocol, write_protocol
 from heads.errors import HeadError
 from pipeline import load_head
 from pipeline.commands import search
@@ -35,10 +34,6 @@ def images(tmp_path, monkeypatch):
         (top / f"{number}.png").write_bytes(content)
     (top / f"{HOSTILE}.png".replace("/", "")).write_bytes(images[6])
     (top / "broken.jpg").write_text("<html>")
-    protocol = Protocol(
-        dataset="emoji", source="made up", licence="nobody's", seed=0, group_level="group", rows="r", counts={}
-    )
-    write_protocol(protocol, FOLDER / "protocol.json")
     return images
 
 

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from usable import FOLDER, make_usable, write_small_protocol
+from usable import FOLDER, make_usable
 
 from heads.errors import HeadError
 from pipeline.demo.available_heads import KEPT, AvailableHeads
@@ -61,7 +61,6 @@ def test_few_heads_stay_in_memory():
 
 def test_what_is_held_is_the_data_set_of_the_head():
     images, _ = make_usable()
-    write_small_protocol()
     held = AvailableHeads(Path("artifacts")).get("emoji")
     assert len(held.gallery) == len(held.rows) == 11 and held.protocol.dataset == "emoji"
     assert held.images(held.protocol.pairs["test"].b) == [images[1], images[2]]

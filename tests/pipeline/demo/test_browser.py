@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import pytest
+from edited_head import edit_head
 from hostile import HTML, hostile_files
 from PIL import Image
 from usable import make_usable, write_small_protocol
@@ -75,9 +76,8 @@ def served(tmp_path_factory) -> Iterator[Served]:
         patch.setenv("LOOKALIKE_CACHE", str(folder / "cache"))
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
         images, _ = make_usable(model="linear", dim=8)
-        write_small_protocol()
         shutil.copytree("artifacts/emoji", "artifacts/mnist")
-        write_small_protocol(Path("artifacts/mnist"))
+        edit_head(Path("artifacts/mnist/head"), protocol_sha256=write_small_protocol(Path("artifacts/mnist")).sha256)
         called = watch_calls(patch)
         page = build(AvailableHeads(Path("artifacts"), "emoji"))
         with socket.socket() as free:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from usable import make_usable, write_small_protocol
+from usable import make_usable
 
 pytestmark = pytest.mark.forward
 
@@ -28,7 +28,6 @@ def heads(tmp_path_factory):
         patch.chdir(folder)
         patch.setenv("LOOKALIKE_CACHE", str(folder / "cache"))
         images, _ = make_usable()
-        write_small_protocol()
         for row, content in enumerate(images):
             Path(f"{row}.png").write_bytes(content)
         Path("cut.png").write_bytes(images[0][:100])

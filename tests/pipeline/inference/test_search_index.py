@@ -162,7 +162,7 @@ def test_the_prepared_data_set(images):
 def test_other_images_than_the_head_knows(images):
     head = ready()
     make_images(9)
-    with pytest.raises(HeadError, match=r"trained on other images than rows\.parquet holds; run `dvc repro`"):
+    with pytest.raises(HeadError, match=r"trained on other images than rows\.parquet holds; .* run `dvc repro train`"):
         prepared_gallery(head, FOLDER)
 
 

@@ -229,9 +229,17 @@ def test_the_gallery_is_a_picture(here):
 @pytest.mark.parametrize(
     ("field", "message"),
     [
-        ("images_hash", "the head was trained on other images than rows.parquet holds; run `dvc repro train`"),
+        (
+            "images_hash",
+            "artifacts/emoji: the head was trained on other images than rows.parquet holds; with data.name emoji, "
+            "run `dvc repro train`",
+        ),
         ("features_sha256", "the head was trained on other features than these; run `dvc repro train`"),
-        ("protocol_sha256", "the head was trained under another protocol.json; run `dvc repro train`"),
+        (
+            "protocol_sha256",
+            "artifacts/emoji: the head was trained under another protocol.json; with data.name emoji, "
+            "run `dvc repro train`",
+        ),
     ],
 )
 def test_a_head_of_something_else(here, field, message):
