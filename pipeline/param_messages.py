@@ -17,6 +17,7 @@ RENAMED = {
     "backbones.*.spread": "std_pool",
     "finetunes.*.network.spread": "std_pool",
     "finetunes.*.augment.turns": "rotations",
+    "finetunes.*.layers=top": "projection",
     "backbones.*.library=lookalike": "local",
     "finetunes.*.network.library=lookalike": "local",
 }
@@ -34,11 +35,11 @@ def old_name(raw: Any) -> str | None:
 
 
 def _leaves(raw: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key with its value, those of sections first."""
+    """Every key with its value, or with each value of a list; those of sections first."""
     if isinstance(raw, dict):
         for name, value in raw.items():
             inner = f"{key}.{name}" if key else str(name)
-            yield inner, value
+            yield from ((inner, each) for each in (value if isinstance(value, list) and value else [value]))
             yield from _leaves(value, inner)
 
 

@@ -10,10 +10,10 @@ class WithProjection(nn.Module):
 
     def __init__(self, network: nn.Module, width: int, dim: int) -> None:
         super().__init__()
-        self.network, self.top = network, nn.Linear(width, dim)
+        self.network, self.projection = network, nn.Linear(width, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.top(self.network(x))
+        return self.projection(self.network(x))
 
 
 def with_projection(module: nn.Module, width: int, dim: int | None) -> nn.Module:

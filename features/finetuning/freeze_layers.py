@@ -46,8 +46,8 @@ def choose_layers(network: nn.Module, layers: str | tuple[str, ...], last: int, 
 
 def _hint(name: str, known: list[str]) -> str:
     """A layer that is meant, perhaps: of that name inside another, or spelt like it."""
-    if name == "top":
-        return "; set dim for a linear layer on top"
+    if name == "projection":
+        return "; set dim for a linear layer on the network"
     parts = sorted({".".join(parameter.split(".")[:depth]) for parameter in known for depth in (1, 2, 3, 4)})
     inside = [part for part in parts if part.endswith(f".{name}")]
     return f"; did you mean '{inside[0]}'?" if inside else did_you_mean(name, parts)

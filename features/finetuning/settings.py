@@ -27,7 +27,7 @@ class Finetune(Objective):
     """One network trained here. Keys that `head` has too mean the same here."""
 
     network: Backbone  # as an entry of backbones: where it starts, and at how many pixels
-    dim: Dimension | None = None  # width of a linear layer on top of it, named top, part of the network; null: none
+    dim: Dimension | None = None  # width of a linear layer on it, `projection`, part of the network; null: none
     layers: Literal["all"] | Annotated[str, Field(pattern=r"last:")] | tuple[str, ...] = "all"  # that train
     augment: Augment = Augment()
     head: HeadModel = HeadModel(model="identity")  # trains on top of the network and stays behind

@@ -155,7 +155,7 @@ def network_as_head(
     if entry.dim is not None:
         assert isinstance(inputs.network, WithProjection), "`with_projection` puts a linear layer of `dim` on top"
         without = replace(inputs, network=inputs.network.network)
-        init_with_pca(inputs.network.top, _features(without, entry, _sample(rows, rng)))
+        init_with_pca(inputs.network.projection, _features(without, entry, _sample(rows, rng)))
     features = _features(inputs, entry, _sample(rows, rng)).cpu()
     start = projection_start(settings, features)
     head = build_head(settings, features.shape[1], rng, start=start, groups=groups).to(rows.device)

@@ -15,8 +15,11 @@ def test_without_a_width_nothing_is_on_top():
 
 
 def test_the_top_alone_can_train():
-    entry = Finetune.model_validate({"network": NETWORK | {"stages": [1, 2]}, "dim": 4, "layers": ["top"]})
+    entry = Finetune.model_validate({"network": NETWORK | {"stages": [1, 2]}, "dim": 4, "layers": ["projection"]})
     network = with_projection(nn.Sequential(nn.Linear(3, 6), nn.BatchNorm1d(6)), 6, 4)
     frozen = choose_layers(network, entry.layers, entry.last_blocks, where="finetunes.mine")
-    assert [name for name, value in network.named_parameters() if value.requires_grad] == ["top.weight", "top.bias"]
-    assert network.network[1] in frozen and network.top not in frozen
+    assert [name for name, value in network.named_parameters() if value.requires_grad] == [
+        "projection.weight",
+        "projection.bias",
+    ]
+    assert network.network[1] in frozen and network.projection not in frozen

@@ -71,7 +71,7 @@ def test_dropout_of_a_part_that_trains_stays_on():
     [
         ("layr3", "; did you mean 'layer3'?"),
         ("conv2", "; did you mean 'layer1.0.conv2'?"),  # inside another
-        ("top", "; set dim for a linear layer on top"),
+        ("projection", "; set dim for a linear layer on the network"),
         ("head", ""),
     ],
 )

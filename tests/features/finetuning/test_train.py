@@ -181,12 +181,12 @@ def test_less_patience_than_the_cache_had_ends_where_it_would_have(make, tmp_pat
 
 def test_only_chosen_layers_move(make):
     before = tiny(4).state_dict()
-    trained = train(make, entry(dim=4, layers=["top"], epochs=1, select="top1"))
+    trained = train(make, entry(dim=4, layers=["projection"], epochs=1, select="top1"))
     after = network_of(trained).state_dict()
     moved = {name for name in before if not torch.equal(before[name], after[name])}
-    assert moved <= {"top.weight", "top.bias"}
-    inputs, validator = make(entry(dim=4, layers=["top"]))
-    train_network(inputs, entry(dim=4, layers=["top"], epochs=1), seed=0, validator=validator)
+    assert moved <= {"projection.weight", "projection.bias"}
+    inputs, validator = make(entry(dim=4, layers=["projection"]))
+    train_network(inputs, entry(dim=4, layers=["projection"], epochs=1), seed=0, validator=validator)
     assert not any(module.training for module in inputs.frozen)
 
 

@@ -168,13 +168,15 @@ def test_layers_that_nothing_goes_through(project):
 
 def test_the_layer_on_top_trains_alone_on_stages(project):
     network = STAGES | {"std_pool": True}
-    finetune.run(entry(network=network, dim=3, layers=["top"]), "mine")
+    finetune.run(entry(network=network, dim=3, layers=["projection"]), "mine")
     trained = load_file(FOLDER / "networks/mine/network.safetensors")
     came = load_backbone("a", Backbone(**network)).module.state_dict()
-    tops = {name for name in trained if name.startswith("top.")}
-    assert tops == {"top.weight", "top.bias"} and set(trained) - tops == {f"network.{name}" for name in came}
+    projection = {name for name in trained if name.startswith("projection.")}
+    assert projection == {"projection.weight", "projection.bias"} and set(trained) - projection == {
+        f"network.{name}" for name in came
+    }
     assert all(np.array_equal(value, trained[f"network.{name}"]) for name, value in came.items())
-    verify.run(entry(network=network, dim=3, layers=["top"]))
+    verify.run(entry(network=network, dim=3, layers=["projection"]))
 
 
 @pytest.mark.parametrize("dim", [None, 3])
