@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import platform
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,7 +11,17 @@ from pathlib import Path
 from typing import BinaryIO
 
 _CHUNK = 1 << 20
-_QUIET, _DAY = 10.0, 24 * 3600.0  # seconds
+_DAY = 24 * 3600.0  # seconds
+# A file that is being written: `.<name>.<machine>-<process>.part`, in the folder of the whole one.
+_PART = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)\.part")
+
+
+def _machine() -> str:
+    """What tells apart whose process numbers these are: 8 hex digits of the host and, on Linux, of the container."""
+    host = platform.node()
+    with suppress(OSError):
+        host += str(Path("/proc/self/ns/pid").readlink())
+    return sha256_bytes(host.encode())[:8]
 
 
 @contextmanager
@@ -17,13 +29,15 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open `path` for writing; it appears under its name only when whole and on disk.
 
     Bytes go to a hidden file in the same folder, which is synced and renamed at the end of the block. When the block
-    raises, nothing is left and an earlier `path` stays as it was.
+    raises, nothing is left and an earlier `path` stays as it was. When the process is killed, the hidden file stays;
+    whoever next writes to the folder removes it.
 
     Raises:
         OSError: naming `path`, where the system's error (disk full, read-only folder) names nothing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _remove_old_parts(path.parent)
+    part = path.with_name(f".{path.name}.{_machine()}-{os.getpid()}.part")
     try:
         with name_errors(path, instead_of=part):
             with part.open("wb") as file:
@@ -47,23 +61,24 @@ def name_errors(path: Path, *, instead_of: Path | None = None) -> Iterator[None]
         raise
 
 
-def remove_old_parts(folder: Path) -> None:
+def _remove_old_parts(folder: Path) -> None:
     """Delete what killed processes left half-written in `folder`; what another process is writing stays.
 
-    A part is nobody's when its process is gone and it was not written to for `_QUIET` seconds (the process may be one
-    of another machine that shares the folder), or for a day.
+    A part is nobody's when its process is gone. Of the processes of other machines that share the folder nothing is
+    known: theirs stay until they were not written to for a day.
     """
-    for part in folder.glob(".*.part"):
-        with suppress(OSError):
-            quiet = time.time() - part.stat().st_mtime
-            if quiet > _DAY or (quiet > _QUIET and not _is_running(part.name.split(".")[-2])):
-                part.unlink()
+    with suppress(OSError):  # a folder that may not be listed, a part that another process has just removed
+        for part in folder.iterdir():
+            if found := _PART.fullmatch(part.name):
+                gone = found[1] == _machine() and not _is_running(int(found[2]))
+                if gone or time.time() - part.stat().st_mtime > _DAY:
+                    part.unlink()
 
 
-def _is_running(pid: str) -> bool:
+def _is_running(pid: int) -> bool:
     try:
-        os.kill(int(pid), 0)
-    except (ProcessLookupError, ValueError, OverflowError):
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
         return False
     except OSError:
         pass

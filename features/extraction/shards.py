@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from data.files.atomic import remove_old_parts, write_bytes
+from data.files.atomic import write_bytes
 from features.errors import FeatureError
 from features.storage.features_files import RowWriter
 
@@ -53,7 +53,6 @@ def read_shards(folder: Path) -> Iterator[tuple[np.ndarray, np.ndarray]]:
                 pass
         with suppress(OSError):  # a cache that may only be read
             path.unlink()
-    remove_old_parts(folder)
 
 
 def missing_rows(folder: Path, keys: np.ndarray) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The training images as bytes: decoded once, on the device where they fit, else mapped from a file in batches."""
 
 import hashlib
-import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data.files.atomic import remove_old_parts
-from data.files.sealed_files import SHA256, SealedWriter, is_whole
+from data.files.sealed_files import SHA256, is_whole, sealed_file
 from features.backbones.preprocess import Preprocess
 from features.extraction.loader import load_images
 
@@ -74,23 +73,21 @@ def _cached(
     source: Path, rows: np.ndarray, preprocess: Preprocess, stem: Path, workers: int, progress: Callable[[int], None]
 ) -> Path:
     """The file, of one channel if that is all there is: grey pictures, which are decoded as RGB, take a third."""
-    remove_old_parts(stem.parent)
     one = len(rows) * preprocess.size**2
     for channels in (1, 3):
         path = stem.with_name(f"{stem.name}-{channels}.u8")
         if path.is_file() and path.stat().st_size == channels * one + SHA256 and is_whole(path):
             return path
-    path.parent.mkdir(parents=True, exist_ok=True)
     for channels in (1, 3):
         path = stem.with_name(f"{stem.name}-{channels}.u8")
-        part = path.with_name(f".{path.name}.{os.getpid()}.part")
-        try:
-            if _decode(source, rows, preprocess, part, channels, workers, progress):
-                part.replace(path)
-                return path
-        finally:
-            part.unlink(missing_ok=True)
+        with suppress(_ColourFound):
+            _decode(source, rows, preprocess, path, channels, workers, progress)
+            return path
     raise AssertionError("three channels hold any picture")
+
+
+class _ColourFound(Exception):
+    """In images of which one channel is to be kept."""
 
 
 def _decode(
@@ -101,21 +98,20 @@ def _decode(
     channels: int,
     workers: int,
     progress: Callable[[int], None],
-) -> bool:
-    """Write the images and their sha256 to `path`; False at the first colour where `channels` is 1."""
+) -> None:
+    """Write the images and their sha256 to `path`.
+
+    Raises:
+        _ColourFound: `channels` is 1 and an image is not grey.
+    """
     batches = [rows[start : start + BATCH] for start in range(0, len(rows), BATCH)]
     loaded = load_images(source, batches, preprocess=preprocess, crops=0, workers=workers, pin_memory=False)
-    with path.open("wb") as file:
-        writer = SealedWriter(file)
+    with sealed_file(path) as file:
         for images in loaded:
             images = images[:, 0]
             if channels == 1:
                 if not torch.equal(images, images[:, :1].expand_as(images)):
-                    return False
+                    raise _ColourFound
                 images = images[:, :1]
-            writer.write(images.contiguous().numpy().data)
+            file.write(images.contiguous().numpy().data)
             progress(len(images))
-        writer.seal()
-        file.flush()
-        os.fsync(file.fileno())
-    return True

@@ -1,15 +1,14 @@
 """The features directory: `features.npy` and the sidecar `features.json` that every load checks. numpy only."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
-from data.files.atomic import sha256_file, write_bytes
+from data.files.atomic import atomic_file, sha256_file, write_bytes
 from features.errors import FeatureError, one_line
 from features.storage.sealed_json import seal, unseal
 
@@ -30,10 +29,10 @@ class Sidecar:
 class RowWriter:
     """Writes rows of a .npy in any order, a block at a time: memory stays flat. Knows which rows were written."""
 
-    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+    def __init__(self, file: BinaryIO, shape: tuple[int, ...]) -> None:
         self.shape = shape
         self._row_bytes = int(np.prod(shape[1:])) * 2
-        self._file = path.open("w+b")
+        self._file = file
         header = {"descr": np.lib.format.dtype_to_descr(np.dtype("<f2")), "fortran_order": False, "shape": shape}
         np.lib.format.write_array_header_1_0(self._file, header)
         self._start = self._file.tell()
@@ -58,19 +57,12 @@ class RowWriter:
                 self._file.write(block.tobytes())
         self._written[rows] = True
 
-    def close(self) -> None:
-        """Flush to the disk.
-
+    def check_whole(self) -> None:
+        """
         Raises:
             AssertionError: a row was never written: a bug of the caller.
         """
         assert self._written.all(), f"{(~self._written).sum()} rows were never written, first {self._written.argmin()}"
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self.abort()
-
-    def abort(self) -> None:
-        self._file.close()
 
 
 @contextmanager
@@ -87,19 +79,13 @@ def new_features(
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SIDECAR).unlink(missing_ok=True)  # whatever comes next, an old sidecar does not vouch for it
-    part = folder / f".{ARRAY}.{os.getpid()}.part"
-    try:
-        writer = RowWriter(part, shape)
-        try:
-            yield writer
-            writer.close()
-        finally:
-            writer.abort()
-        digest = sha256_file(part)
-        part.replace(folder / ARRAY)
-    finally:
-        part.unlink(missing_ok=True)
-    sidecar = Sidecar(shape=shape, npy_sha256=digest, images_hash=images_hash, provenance=provenance)
+    with atomic_file(folder / ARRAY) as file:
+        writer = RowWriter(file, shape)
+        yield writer
+        writer.check_whole()
+    sidecar = Sidecar(
+        shape=shape, npy_sha256=sha256_file(folder / ARRAY), images_hash=images_hash, provenance=provenance
+    )
     write_bytes(folder / SIDECAR, seal(asdict(sidecar)))
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import Unusable
-from data.files.atomic import remove_old_parts, sha256_bytes, write_bytes
+from data.files.atomic import sha256_bytes, write_bytes
 from data.files.cache import cache_root
 from features.storage.sealed_json import seal, unseal
 from pipeline.fingerprint import fingerprint
@@ -38,7 +38,6 @@ def open_files_index(folder: Path) -> FilesIndex:
         known = {name: ((size, changed, rights), digest) for name, (size, changed, rights, digest) in plain.items()}
     except (OSError, ValueError, TypeError, AttributeError):  # none yet, or damaged: everything is read again
         known = {}
-    remove_old_parts(path.parent)
     return FilesIndex(path, known)
 
 
@@ -61,7 +60,6 @@ def open_verdicts() -> Verdicts:
         known = {digest: Unusable(*why) for digest, why in unseal(path.read_bytes()).items()}
     except (OSError, ValueError, TypeError, AttributeError):
         known = {}
-    remove_old_parts(path.parent)
     return Verdicts(path, known)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from data.datasets.source import shown
 from data.errors import DataError
 from data.files.archives import read_file
-from data.files.atomic import remove_old_parts, sha256_bytes
+from data.files.atomic import sha256_bytes
 from data.files.cache import cache_root
 from data.files.sealed_files import is_whole, sealed_file
 from data.images.decode import Unusable
@@ -136,7 +136,6 @@ def cached_embeddings(key: str, head: Predictor, features: Callable[[], NDArray[
 def _save(path: Path, embeddings: NDArray[np.float32]) -> None:
     with sealed_file(path) as file:
         np.save(file, embeddings)
-    remove_old_parts(path.parent)
     _prune(path.parent)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from safetensors.torch import save
 
-from data.files.atomic import remove_old_parts, sha256_bytes, write_bytes
+from data.files.atomic import sha256_bytes, write_bytes
 from data.files.cache import cache_root
 from data.tables.rows import Rows, read_rows
 from features.backbones.local import ABOUT, TRAINED, WEIGHTS, description
@@ -42,7 +42,6 @@ def run(params: Params, name: str) -> None:
     inputs = load_finetune_inputs(params, name, rows)
     key = checkpoint_key(inputs, entry, rows, seed=params.seed)
     checkpoint = cache_root() / "finetune" / f"{key[:40]}.checkpoint"
-    remove_old_parts(checkpoint.parent)
     batches = batches_per_epoch(inputs.training.training_set, batch=entry.batch, images=entry.images_per_group)
     start = time.perf_counter()
     with training_progress(entry.epochs * batches, f"finetune {name}") as report:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from data.files.atomic import atomic_file, remove_old_parts, sha256_bytes, sha256_file, write_bytes
+from data.files.atomic import atomic_file, sha256_bytes, sha256_file, write_bytes
 
 
 def names(folder):
@@ -79,15 +79,47 @@ for name in ("whole", "spool"):
     assert names(tmp_path) == []
 
 
-def test_what_a_killed_process_left_is_removed_and_what_is_being_written_stays(tmp_path):
-    gone = subprocess.Popen([sys.executable, "-c", ""])
-    gone.wait()
-    age = {f".a.{gone.pid}.part": 60, f".b.{gone.pid}.part": 0, f".c.{os.getpid()}.part": 60}
-    age |= {".d.x.part": 90_000, "e": 90_000}
+WRITING = """
+import sys, time
+from pathlib import Path
+from data.files.atomic import atomic_file
+with atomic_file(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    file.flush()
+    print("writing", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_write_and_what_is_being_written_stays(tmp_path):
+    top = Path(__file__).parents[3]
+    started = [
+        subprocess.Popen([sys.executable, "-c", WRITING, tmp_path / name], cwd=top, stdout=subprocess.PIPE)
+        for name in ("killed", "alive")
+    ]
+    for process in started:
+        assert process.stdout.readline() == b"writing\n"
+    parts = {process.pid: name for process in started for name in names(tmp_path) if f"-{process.pid}." in name}
+    assert len(parts) == 2
+    killed, alive = (process.pid for process in started)
+    with atomic_file(tmp_path / "other"):  # its own part stays too
+        write_bytes(tmp_path / "while", b"")
+        assert {*parts.values()} < {*names(tmp_path)}
+        started[0].kill()
+        started[0].wait()
+        write_bytes(tmp_path / "after", b"")
+        assert parts[killed] not in names(tmp_path)
+    assert sorted(names(tmp_path)) == sorted([parts[alive], "after", "other", "while"])
+    started[1].kill()
+    started[1].wait()
+
+
+def test_parts_of_other_machines_stay_for_a_day_and_other_files_for_ever(tmp_path):
+    age = {".a.00000000-1.part": 90_000, ".b.00000000-1.part": 80_000, ".c.1.part": 90_000, ".d.part": 90_000}
+    age |= {".e.00000000-1.part.kept": 90_000, "f.00000000-1.part": 90_000}
     for name, seconds in age.items():
         (tmp_path / name).write_bytes(b"x")
         then = time.time() - seconds
         os.utime(tmp_path / name, (then, then))
-    remove_old_parts(tmp_path)
-    assert sorted(names(tmp_path)) == sorted([f".b.{gone.pid}.part", f".c.{os.getpid()}.part", "e"])
-    remove_old_parts(tmp_path / "none")
+    write_bytes(tmp_path / "new", b"")
+    assert sorted(names(tmp_path)) == sorted([*list(age)[1:], "new"])

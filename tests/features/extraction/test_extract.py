@@ -172,9 +172,10 @@ def into_array(source, folder, network, compute, tmp_path) -> np.ndarray:
         source, images.id, keys, missing, network=network, compute=compute, folder=folder, progress=lambda n: None
     )
     views, width = feature_shape(folder)
-    writer = RowWriter(tmp_path / "out.npy", (len(keys), views, width))
-    fill(folder, keys, writer)
-    writer.close()
+    with (tmp_path / "out.npy").open("wb") as file:
+        writer = RowWriter(file, (len(keys), views, width))
+        fill(folder, keys, writer)
+        writer.check_whole()
     return np.load(tmp_path / "out.npy")
 
 

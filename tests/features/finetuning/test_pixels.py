@@ -77,7 +77,7 @@ def test_the_key_holds_what_decides_the_bytes():
 def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
     source, cache = write_groups(tmp_path / "images.parquet", grey=True), tmp_path / "cache"
     cache.mkdir()
-    part = cache / ".pixels-1.u8.999999999.part"
+    part = cache / ".pixels-1.u8.00000000-1.part"
     part.write_bytes(bytes(1000))
     os.utime(part, (0, 0))
     loaded(source, cache)

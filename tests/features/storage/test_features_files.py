@@ -165,10 +165,11 @@ def test_a_folder_that_is_not_there(tmp_path):
 def test_writer_matches_a_plain_array(tmp_path):
     rng = np.random.default_rng(1)
     wanted = rng.normal(size=(50, 7)).astype(np.float16)
-    writer = RowWriter(tmp_path / "a.npy", wanted.shape)
-    for picked in np.array_split(np.arange(50), 13):
-        writer.write(picked, wanted[picked])
-    writer.close()
+    with (tmp_path / "a.npy").open("wb") as file:
+        writer = RowWriter(file, wanted.shape)
+        for picked in np.array_split(np.arange(50), 13):
+            writer.write(picked, wanted[picked])
+        writer.check_whole()
     assert (np.load(tmp_path / "a.npy") == wanted).all()
 
 

@@ -129,7 +129,7 @@ def test_a_changed_bit_in_a_cache_changes_no_answer(images, pictures, cache, pla
 
 def test_parts_of_a_killed_search_are_removed(images, pictures):
     for folder in ("embeddings", "folders", "no_images"):
-        part = Path("cache", folder, ".killed.npy.999999999.part")
+        part = Path("cache", folder, ".killed.npy.00000000-1.part")
         part.parent.mkdir(parents=True)
         part.write_bytes(b"half")
         os.utime(part, (0, 0))

@@ -104,7 +104,7 @@ def test_twice_gives_equal_bytes_with_and_without_the_cache(project, monkeypatch
 
 
 def test_half_a_checkpoint_of_a_killed_run_is_removed(project):
-    part = Path(os.environ["LOOKALIKE_CACHE"], "finetune", ".killed.checkpoint.999999999.part")
+    part = Path(os.environ["LOOKALIKE_CACHE"], "finetune", ".killed.checkpoint.00000000-1.part")
     part.parent.mkdir(parents=True)
     part.write_bytes(b"half")
     os.utime(part, (0, 0))
