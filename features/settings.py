@@ -49,16 +49,19 @@ class Backbone(BaseModel):
         return ["plain"] + ["flip"] * self.flip + corners[: self.crops]
 
 
-class FeatureSettings(BaseModel):
-    """`backbones` and `dtype` decide what is made; the rest only how fast, so changing it runs nothing again."""
+class ComputeSettings(BaseModel):
+    """How fast networks run, not what they compute: no stage depends on these keys, so an edit runs nothing again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    backbones: tuple[str, ...] = Field(min_length=1)
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     batch: int | None = Field(default=None, ge=1)  # none: what suits the device
     workers: int | None = Field(default=None, ge=0, le=256)  # processes that decode; none: one a core
     compile: bool = False  # torch.compile: pays from about 100,000 images on
     engine: Literal["local", "ray"] = "local"  # ray: every machine of a Ray cluster
+
+
+class FeatureSettings(ComputeSettings):
+    backbones: tuple[str, ...] = Field(min_length=1)
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
 
 
 class Concatenation(BaseModel):

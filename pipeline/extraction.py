@@ -16,9 +16,9 @@ from features.backbones.registry import LoadedBackbone, load_backbone, versions
 from features.extraction.precision import dtype_name, forward_dtype
 from features.extraction.replicas import CPU_BATCH, GPU_BATCH, Compute
 from features.extraction.shards import digests, feature_shape, fill, missing_rows, shard_folder
-from features.settings import Backbone, FeatureSettings
+from features.settings import Backbone, ComputeSettings
 from features.storage.features_files import new_features
-from pipeline.devices import devices
+from pipeline.devices import device, devices
 from pipeline.errors import ParamError
 from pipeline.fingerprint import TOP, fingerprint, import_closure
 from pipeline.params import Params
@@ -61,22 +61,23 @@ def load_extractor(params: Params, name: str) -> Extractor:
     if name not in params.backbones:
         raise ParamError(f"params.yaml: no backbone '{name}' in backbones{did_you_mean(name, params.backbones)}")
     entry = params.backbones[name]
-    network, compute = load_backbone(name, entry), compute_here(params.features)
+    network, dtype = load_backbone(name, entry), forward_dtype(params.features.dtype, device())
+    compute = compute_here(dtype=dtype, settings=params.features)
     return Extractor(
         network, compute, {"backbone": entry.model_dump(mode="json")} | provenance(network, entry, compute)
     )
 
 
-def compute_here(settings: FeatureSettings | None = None, *, dtype: torch.dtype | None = None) -> Compute:
-    """What this machine has and `settings` say; none: all of it. `dtype` is for networks that must have theirs."""
+def compute_here(*, dtype: torch.dtype, settings: ComputeSettings | None = None) -> Compute:
+    """How this machine runs a network in `dtype`: on all its devices; `settings` may limit its cores."""
+    settings = settings or ComputeSettings()
     machine = tuple(devices())
-    batch, workers = (settings.batch, settings.workers) if settings else (None, None)
     return Compute(
         devices=machine,
-        dtype=dtype or forward_dtype(settings.dtype if settings else "auto", machine[0]),
-        batch=batch or (CPU_BATCH if machine[0].type == "cpu" else GPU_BATCH),
-        workers=cores() if workers is None else workers,
-        compile=settings is not None and settings.compile,
+        dtype=dtype,
+        batch=settings.batch or (CPU_BATCH if machine[0].type == "cpu" else GPU_BATCH),
+        workers=cores() if settings.workers is None else settings.workers,
+        compile=settings.compile,
     )
 
 

@@ -1,11 +1,31 @@
-"""Does a feature set come from the entry of params.yaml that bears its name?"""
+"""Does a feature set come from the entry of params.yaml that bears its name?
+
+A check of the command line, which reads all of params.yaml; the stages themselves read their own sections. DVC computes
+the features again when their entry changes, so the check finds folders that were exchanged and stages run by hand.
+"""
+
+from collections.abc import Sequence
 
 from pydantic import BaseModel, ValidationError
 
 from features.errors import FeatureError
-from features.storage.features_files import read_sidecar
+from features.storage.features_files import SIDECAR, read_sidecar
 from pipeline.params import Params
 from pipeline.paths import features_folder
+
+
+def check_inputs(params: Params, stage: str, name: str = "") -> None:
+    """`check_origin` of the feature sets that `stage` reads and that are there; `name` is the stage's argument."""
+    for each in feature_inputs(params, stage, name):
+        if (features_folder(params, each) / SIDECAR).exists():
+            check_origin(params, each)
+
+
+def feature_inputs(params: Params, stage: str, name: str = "") -> Sequence[str]:
+    """Names of the feature sets that `stage` reads."""
+    if stage == "concat" and name in params.concatenations:
+        return params.concatenations[name].features
+    return [params.head.features] if stage in ("train", "evaluate") else []
 
 
 def check_origin(params: Params, name: str) -> None:
@@ -21,9 +41,9 @@ def check_origin(params: Params, name: str) -> None:
         "finetune": params.finetunes.get(name),
         "concatenation": params.concatenations.get(name),
     }
-    told = entries.keys() & provenance.keys()
+    recorded = entries.keys() & provenance.keys()
     for kind, entry in entries.items():
-        if entry is not None and told and (kind not in told or not _is(entry, provenance[kind])):
+        if entry is not None and recorded and (kind not in recorded or not _is(entry, provenance[kind])):
             raise FeatureError(f"{folder}: made with another {kind} than '{name}' of params.yaml; run `dvc repro`")
 
 

@@ -98,4 +98,4 @@ def load_finetune_inputs(params: Params, name: str, rows: Rows) -> FinetuneInput
 
 def finetune_compute(params: Params) -> Compute:
     """Compute settings of networks trained here: float32, because embeddings of two numbers need every digit."""
-    return compute_here(params.features, dtype=torch.float32)
+    return compute_here(dtype=torch.float32, settings=params.features)

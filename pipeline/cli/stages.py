@@ -52,11 +52,14 @@ def run_stage(stage: str, *name: str) -> None:
     from pipeline.params import load_params
 
     params = load_params()
+    from pipeline.feature_origin import check_inputs
+
     with recorded(params.data.name, stage, *name):
         gc.disable()
         run = import_module(f"pipeline.stages.{stage}").run
         freeze_modules()
         gc.enable()
+        check_inputs(params, stage, *name)
         run(params, *name)
     freeze_modules()
 

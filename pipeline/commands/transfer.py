@@ -27,6 +27,7 @@ from heads.similarity import Similarity
 from heads.store import TrainedHead
 from pipeline.devices import device
 from pipeline.errors import ParamError
+from pipeline.feature_origin import check_origin
 from pipeline.params import Params
 from pipeline.paths import ARTIFACTS, dataset_folder
 from pipeline.put_away import announce_restored
@@ -125,7 +126,9 @@ def train_apart(params: Params, name: str) -> TrainedHead:
     """The head of `params` trained on data set `name`; that data set's own head stays as it is."""
     from pipeline.stages.train import train, training_summary
 
-    training = train(params.model_copy(update={"data": params.data.model_copy(update={"name": name})}))
+    there = params.model_copy(update={"data": params.data.model_copy(update={"name": name})})
+    check_origin(there, there.head.features)
+    training = train(there)
     print(training_summary(training))
     return training.head
 

@@ -14,7 +14,6 @@ from features.storage.features_files import load_features, read_sidecar
 from heads.errors import HeadError
 from heads.store import TrainedHead, load_head
 from pipeline.devices import device
-from pipeline.feature_origin import check_origin
 from pipeline.head_data import read_head_data
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, head_folder
@@ -37,15 +36,14 @@ def load_run(params: Params) -> TrainedRun:
     Raises:
         DataError, FeatureError, HeadError: something is missing or damaged, or belongs to another run.
     """
-    folder, source = dataset_folder(params), features_folder(params, params.head.features)
-    trained = load_head(head_folder(params))
+    folder, trained = dataset_folder(params), load_head(head_folder(params))
+    source = features_folder(params, trained.settings.features)
     rows, protocol = read_head_data(trained, folder)
-    check_origin(params, params.head.features)
     if trained.features_sha256 != read_sidecar(source).npy_sha256:
         raise HeadError("the head was trained on other features than these; run `dvc repro train`")
     inputs = torch.from_numpy(load_features(source, images_hash=rows.images_hash)).to(device()).float()
-    together = clusters(rows, read_families(folder / "rows.parquet"))
-    return TrainedRun(_title(params, trained), folder, rows, protocol, trained, inputs, together)
+    drawn_together = clusters(rows, read_families(folder / "rows.parquet"))
+    return TrainedRun(_title(params, trained), folder, rows, protocol, trained, inputs, drawn_together)
 
 
 def _title(params: Params, trained: TrainedHead) -> str:

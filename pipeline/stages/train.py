@@ -18,7 +18,6 @@ from heads.training.samplers import TrainingSet, batches_per_epoch
 from heads.training.seeds import train_heads
 from heads.training.selection import calibrate_on_val, epoch_score
 from pipeline.devices import device
-from pipeline.feature_origin import check_origin
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder, head_folder
 from pipeline.progress import training_progress
@@ -56,7 +55,6 @@ def train(params: Params) -> Training:
     check_rows(protocol, rows.hash)
     if "val" not in protocol.pairs:
         raise DataError("the protocol has no val pairs to choose a threshold on: enlarge data.splits.val")
-    check_origin(params, settings.features)
     source = features_folder(params, settings.features)
     views = torch.from_numpy(load_features(source, images_hash=rows.images_hash, views=True)).to(device()).float()
     chosen = training_set(rows, settings)

@@ -39,3 +39,15 @@ def write_groups(path: Path, *, groups: int = 6, side: int = 16, grey: bool = Fa
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table, path, row_group_size=7)
     return path
+
+
+def write_picture_folder(folder: Path, *, groups: int, images: int, side: int = 16) -> Path:
+    """Such pictures as <folder>/<group>/<number>.png."""
+    rng = np.random.default_rng(3)
+    for group in range(groups):
+        pattern = rng.integers(60, 196, (side, side, 3))
+        (folder / f"g{group}").mkdir()
+        for number in range(images):
+            pixels = np.clip(pattern + rng.integers(-60, 61, pattern.shape), 0, 255).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"g{group}" / f"{number}.png")
+    return folder

@@ -6,7 +6,8 @@ import pytest
 
 from features.errors import FeatureError
 from features.storage.features_files import save_features
-from pipeline.feature_origin import check_origin
+from pipeline.cli.stages import run_stage
+from pipeline.feature_origin import check_inputs, check_origin
 from pipeline.params import Params, parse_params
 
 FOLDER = Path("artifacts/emoji/features")
@@ -50,6 +51,17 @@ def test_exchanged_folders(params, other):
     for name in ("one", other):
         with pytest.raises(FeatureError, match=rf"features/{name}: .* another {kinds[name]} .*dvc repro"):
             check_origin(params, name)
+
+
+@pytest.mark.parametrize(("stage", "name"), [("train", ""), ("evaluate", ""), ("concat", "both")])
+def test_a_stage_does_not_start_on_exchanged_folders(params, monkeypatch, stage, name):
+    check_inputs(params, stage, name)
+    shutil.move(FOLDER / "one", FOLDER / "kept")
+    shutil.move(FOLDER / "two", FOLDER / "one")
+    shutil.move(FOLDER / "kept", FOLDER / "two")
+    monkeypatch.setattr("pipeline.params.load_params", lambda: params)
+    with pytest.raises(FeatureError, match="another backbone than 'one'"):
+        run_stage(stage, *filter(None, [name]))
 
 
 def test_an_entry_edited_since(params):
