@@ -110,8 +110,6 @@ def _trained(entry: Backbone, where: str) -> LoadedBackbone:
     path = local_file(entry.weights, where, [])
     about = description(path, where)
     state = read_checkpoint(path, where)
-    if odd := [name for name, value in state.items() if not value.isfinite().all()]:
-        raise FeatureError(f"{where}.weights: {path}: {odd[0]} is not finite; {AGAIN}")
     try:
         preprocess = Preprocess.parse(about["preprocess"])
         base = _built(about, state)

@@ -61,10 +61,25 @@ def load_backbone(name: str, entry: Backbone, *, section: str = "backbones") -> 
             f"{where}.weights: {entry.weights} cannot be loaded as {entry.model} ({one_line(error, 80)}); give the "
             "weights of the named model"
         ) from error
+    if entry.weights != "random":
+        _check_finite(network.module, f"{where}.weights: {entry.weights}")
     own = {key: value for key in ("mean", "std", "interpolation") if (value := getattr(entry, key)) is not None}
     if own:
         network = replace(network, preprocess=replace(network.preprocess, **own))
     return replace(network, flip=entry.flip, crops=entry.crops, average=entry.average)
+
+
+def _check_finite(network: nn.Module, where: str) -> None:
+    """
+    Raises:
+        FeatureError: a weight is NaN or infinite. A single infinite number is a bound that is off, as timm has them.
+    """
+    for name, value in network.state_dict().items():
+        if value.isnan().any() or (value.ndim and value.isinf().any()):
+            raise FeatureError(
+                f"{where}: {name} is not finite: the file is damaged, or its training diverged; copy it anew, or give "
+                "other weights"
+            )
 
 
 class GridPool(nn.Module):

@@ -6,7 +6,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from small_images import encode, write_images
 
 from data.images.decode import decode
@@ -160,3 +160,13 @@ def test_a_pickle_that_would_run_code_is_not_opened(tmp_path):
     torch.save({"state_dict": Evil()}, tmp_path / "evil.pt")
     assert "is not a checkpoint of plain tensors" in refused("tiny-vit", str(tmp_path / "evil.pt"))
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("output", ["global", "grid"])
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path, output):
+    path = checkpoint(tmp_path, "tiny-vit", ".safetensors")
+    state = load_file(path)
+    state["visual.conv1.weight"].view(-1)[0] = float("nan")
+    save_file(state, path)
+    with pytest.raises(FeatureError, match=r"^backbones.mine.weights: .*visual.conv1.weight is not finite"):
+        load_backbone("mine", Backbone(library="open_clip", model="tiny-vit", weights=str(path), output=output))

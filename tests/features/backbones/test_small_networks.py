@@ -238,7 +238,7 @@ def test_weights_that_are_no_numbers_are_refused(trained_here):
     state[next(iter(state))].view(-1)[0] = float("nan")
     save_file(state, trained_here)
     describe(trained_here.parent, about)
-    with pytest.raises(FeatureError, match=r"is not finite.*dvc repro"):
+    with pytest.raises(FeatureError, match=r"is not finite.*copy it anew"):
         network("trained", str(trained_here))
 
 

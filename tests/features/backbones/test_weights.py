@@ -7,6 +7,7 @@ from torch import nn
 from torchvision import models
 
 from features.backbones.registry import load_backbone
+from features.backbones.small_networks import Conv4
 from features.backbones.timm import in_order
 from features.backbones.weights import from_package, load_strictly, read_checkpoint
 from features.errors import FeatureError
@@ -81,6 +82,31 @@ def test_checkpoint_of_another_architecture(tmp_path):
     assert "is of another network" in message and "unknown layer1.2.bn1.bias" in message
     message = refused(library="timm", model="resnet10t", weights=str(path))
     assert "is of another network" in message and "give the weights of the named model" in message
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(
+    ("entry", "build", "name"),
+    [
+        ({"library": "timm", "model": "resnet10t"}, lambda: timm.create_model("resnet10t"), "bn1.running_var"),
+        (
+            {"library": "timm", "model": "resnet10t", "output": "grid", "stages": [1]},
+            lambda: timm.create_model("resnet10t"),
+            "conv1.0.weight",
+        ),
+        ({"library": "torchvision", "model": "resnet18"}, models.resnet18, "layer1.0.bn1.running_mean"),
+        ({"library": "local", "model": "conv4"}, Conv4, "blocks.0.0.weight"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused_by_name(tmp_path, entry, build, name, odd):
+    path, state = tmp_path / "mine.pth", build().state_dict()
+    torch.save(state, path)
+    load_backbone("mine", Backbone(**entry, weights=str(path), pixels=32))
+    state[name].view(-1)[-1] = odd
+    torch.save(state, path)
+    message = refused(**entry, weights=str(path), pixels=32)
+    assert message.startswith(f"backbones.mine.weights: {path}: ")
+    assert f"{name} is not finite" in message and "copy it anew" in message
 
 
 def test_shapes_are_named():
