@@ -63,22 +63,13 @@ class Dataset:
     max_rejected: float = 0.0
 
 
-_IDX = (
-    "train-images-idx3-ubyte.gz",
-    "train-labels-idx1-ubyte.gz",
-    "t10k-images-idx3-ubyte.gz",
-    "t10k-labels-idx1-ubyte.gz",
-)
-
-
-def _idx_archives(site: str, facts: tuple[tuple[int, str], ...]) -> tuple[Archive, ...]:
-    return tuple(Archive(name, site + name, size, md5) for name, (size, md5) in zip(_IDX, facts, strict=True))
+def _archives(site: str, *files: tuple[str, int, str]) -> tuple[Archive, ...]:
+    """`files`: name, bytes and md5 of each."""
+    return tuple(Archive(name, site + name, size, md5) for name, size, md5 in files)
 
 
 _FASHION = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
-_OMNIGLOT = "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/"
 _CIFAR = "https://www.cs.toronto.edu/~kriz/"
-_OWN = "not stated; yours to know"
 
 
 def _benchmark(
@@ -99,6 +90,26 @@ def _benchmark(
     )
 
 
+def _own(
+    description: str,
+    read: Callable[[SourceConfig], Source],
+    *,
+    levels: tuple[str, ...] = (),
+    split_by: Literal["image", "group"] = "image",
+) -> Dataset:
+    """Images of the user's own."""
+    return Dataset(
+        description=description,
+        source="data.path",
+        licence="not stated; yours to know",
+        open=read,
+        levels=levels,
+        split_by=split_by,
+        user_supplied=True,
+        max_rejected=0.1,
+    )
+
+
 CATALOGUE: dict[str, Dataset] = {
     "emoji": Dataset(
         description="1,944 symbols, each drawn by two groups of artists; inside two Python packages",
@@ -113,14 +124,12 @@ CATALOGUE: dict[str, Dataset] = {
         source="LeCun, Cortes, Burges: The MNIST database of handwritten digits",
         licence="CC BY-SA 3.0",
         open=lambda config: idx(config.archives, [str(digit) for digit in range(10)]),
-        archives=_idx_archives(
+        archives=_archives(
             "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            (
-                (9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
-                (28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
-                (1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
-                (4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
-            ),
+            ("train-images-idx3-ubyte.gz", 9_912_422, "f68b3c2dcbeaaa9fbdd348bbdeb94873"),
+            ("train-labels-idx1-ubyte.gz", 28_881, "d53e105ee54ea40749a09fcbcd1e9432"),
+            ("t10k-images-idx3-ubyte.gz", 1_648_877, "9fb629c4189551a2d022fa330f9573f3"),
+            ("t10k-labels-idx1-ubyte.gz", 4_542, "ec29112dd5afa0611ce80d1b7f02629c"),
         ),
     ),
     "fashion_mnist": Dataset(
@@ -128,14 +137,12 @@ CATALOGUE: dict[str, Dataset] = {
         source="Xiao, Rasul, Vollgraf: Fashion-MNIST (Zalando Research, 2017)",
         licence="MIT",
         open=lambda config: idx(config.archives, _FASHION),
-        archives=_idx_archives(
+        archives=_archives(
             "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-            (
-                (26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
-                (29_515, "25c81989df183df01b3e8a0aad5dffbe"),
-                (4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
-                (5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
-            ),
+            ("train-images-idx3-ubyte.gz", 26_421_880, "8d4fb7e6c68d591d4c3dfef9ec88bf0d"),
+            ("train-labels-idx1-ubyte.gz", 29_515, "25c81989df183df01b3e8a0aad5dffbe"),
+            ("t10k-images-idx3-ubyte.gz", 4_422_102, "bef4ecab320f06d8554ea6380940ec79"),
+            ("t10k-labels-idx1-ubyte.gz", 5_148, "bb300cfdad3c16e7a12a480ee83cd310"),
         ),
     ),
     "cifar10": Dataset(
@@ -143,14 +150,7 @@ CATALOGUE: dict[str, Dataset] = {
         source="Krizhevsky: Learning Multiple Layers of Features from Tiny Images (2009)",
         licence="not stated by its authors",
         open=lambda config: cifar10(config.archives["cifar-10-python.tar.gz"]),
-        archives=(
-            Archive(
-                "cifar-10-python.tar.gz",
-                _CIFAR + "cifar-10-python.tar.gz",
-                170_498_071,
-                "c58f30108f718f92721af3b95e74349a",
-            ),
-        ),
+        archives=_archives(_CIFAR, ("cifar-10-python.tar.gz", 170_498_071, "c58f30108f718f92721af3b95e74349a")),
         allow_leak=True,  # Barz, Denzler: Do We Train on Test Data? (2020)
     ),
     "cifar100": Dataset(
@@ -158,14 +158,7 @@ CATALOGUE: dict[str, Dataset] = {
         source="Krizhevsky: Learning Multiple Layers of Features from Tiny Images (2009)",
         licence="not stated by its authors",
         open=lambda config: cifar100(config.archives["cifar-100-python.tar.gz"], config.label_level),
-        archives=(
-            Archive(
-                "cifar-100-python.tar.gz",
-                _CIFAR + "cifar-100-python.tar.gz",
-                169_001_437,
-                "eb9058c3a382ffc7106e4002c42a8d85",
-            ),
-        ),
+        archives=_archives(_CIFAR, ("cifar-100-python.tar.gz", 169_001_437, "eb9058c3a382ffc7106e4002c42a8d85")),
         levels=("class", "superclass"),
         allow_leak=True,  # Barz, Denzler (2020): a tenth of its test has near duplicates in train
     ),
@@ -174,19 +167,10 @@ CATALOGUE: dict[str, Dataset] = {
         source="Lake, Salakhutdinov, Tenenbaum: Human-level concept learning (Science, 2015)",
         licence="MIT",
         open=lambda config: omniglot(config.archives, config.label_level),
-        archives=(
-            Archive(
-                "images_background.zip",
-                _OMNIGLOT + "images_background.zip",
-                9_464_212,
-                "68d2efa1b9178cc56df9314c21c6e718",
-            ),
-            Archive(
-                "images_evaluation.zip",
-                _OMNIGLOT + "images_evaluation.zip",
-                6_462_886,
-                "6b91aef0f799c5bb55b94e3f2daec811",
-            ),
+        archives=_archives(
+            "https://raw.githubusercontent.com/brendenlake/omniglot/master/python/",
+            ("images_background.zip", 9_464_212, "68d2efa1b9178cc56df9314c21c6e718"),
+            ("images_evaluation.zip", 6_462_886, "6b91aef0f799c5bb55b94e3f2daec811"),
         ),
         levels=("alphabet", "character"),
         split_by="group",
@@ -196,13 +180,8 @@ CATALOGUE: dict[str, Dataset] = {
         source="Stanford CS231n: Tiny ImageNet, out of ImageNet (Russakovsky et al., 2015)",
         licence="ImageNet's terms: research and education, not commercial",
         open=lambda config: tiny_imagenet(config.archives["tiny-imagenet-200.zip"]),
-        archives=(
-            Archive(
-                "tiny-imagenet-200.zip",
-                "http://cs231n.stanford.edu/tiny-imagenet-200.zip",
-                248_100_043,
-                "90528d7ca1a48142e341f4ef8d21d0de",
-            ),
+        archives=_archives(
+            "http://cs231n.stanford.edu/", ("tiny-imagenet-200.zip", 248_100_043, "90528d7ca1a48142e341f4ef8d21d0de")
         ),
         seen=50,
         groups=100,
@@ -246,42 +225,24 @@ CATALOGUE: dict[str, Dataset] = {
         "img.zip",
         level="product",
     ),
-    "folder": Dataset(
-        description="your classes: a folder (or .zip) of class folders, nested as you like",
-        source="data.path",
-        licence=_OWN,
-        open=lambda config: folder(config.user_supplied("folder"), config.label_level),
+    "folder": _own(
+        "your classes: a folder (or .zip) of class folders, nested as you like",
+        lambda config: folder(config.user_supplied("folder"), config.label_level),
         levels=LEVELS,
-        user_supplied=True,
-        max_rejected=0.1,
     ),
-    "pairs": Dataset(
-        description="your pairs: a folder with one CSV of left,right, or with left/ and right/ of equal names",
-        source="data.path",
-        licence=_OWN,
-        open=lambda config: pairs(config.user_supplied("pairs")),
+    "pairs": _own(
+        "your pairs: a folder with one CSV of left,right, or with left/ and right/ of equal names",
+        lambda config: pairs(config.user_supplied("pairs")),
         levels=("pair",),
         split_by="group",
-        user_supplied=True,
-        max_rejected=0.1,
     ),
-    "table": Dataset(
-        description="your table (.csv, .tsv, .parquet) of image,label and perhaps split, beside the images it names",
-        source="data.path",
-        licence=_OWN,
-        open=lambda config: table(config.user_supplied("table"), config.label_level or None),
-        levels=(),
-        user_supplied=True,
-        max_rejected=0.1,
+    "table": _own(
+        "your table (.csv, .tsv, .parquet) of image,label and perhaps split, beside the images it names",
+        lambda config: table(config.user_supplied("table"), config.label_level or None),
     ),
-    "parquet": Dataset(
-        description="your parquet file or folder of them, with an image column and a label column",
-        source="data.path",
-        licence=_OWN,
-        open=lambda config: parquet(config.user_supplied("parquet"), config.label_level or None),
-        levels=(),
-        user_supplied=True,
-        max_rejected=0.1,
+    "parquet": _own(
+        "your parquet file or folder of them, with an image column and a label column",
+        lambda config: parquet(config.user_supplied("parquet"), config.label_level or None),
     ),
 }
 
