@@ -24,15 +24,18 @@ def open_tar(path: Path) -> Tree:
     try:
         raw = _decompressed(path) if path.suffix.lower() != ".tar" else path.open("rb")
         places: dict[str, tuple[int, int]] = {}  # name -> where its bytes start, and how many there are
-        with tarfile.open(fileobj=raw, mode="r:") as archive:
+        limit = os.fstat(raw.fileno()).st_size + (1 << 20)  # a header may claim more than there is
+        with tarfile.open(fileobj=BoundedFile(raw, limit), mode="r:") as archive:
             for member in archive:
                 check_member(path, member.name, is_link=member.issym() or member.islnk())
                 name = member.name.removeprefix("./")
                 if member.isfile() and not is_hidden(name):
                     if name in places:
-                        raise DataError(f"{path}: holds {name} twice; such an archive is not read")
+                        raise DataError(f"{path}: holds two members named {name}; such an archive is not read")
                     places[name] = (member.offset_data, member.size)
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except DataError:
+        raise
+    except Exception as error:  # of damaged headers: tarfile raises more types than it documents
         raise DataError(f"{path}: not a whole tar archive, or no room to decompress it ({error})") from None
 
     def read(name: str) -> bytes | Unusable:

@@ -99,9 +99,9 @@ def test_a_pickle_that_wants_to_run_something_is_refused(tmp_path, monkeypatch):
 def test_broken_tars_are_said(tmp_path, cifar):
     short = tmp_path / "short.tar.gz"
     short.write_bytes(cifar.read_bytes()[:3000])
-    with pytest.raises(DataError, match=r"short\.tar\.gz: not a whole tar\.gz archive"):
+    with pytest.raises(DataError, match=r"short\.tar\.gz: not a whole tar archive"):
         opened("cifar100", {"cifar-100-python.tar.gz": short})
-    with pytest.raises(DataError, match="no cifar-100-python/meta inside"):
+    with pytest.raises(DataError, match="no meta inside"):
         opened("cifar100", {"cifar-100-python.tar.gz": tar(short, {"x": b""})})
     with pytest.raises(DataError, match=r"holds \.\./x, which lies outside it"):
         opened("cifar100", {"cifar-100-python.tar.gz": tar(short, {"../x": b""})})
