@@ -65,7 +65,8 @@ def first_problem(error: ValidationError, root: type[BaseModel]) -> str:
         case "missing":
             return f"{key}: missing"
         case "value_error":
-            return f"{key}: {problem.get('ctx', {}).get('error')}"
+            error_text = str(problem.get("ctx", {}).get("error"))
+            return f"{key}: {error_text}" if location else error_text
         case _:
             return f"{key}: {value!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
 

@@ -94,21 +94,17 @@ def of_gpu(cost: str | None, *, gpu: Callable[[], bool]) -> Requirement:
 
 
 def of_weights(where: str, entry: Backbone) -> Requirement:
-    """Whether a network's weights are on this disk, by the places where its library keeps them."""
+    """A file, or a package, that is there; a published tag is for its library to find, on this disk or elsewhere."""
     source = entry.weights
-    if source == "random" or source.startswith("package:"):
-        return HERE if source == "random" else _package(where, source.removeprefix("package:"))
-    path = Path(source).expanduser()
-    if path.is_file():
+    if source == "random" or Path(source).expanduser().is_file():
         return HERE
-    tagged = {"torchvision": _torchvision, "timm": _timm, "open_clip": _open_clip}.get(entry.library)
-    is_here = tagged(entry) if tagged else None
-    if is_here is None:
-        remedy = "give a path" if path.is_absolute() else "give its folder: --weights FOLDER"
-        return Requirement("missing", f"weights: no file and no published tag '{source}' for {where}; {remedy}")
-    if is_here:
-        return HERE
-    return Requirement("to fetch", f"weights: {source} of {entry.model} ({where})", partial(_load, where, entry))
+    if source.startswith("package:"):
+        return _package(where, source.removeprefix("package:"))
+    if entry.library == "local" or Path(source).suffix:
+        remedy = "give a path" if Path(source).is_absolute() else "give its folder: --weights FOLDER"
+        return Requirement("missing", f"weights: no file '{source}' for {where}; {remedy}")
+    what = f"weights: {source} of {entry.model} ({where}), unless here already"
+    return Requirement("to fetch", what, partial(_load, where, entry))
 
 
 def _load(where: str, entry: Backbone) -> None:
@@ -116,48 +112,6 @@ def _load(where: str, entry: Backbone) -> None:
 
     section, _, name = where.partition(".")
     load_backbone(name, entry, section=section)
-
-
-# Per library, whether the weights that a published tag names are on this disk; None: no such tag.
-
-
-def _torchvision(entry: Backbone) -> bool | None:
-    import torch
-    from torchvision import models
-
-    tag = {tag.name: tag for tag in models.get_model_weights(entry.model)}.get(entry.weights)
-    return tag and Path(torch.hub.get_dir(), "checkpoints", tag.url.rpartition("/")[2]).is_file()
-
-
-def _timm(entry: Backbone) -> bool | None:
-    import timm
-
-    from features.backbones.timm import HUB_FILE
-
-    name = f"{entry.model}.{entry.weights}"
-    if name not in timm.list_pretrained(f"{entry.model}.*"):
-        return None
-    config = timm.get_pretrained_cfg(name)
-    return config and _on_hub(config.hf_hub_id, [HUB_FILE])
-
-
-def _open_clip(entry: Backbone) -> bool | None:
-    from open_clip.constants import HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME
-    from open_clip.pretrained import get_pretrained_cfg
-
-    config = get_pretrained_cfg(entry.model, entry.weights)
-    if not config:
-        return None
-    repository, _, file = config.get("hf_hub", "").rpartition("/")
-    if repository:
-        return _on_hub(repository, [file] if file else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME])
-    return (Path("~/.cache/clip").expanduser() / config["url"].rpartition("/")[2]).is_file()
-
-
-def _on_hub(repository: str | None, names: list[str]) -> bool:
-    from huggingface_hub import try_to_load_from_cache
-
-    return bool(repository) and any(isinstance(try_to_load_from_cache(repository, name), str) for name in names)
 
 
 def _package(where: str, package: str) -> Requirement:

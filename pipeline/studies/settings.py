@@ -5,11 +5,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from ruamel.yaml import YAML, YAMLError
 
 from data.errors import did_you_mean
 from pipeline.errors import ParamError
+from pipeline.param_messages import first_problem
 
 FOLDER = Path("studies")
 Settings = dict[str, Any]  # dotted keys of params.yaml -> values: `head.loss: triplet`
@@ -86,18 +87,12 @@ class Study(Strict):
     def rows(self) -> list[Row]:
         return [row for section in self.sections for row in section.rows]
 
-    @field_validator("sections")
-    @classmethod
-    def _names(cls, sections: tuple[Section, ...]) -> tuple[Section, ...]:
-        rows = [row for section in sections for row in section.rows]
-        for row in rows:
-            if [other.slug for other in rows].count(row.slug) > 1:
-                raise ValueError(f"two rows are named '{row.name}', give each a name of its own")
-        return sections
-
     @model_validator(mode="after")
     def _named_rows(self) -> "Study":
-        names = [row.name for row in self.rows]
+        names, slugs = [row.name for row in self.rows], [row.slug for row in self.rows]
+        for row in self.rows:
+            if slugs.count(row.slug) > 1:
+                raise ValueError(f"two rows are named '{row.name}', give each a name of its own")
         for key, listed in (("headline", self.headline), ("roc", self.roc)):
             for name in listed:
                 if name not in names:
@@ -130,7 +125,7 @@ def load_study(name: str, *, folder: Path = FOLDER) -> Study:
     try:
         return Study.model_validate(raw)
     except ValidationError as error:
-        raise ParamError(f"{path}: {_first(error, raw)}") from None
+        raise ParamError(f"{path}: {_by_name(first_problem(error, Study), raw)}") from None
 
 
 def pick_rows(study: Study, names: Iterable[str]) -> list[Row]:
@@ -151,31 +146,12 @@ def pick_rows(study: Study, names: Iterable[str]) -> list[Row]:
     return [row for row in study.rows if row in wanted] if wanted else study.rows
 
 
-def _first(error: ValidationError, raw: Any) -> str:
-    """The first thing that is wrong, in one line; a row is called by its name, an unknown key by its nearest one."""
-    problem = error.errors(include_url=False)[0]
-    location, where = list(problem["loc"]), raw  # where: what the file holds at the location, None beyond it
-    words: list[str] = []
-    kind: type[BaseModel] = Study
-    for part in location:
-        try:
-            where = None if where is None else where[part]
-        except (KeyError, IndexError, TypeError):
-            where = None
-        kind = {"sections": Section, "rows": Row, "compare": Compare, "point": Point, "curve": Curve}.get(
-            str(part), kind
-        )
-        if isinstance(part, int) and isinstance(where, dict) and "name" in where:
-            words = [f"row '{where['name']}'"]
-        else:
-            words.append(str(part))
-    key = ": ".join([words[0], ".".join(words[1:])]) if words and words[0].startswith("row ") else ".".join(words)
-    match problem["type"]:
-        case "extra_forbidden":
-            return f"{key}: no such key{did_you_mean(str(location[-1]), kind.model_fields)}"
-        case "value_error":
-            return problem["msg"].removeprefix("Value error, ")
-        case "missing":
-            return f"{key}: missing"
-        case _:
-            return f"{key or 'the whole file'}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+def _by_name(problem: str, raw: Any) -> str:
+    """`sections.0.rows.3.compare: ...` -> `row 'CLIP triplet': compare: ...`"""
+    place = re.match(r"sections\.(\d+)\.rows\.(\d+)\.?", problem)
+    try:
+        section, row = map(int, place.groups()) if place else (None, None)
+        name = raw["sections"][section]["rows"][row]["name"]
+    except (KeyError, IndexError, TypeError):
+        return problem
+    return f"row '{name}': {problem[place.end() :]}" if place else problem

@@ -67,28 +67,22 @@ def test_data_that_only_the_user_can_place(tmp_path):
 )
 def test_weights_that_are_to_be_fetched(library, model, weights):
     found = of_weights("backbones.mine", Backbone(library=library, model=model, weights=weights))
-    assert (found.state, found.what) == ("to fetch", f"weights: {weights} of {model} (backbones.mine)")
+    assert found.state == "to fetch"
+    assert f"{weights} of {model} (backbones.mine)" in found.what
 
 
 def test_weights_that_are_here(tmp_path):
-    file = tmp_path / "torch/hub/checkpoints/resnet18-f37072fd.pth"
-    file.parent.mkdir(parents=True)
+    file = tmp_path / "resnet18.pth"
     file.touch()
-    assert (
-        of_weights("backbones.a", Backbone(library="torchvision", model="resnet18", weights="IMAGENET1K_V1")).state
-        == "here"
-    )
     assert of_weights("backbones.a", Backbone(library="open_clip", model="RN50x4", weights=str(file))).state == "here"
     trained = planned(
         head__features="mine",
         finetunes={"mine": {"network": {"library": "timm", "model": "resnet18", "weights": "/none.pt"}}},
     )
     (missing,) = unmet(trained, gpu=lambda: True)
-    assert missing.what.endswith("no published tag '/none.pt' for finetunes.mine.network; give a path")
+    assert missing.what.endswith("no file '/none.pt' for finetunes.mine.network; give a path")
     nothing = of_weights("backbones.a", Backbone(library="timm", model="resnet18", weights="/none.pt"))
-    assert nothing == Requirement(
-        "missing", "weights: no file and no published tag '/none.pt' for backbones.a; give a path"
-    )
+    assert nothing == Requirement("missing", "weights: no file '/none.pt' for backbones.a; give a path")
     package = of_weights("backbones.a", Backbone(library="timm", model="resnet18", weights="package:nope"))
     assert package.what.startswith("weights: backbones.a.weights: no package 'nope' with weights; known: ")
 

@@ -59,7 +59,11 @@ def test_a_row_whose_name_has_a_comma(tmp_path):
             "against: first row",
             "row 'second' is against 'first row', which is no row; did you mean 'First row!'?",
         ),
-        ("published: 0.8", "published: high", "row 'First row!': compare.0.published: input should be a valid number"),
+        (
+            "published: 0.8",
+            "published: high",
+            "row 'First row!': compare.0.published: 'high': input should be a valid number",
+        ),
         ("name: second", "name: first ROW", "two rows are named 'First row!', give each a name of its own"),
         ("- title: Rows\n", "- note: Rows\n", "sections.0.title: missing"),
         ("title: A report", "title: [", "not valid YAML: "),
