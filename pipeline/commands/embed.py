@@ -1,6 +1,5 @@
 """`python -m pipeline embed FOLDER`: features and embeddings of a folder's images, as parquet for other tools."""
 
-import io
 import json
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pyarrow.parquet as pq
 
 from data.errors import DataError
 from data.files.archives import unicode_name
-from data.files.atomic import write_bytes
+from data.files.atomic import atomic_file
 from pipeline.inference.folder_features import folder_features
 from pipeline.inference.predictor import load_head
 from pipeline.inference.search_index import named, no_images
@@ -37,9 +36,8 @@ def run(folder: Path, *, out: Path, head_folder: Path | None = None) -> None:
         columns["embedding"] = _vectors(head.embeddings_of(features).cpu().numpy())
     about = {"features": head.feature_set.name, "head": head.trained.settings.model_dump(mode="json")}
     table = pa.table(columns).replace_schema_metadata({"lookalike": json.dumps(about, sort_keys=True)})
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    write_bytes(out, sink.getvalue())
+    with atomic_file(out) as file:
+        pq.write_table(table, file, compression="zstd")
     widths = ", ".join(f"{name} of {columns[name].type.list_size}" for name in [*columns][2:])
     print(f"{len(found.names):,} images of {folder}: {widths} -> {out}")
     if found.rejected:

@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from io import BytesIO
 
 import numpy as np
 from PIL import Image
 
 from pipeline.demo.available_heads import LoadedHead
-from pipeline.inference.data_urls import data_url
+from pipeline.inference.data_urls import data_url, image_url
 from pipeline.inference.predictor import Comparison, Predictor
 
 
@@ -76,7 +75,7 @@ def heat_maps_html(loaded: LoadedHead, a: Image.Image, b: Image.Image, *, what: 
     """Both pictures with heat maps of where they agree; empty where the network gives no map."""
     if loaded.local is None:
         return ""
-    maps = "".join(f'<img src="{jpeg_url(one)}" alt="">' for one in loaded.local.heat_maps(a, b))
+    maps = "".join(f'<img src="{image_url(one)}" alt="">' for one in loaded.local.heat_maps(a, b))
     return f'<div class="la-given la-heat"><span>{what}, by the network\'s local features</span>{maps}</div>'
 
 
@@ -118,18 +117,8 @@ def scale(head: Predictor) -> tuple[float, float, tuple[str, str]]:
 
 def small_png(picture: Image.Image, side: int = 112) -> str:
     """A data URL, pixels shown as squares: what the network is given."""
-    file = BytesIO()
-    picture.resize((side, side), Image.Resampling.NEAREST if picture.width < side else Image.Resampling.BOX).save(
-        file, "PNG"
-    )
-    return data_url(file.getvalue())
-
-
-def jpeg_url(picture: Image.Image) -> str:
-    """A data URL."""
-    file = BytesIO()
-    picture.save(file, "JPEG", quality=85)
-    return data_url(file.getvalue())
+    resample = Image.Resampling.NEAREST if picture.width < side else Image.Resampling.BOX
+    return image_url(picture.resize((side, side), resample), "PNG")
 
 
 def head_summary(loaded: LoadedHead) -> str:

@@ -1,13 +1,11 @@
 """The report's galleries: queries gained and lost against the baseline, and those with the best and worst margins."""
 
-import io
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
 import torch
-from PIL import Image
 
 from data.images.decode import decode
 from data.tables.rows import Rows, read_images
@@ -16,7 +14,7 @@ from heads.metrics.evaluation import Subset
 from heads.metrics.mcnemar import mcnemar
 from heads.similarity import Similarity
 from pipeline.display_names import display_name
-from pipeline.inference.data_urls import data_url
+from pipeline.inference.data_urls import data_url, image_url
 from pipeline.report.examples import Example, Thumbnail, examples
 from pipeline.report.load_run import TrainedRun
 
@@ -105,15 +103,9 @@ def _why(run: TrainedRun) -> Why:
             for one in (example.query, example.nearest[0])
         ]
         maps = local.heat_maps(*(decode(content) for content in contents))
-        return [data_url(_jpeg(picture.resize((WHY_SIDE, WHY_SIDE)))) for picture in maps]
+        return [image_url(picture.resize((WHY_SIDE, WHY_SIDE))) for picture in maps]
 
     return heat_maps
-
-
-def _jpeg(picture: Image.Image) -> bytes:
-    stream = io.BytesIO()
-    picture.save(stream, "JPEG", quality=80)
-    return stream.getvalue()
 
 
 def _as_shown(example: Example, rows: Rows, dataset: str, why: Why) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """What the report's templates show of a run: one function per section."""
 
-import csv
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from pipeline.report.percent import percent
 from pipeline.report.pretraining_overlap import known_beforehand
 from pipeline.report.set_distances import set_distances
 from pipeline.report.subsets import test_subsets
+from pipeline.shared.csv_text import read_csv_dicts
 from pipeline.stage_timings import LEDGER
 
 Table = Sequence[dict[str, str]]  # of a csv file that evaluate wrote
@@ -49,7 +49,7 @@ def collect(run: TrainedRun, params: Params) -> dict[str, Any]:
     protocol = json.loads(metrics.read_text()).get("protocol")
     if protocol != run.protocol.sha256[:16]:
         raise ParamError("metrics.json is of another protocol than protocol.json; run `dvc repro evaluate`")
-    table = read_table(scores / "table.csv")
+    table = read_csv_dicts(scores / "table.csv")
     subsets = test_subsets(run.rows, run.protocol, most=params.scores.queries, seed=params.seed)
     embeddings = run.trained.embeddings(run.inputs)[0].float().cpu().numpy()
     picture, caption = draw_map(run, subsets, embeddings)
@@ -131,15 +131,19 @@ def curves(run: TrainedRun) -> list[dict[str, str]]:
     """The line charts, each with a title and a caption."""
     scores = run.folder / "scores"
     shown = [
-        ("Hit rate at k", charts.hit_rate(read_table(scores / "hit_rate.csv")), "Expected, in random candidate lists."),
+        (
+            "Hit rate at k",
+            charts.hit_rate(read_csv_dicts(scores / "hit_rate.csv")),
+            "Expected, in random candidate lists.",
+        ),
         (
             "Similarity",
-            charts.similarity(read_table(scores / "similarity.csv"), run.trained.thresholds[0]),
+            charts.similarity(read_csv_dicts(scores / "similarity.csv"), run.trained.thresholds[0]),
             "Of all pairs of a query and a gallery image.",
         ),
-        ("ROC", charts.roc(read_table(scores / "roc.csv")), "Mean over seeds."),
+        ("ROC", charts.roc(read_csv_dicts(scores / "roc.csv")), "Mean over seeds."),
     ]
-    history = read_table(run.folder / "head" / "history.csv")
+    history = read_csv_dicts(run.folder / "head" / "history.csv")
     if len({line["epoch"] for line in history}) > 1:
         score = next(name for name in history[0] if name.startswith("val_"))
         shown.append(("Score on val", charts.history(history, score), "One line per seed; the best epoch is kept."))
@@ -148,7 +152,7 @@ def curves(run: TrainedRun) -> list[dict[str, str]]:
 
 
 def named_confusion(run: TrainedRun) -> dict[str, list]:
-    found = charts.confusion(read_table(run.folder / "scores" / "confusion.csv"))
+    found = charts.confusion(read_csv_dicts(run.folder / "scores" / "confusion.csv"))
     return found | {"names": [display_name(name, run.protocol.dataset) for name in found["names"]]}
 
 
@@ -158,7 +162,7 @@ def confused(run: TrainedRun) -> list[dict[str, Any]]:
         line
         | {name: display_name(line[name], run.protocol.dataset) for name in ("actual", "predicted")}
         | {"count": f"{float(line['count']):.1f}", "share": _percent(line["share"])}
-        for line in read_table(run.folder / "scores" / "confused.csv")
+        for line in read_csv_dicts(run.folder / "scores" / "confused.csv")
     ]
 
 
@@ -166,7 +170,7 @@ def best_and_worst(run: TrainedRun) -> list[dict[str, Any]]:
     """The groups with the best and the worst MAP@R; none where groups are pairs, which the galleries show."""
     if run.rows.has_roles:
         return []
-    order = sorted(read_table(run.folder / "scores" / "groups.csv"), key=lambda line: float(line["map_at_r"]))
+    order = sorted(read_csv_dicts(run.folder / "scores" / "groups.csv"), key=lambda line: float(line["map_at_r"]))
     worst = order[: min(GROUPS, len(order) // 2)]
     best = order[::-1][: min(GROUPS, len(order) - len(worst))]
     columns = ("recall_at_1", "recall_at_1_baseline", "map_at_r", "map_at_r_baseline")
@@ -204,12 +208,7 @@ def costs(dataset: str) -> list[dict[str, str]]:
     """The last run of each stage of this data set, if this machine ran any."""
     if not LEDGER.exists():
         return []
-    return list({line["stage"]: line for line in read_table(LEDGER) if line["dataset"] == dataset}.values())
-
-
-def read_table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return list({line["stage"]: line for line in read_csv_dicts(LEDGER) if line["dataset"] == dataset}.values())
 
 
 def _cell(line: dict[str, str], column: str) -> str:

@@ -5,7 +5,6 @@ kept in build/studies/<experiment>/ with the params and the code that made it; a
 again. Features and heads that rows share come out of DVC's cache.
 """
 
-import csv
 import hashlib
 import json
 import os
@@ -22,6 +21,7 @@ from data.files.atomic import write_bytes
 from pipeline.errors import ParamError
 from pipeline.machine import machine
 from pipeline.repository import git, head_commit
+from pipeline.shared.csv_text import read_csv_dicts
 from pipeline.studies.identity import result_identity
 from pipeline.studies.plan import Experiment
 from pipeline.studies.processes import processes_in, run_to_end
@@ -138,7 +138,7 @@ def error_line(log: str) -> str:
 def seconds_of(timings: Path, *, finetunes: bool) -> float | None:
     """Of the row's own stages; None if the head, or one of the row's networks, was not trained now."""
     try:
-        rows = list(csv.DictReader(timings.read_text(encoding="utf-8").splitlines()))
+        rows = read_csv_dicts(timings)
     except OSError:
         return None
     own = [float(row["seconds"]) for row in rows if row["stage"].partition("@")[0] in OF_THE_ROW]
