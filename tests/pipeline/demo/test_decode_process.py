@@ -1,5 +1,6 @@
 """Decoding in a process: the same pixels, the same reasons, and an end after some seconds."""
 
+import multiprocessing
 import time
 from io import BytesIO
 
@@ -44,8 +45,9 @@ def test_what_takes_long_ends_and_the_next_picture_is_decoded(process):
 
 def test_a_process_that_died_is_told_and_started_again(process):
     process.decode(encode(1), seconds=60)
-    process._started[0].kill()
-    process._started[0].join()
+    for child in multiprocessing.active_children():
+        child.kill()
+        child.join()
     with pytest.raises(Unusable, match="died"):
         process.decode(encode(1), seconds=60)
     process.decode(encode(1), seconds=60)
