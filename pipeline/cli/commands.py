@@ -1,12 +1,28 @@
 """The commands for people. Heavy imports wait until a command runs."""
 
-from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
 commands = typer.Typer()
+
+Index = Literal["auto", "exact", "faiss"]
+Reranking = Literal["none", "csls", "one_to_one", "query_expansion", "k_reciprocal"]
+TableFormat = Literal["md", "csv", "latex"]
+HeadFolder = Annotated[
+    Path | None, typer.Option("--head", help="a head's folder; by default artifacts/<data.name>/head")
+]
+Json = Annotated[bool, typer.Option("--json", help="JSON in place of the table")]
+
+
+def run_command(command: str, *arguments: Any) -> None:
+    """`run(params, *arguments)` of pipeline/commands/<command>.py, which is imported after params.yaml is checked."""
+    from pipeline.params import load_params
+
+    params = load_params()
+    import_module(f"pipeline.commands.{command}").run(params, *arguments)
 
 
 @commands.command()
@@ -26,32 +42,7 @@ def verify() -> None:
 
     Weights are hashed again, and 32 rows made again.
     """
-    from pipeline.params import load_params
-
-    params = load_params()
-    from pipeline.commands.verify import run
-
-    run(params)
-
-
-class Index(StrEnum):
-    auto = "auto"
-    exact = "exact"
-    faiss = "faiss"
-
-
-class Reranking(StrEnum):
-    none = "none"
-    csls = "csls"
-    one_to_one = "one_to_one"
-    query_expansion = "query_expansion"
-    k_reciprocal = "k_reciprocal"
-
-
-HeadFolder = Annotated[
-    Path | None, typer.Option("--head", help="a head's folder; by default artifacts/<data.name>/head")
-]
-Json = Annotated[bool, typer.Option("--json", help="JSON in place of the table")]
+    run_command("verify")
 
 
 @commands.command()
@@ -85,11 +76,11 @@ def search(
         Path | None, typer.Option(help="a folder of images, embedded once; by default the prepared data set")
     ] = None,
     k: int = typer.Option(10, min=1, help="neighbours of each image"),
-    index: Annotated[Index, typer.Option(help="auto: exact, or faiss from 1,000,000 images on")] = Index.auto,
+    index: Annotated[Index, typer.Option(help="auto: exact, or faiss from 1,000,000 images on")] = "auto",
     rerank: Annotated[
         Reranking,
         typer.Option(help="order by all queries and the gallery together; docs/reranking.md says which helps when"),
-    ] = Reranking.none,
+    ] = "none",
     html: Annotated[Path | None, typer.Option(help="also a contact sheet: one HTML file")] = None,
     as_json: Json = False,
     head: HeadFolder = None,
@@ -106,8 +97,8 @@ def search(
         gallery=gallery,
         folder=head,
         k=k,
-        index=index.value,
-        reranking=rerank.value,
+        index=index,
+        reranking=rerank,
         as_json=as_json,
         html=html,
     )
@@ -133,12 +124,7 @@ def submit(
     out: Annotated[Path, typer.Option(help="the CSV to write")] = Path("build/submission.csv"),
 ) -> None:
     """A challenge's submission, with a confidence a candidate."""
-    from pipeline.params import load_params
-
-    params = load_params()
-    from pipeline.commands.submit import run
-
-    run(params, out)
+    run_command("submit", out)
 
 
 @commands.command()
@@ -152,16 +138,10 @@ def diff(
     """
     from pipeline.params import load_params
 
-    params = load_params()
+    dataset = load_params().data.name
     from pipeline.commands.diff import run
 
-    run(params.data.name, (before, after))
-
-
-class TableFormat(StrEnum):
-    md = "md"
-    csv = "csv"
-    latex = "latex"
+    run(dataset, (before, after))
 
 
 @commands.command()
@@ -173,7 +153,7 @@ def table(
     ),
     sort: str | None = typer.Option(None, help="by a score, the best first, or by a param"),
     against: str | None = typer.Option(None, help="a run: adds paired differences to it, and intervals"),
-    form: Annotated[TableFormat, typer.Option("--format", help="latex: booktabs")] = TableFormat.md,
+    form: Annotated[TableFormat, typer.Option("--format", help="latex: booktabs")] = "md",
 ) -> None:
     """A table of this run and the experiments beside it.
 
@@ -182,7 +162,7 @@ def table(
     """
     from pipeline.commands.table import Options, run, split_keys
 
-    run(Options(tuple(runs or ()), all_commits, split_keys(columns or ""), sort, against, form.value))
+    run(Options(tuple(runs or ()), all_commits, split_keys(columns or ""), sort, against, form))
 
 
 @commands.command()
@@ -191,12 +171,7 @@ def transfer() -> None:
 
     All that share the backbone; the table shows scores minus the baseline.
     """
-    from pipeline.params import load_params
-
-    params = load_params()
-    from pipeline.commands.transfer import run
-
-    run(params)
+    run_command("transfer")
 
 
 @commands.command()
@@ -235,9 +210,10 @@ def study(
 @commands.command()
 def results() -> None:
     """Write docs/results.md from the tables of the studies."""
-    from pipeline.commands.results import run
+    from pipeline.studies.summary import OUT, write_results_page
 
-    run()
+    write_results_page()
+    print(f"wrote {OUT}")
 
 
 @commands.command()
@@ -246,18 +222,13 @@ def report() -> None:
 
     As HTML and as Markdown.
     """
-    from pipeline.params import load_params
-
-    params = load_params()
-    from pipeline.commands.report import run
-
-    run(params)
+    run_command("report")
 
 
 @commands.command()
 def export(
     out: Annotated[Path | None, typer.Option(help="the file; by default artifacts/<data set>/<data set>.onnx")] = None,
-    head: Annotated[Path | None, typer.Option(help="a head's folder; by default artifacts/<data.name>/head")] = None,
+    head: HeadFolder = None,
 ) -> None:
     """Network and head as one ONNX file, for other programs.
 
@@ -309,9 +280,4 @@ def audit(
 
     Of the prepared data set; what was rejected is listed too.
     """
-    from pipeline.params import load_params
-
-    params = load_params()
-    from pipeline.commands.audit import run
-
-    run(params, html)
+    run_command("audit", html)
