@@ -1,0 +1,145 @@
+"""Every stage is killed in the middle, five times each, and run again: the bytes of an undisturbed run, nothing else.
+
+Three of the five are at the first, a middle and the last call of fsync, so between two files or two halves of one, and
+two at a quarter and three quarters of the stage's time. A kill counts only if the stage was running.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from project import TOP, set_params
+
+pytestmark = pytest.mark.slow
+
+SMALL = {"library": "local", "model": "conv4", "weights": "random", "pixels": 16}
+PARAMS = {
+    "data__limit": 400,
+    "data__candidates": 10,
+    "backbones__small": SMALL,
+    "features__backbones": ["small"],
+    "features__batch": 16,
+    "finetunes": {"mine": {"network": SMALL, "loss": "infonce", "batch": 32, "epochs": 3, "select": "top1"}},
+    "concatenations": {"both": {"features": ["small", "mine"]}},
+    "head__features": "both",
+    "head__epochs": 10,
+    "head__seeds": 2,
+    "head__dim": 16,
+    "scores__n_bootstrap": 100,
+}
+STAGES = {"prepare": [], "extract": ["small"], "finetune": ["mine"], "concat": ["both"], "train": [], "evaluate": []}
+MOMENTS = ("first write", "middle write", "last write", "1/4 of the time", "3/4 of the time")
+WAIT = 300  # seconds
+# The command line, with a stage that says when it runs, and is killed at the fsync of that number.
+WATCHED = """
+import os, signal, sys, time
+from importlib import import_module
+from pipeline.cli.app import main
+kill_at, stage = int(sys.argv.pop()), import_module(f"pipeline.stages.{sys.argv[1]}")
+run, fsync, count = stage.run, os.fsync, 0
+
+def watched_run(*arguments):
+    print("running", flush=True)
+    start = time.perf_counter()
+    run(*arguments)
+    print("ran", time.perf_counter() - start, count)
+
+def counted_fsync(handle):
+    global count
+    count += 1
+    if count == kill_at:
+        os.kill(os.getpid(), signal.SIGKILL)
+    fsync(handle)
+
+stage.run, os.fsync = watched_run, counted_fsync
+main()
+"""
+Files = dict[str, bytes]
+
+
+def start(folder: Path, stage: str, *, kill_at: int = 0) -> subprocess.Popen[str]:
+    """A stage, in a process group of its own, so that its worker processes can be found."""
+    environment = os.environ | {"LOOKALIKE_CACHE": str(folder / "cache"), "PYTHONPATH": str(TOP)}
+    words = [sys.executable, "-c", WATCHED, stage, *STAGES[stage], str(kill_at)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        words, cwd=folder, env=environment, stdout=pipe, stderr=pipe, text=True, start_new_session=True
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    out, err = process.communicate(timeout=WAIT)
+    assert process.returncode == 0, err
+    return out
+
+
+def files(folder: Path) -> Files:
+    """What stages write for others, and whatever else lies beside it."""
+    places = [path for path in folder.iterdir() if path.is_file() and path.name != "params.yaml"]
+    places += [path for path in (folder / "artifacts").rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in places}
+
+
+@pytest.fixture(scope="module")
+def states(tmp_path_factory) -> dict[str, Path]:
+    """Of each stage the folder as it was before it; of "end" as it is after the last one. No kill so far."""
+    folder, kept = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("states")
+    shutil.copy(TOP / "params.yaml", folder)
+    set_params(folder, **PARAMS)
+    for stage in STAGES:
+        shutil.copytree(folder, kept / stage)
+        out = finish(start(folder, stage)).split()
+        place = out.index("ran")
+        (kept / f"{stage}.ran").write_text(" ".join(out[place + 1 : place + 3]))
+    shutil.copytree(folder, kept / "end")
+    return {name: kept / name for name in (*STAGES, "end")}
+
+
+def kill(folder: Path, stage: str, moment: str, seconds: float, writes: int) -> None:
+    """Run `stage` in `folder` and kill it.
+
+    Raises:
+        AssertionError: it was not running any more.
+    """
+    if moment.endswith("write"):
+        number = {"first": 1, "middle": (writes + 1) // 2, "last": writes}[moment.split()[0]]
+        process = start(folder, stage, kill_at=number)
+    else:
+        process = start(folder, stage)
+        assert process.stdout is not None and process.stdout.readline() == "running\n"
+        time.sleep(seconds * (0.25 if moment.startswith("1/4") else 0.75))
+        process.kill()
+    process.communicate(timeout=WAIT)
+    assert process.returncode == -signal.SIGKILL
+    for _ in range(150):  # its worker processes end by themselves
+        try:
+            os.killpg(process.pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    raise AssertionError("a worker process is left")
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_stage_run_again_gives_the_same_bytes(states, tmp_path, stage, moment):
+    seconds, writes = states[stage].with_name(f"{stage}.ran").read_text().split()
+    for haste in (1, 0.5, 0.2, 0):  # a machine may be quicker than it was
+        folder = tmp_path / f"{haste}"
+        shutil.copytree(states[stage], folder)
+        try:
+            kill(folder, stage, moment, float(seconds) * haste, int(writes))
+            break
+        except AssertionError as error:
+            missed = error
+    else:
+        raise missed
+    finish(start(folder, stage))
+    after = [*STAGES, "end"][[*STAGES].index(stage) + 1]
+    assert files(folder) == files(states[after])
+    assert not list(folder.rglob("*.part"))
