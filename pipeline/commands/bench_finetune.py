@@ -3,10 +3,9 @@
 The bare loop is as short as it can be written: images on the device, a batch by index, normalised, through the network,
 InfoNCE of blocks of two, AdamW. Ours adds what a training needs: batches of groups, lists that know who is alike,
 the loss for any negatives, augmentation where asked for, progress. Images are noise: no data set is needed, and a step
-costs the same. Both take turns, so that a busy machine slows both.
+costs the same.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,8 +24,8 @@ from heads.training.batches import EpochInputs
 from heads.training.loop import train_epoch
 from heads.training.optimizer import AdamW, ParameterGroup
 from heads.training.samplers import make_training_set
+from pipeline.commands.bench_turns import median, ratio, take_turns, write_table
 from pipeline.devices import device
-from pipeline.machine import machine, write_rows
 
 OUT = Path("benchmarks/finetune.csv")
 NETWORKS = ("conv4", "cifar_resnet20")
@@ -34,37 +33,20 @@ TEMPERATURE, LR = 0.1, 1e-3
 
 
 def run(*, batch: int, steps: int, rounds: int) -> None:
-    """Time `rounds` turns of `steps` steps of each, write the csv and print a line for each network."""
-    table = []
-    for name in NETWORKS:
-        ours, bare = [], []
-        contenders = (bare_round(name, batch, steps), our_round(name, batch, steps))
-        for _ in range(rounds + 1):  # the first is a warm-up
-            for seconds, turn in zip((bare, ours), contenders, strict=True):
-                start = time.perf_counter()
-                turn()
-                if device().type == "cuda":
-                    torch.cuda.synchronize()
-                seconds.append((time.perf_counter() - start) / steps)
-        of_bare, of_ours = np.median(bare[1:]), np.median(ours[1:])
-        ratio = float(np.median(np.array(ours[1:]) / np.array(bare[1:])))
-        row = {
-            "network": name,
-            "batch": batch,
-            "bare_steps_per_s": round(1 / of_bare, 2),
-            "our_steps_per_s": round(1 / of_ours, 2),
-            "times_bare": round(ratio, 3),
-            "rounds": rounds,
-            "threads": torch.get_num_threads(),
-            "machine": machine(),
-            "torch": torch.__version__,
-        }
-        table.append(row)
-        print(
-            f"{name}: {row['our_steps_per_s']} steps/s, bare {row['bare_steps_per_s']} ({row['times_bare']}x its time)"
-        )
-    write_rows(OUT, table)
-    print(f"-> {OUT}")
+    write_table(OUT, [measure(name, batch, steps, rounds) for name in NETWORKS])
+
+
+def measure(name: str, batch: int, steps: int, rounds: int) -> dict[str, object]:
+    """`rounds` turns of `steps` steps of each; a row of the csv."""
+    seconds = take_turns({"bare": bare_round(name, batch, steps), "ours": our_round(name, batch, steps)}, rounds)
+    return {
+        "network": name,
+        "batch": batch,
+        "bare_steps_per_s": round(steps / median(seconds, "bare"), 2),
+        "our_steps_per_s": round(steps / median(seconds, "ours"), 2),
+        "times_bare": ratio(seconds, "ours", "bare"),
+        "rounds": rounds,
+    }
 
 
 def loaded(name: str) -> tuple[LoadedBackbone, nn.Module, Tensor]:

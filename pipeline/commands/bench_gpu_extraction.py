@@ -25,11 +25,9 @@ from pipeline.commands.bench_gpu_inputs import (
     compute_here,
     cosine,
     jpeg,
-    peak,
-    reset_peak,
-    wait,
     write_images,
 )
+from pipeline.commands.bench_turns import peak, reset_peak, wait
 
 CPU = torch.device("cpu")
 # timm's own copies of CLIP's networks: they need no open_clip.

@@ -1,6 +1,5 @@
 """What the parts of `bench gpu` work on and measure with."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
@@ -19,8 +18,7 @@ from features.backbones.registry import LoadedBackbone
 from features.extraction.extract import extract_rows
 from features.extraction.precision import forward_dtype
 from features.extraction.replicas import CPU_BATCH, GPU_BATCH, Compute
-from pipeline.devices import device, devices
-from pipeline.machine import peak_bytes
+from pipeline.devices import devices
 
 Emit = Callable[..., None]  # emit(table, **columns)
 
@@ -93,27 +91,3 @@ def grouped_features(rows: int, width: int) -> tuple[Tensor, np.ndarray]:
     labels = np.arange(rows) // 10
     signal = rng.normal(size=(labels[-1] + 1, width))[labels]
     return torch.from_numpy((signal + 2 * rng.normal(size=(rows, width))).astype(np.float32)), labels
-
-
-def seconds_of(work: Callable[[], object]) -> float:
-    wait()
-    start = time.perf_counter()
-    work()
-    wait()
-    return time.perf_counter() - start
-
-
-def wait() -> None:
-    """For the kernels that were started."""
-    if device().type == "cuda":
-        torch.cuda.synchronize()
-
-
-def reset_peak() -> None:
-    if device().type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-
-
-def peak() -> int:
-    """Bytes that tensors took at most: of the first card, or of this process."""
-    return torch.cuda.max_memory_allocated() if device().type == "cuda" else peak_bytes()

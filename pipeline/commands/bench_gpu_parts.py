@@ -13,19 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Generator
-from torch.nn.functional import normalize
 
 from features.backbones.registry import load_backbone
-from heads.metrics.ranking import rank_queries
-from heads.models.base import Head
-from heads.models.registry import build_head, projection_start
 from heads.scoring import evaluate
 from heads.settings import parse_head_settings
-from heads.similarity import Similarity, embedding_similarity
 from heads.store import TrainedHead, dump_head
 from heads.training.arrays import train_head
 from heads.training.samplers import make_training_set
+from pipeline.commands import bench_finetune, bench_heads, bench_ranking
 from pipeline.commands.bench_gpu_extraction import NETWORKS, extraction
 from pipeline.commands.bench_gpu_inputs import (
     SMALL,
@@ -38,13 +33,10 @@ from pipeline.commands.bench_gpu_inputs import (
     cosine,
     grouped_features,
     jpeg,
-    peak,
-    reset_peak,
-    seconds_of,
     write_images,
 )
-from pipeline.commands.bench_heads import library_contender, ours_contender, plain_contender
-from pipeline.commands.bench_ranking import product
+from pipeline.commands.bench_ranking import random_embeddings, ranks
+from pipeline.commands.bench_turns import peak
 from pipeline.devices import device
 
 CPU = torch.device("cpu")
@@ -56,62 +48,20 @@ def heads(emit: Emit, sizes: Sizes) -> None:
     """Seconds per epoch of a linear head, beside the plain loop and pytorch-metric-learning."""
     features, labels = grouped_features(sizes.rows, 512)
     settings = parse_head_settings({"features": "", "loss": "triplet", "negatives": "in_batch", "seeds": 1})
-    chosen, rows = make_training_set(np.arange(len(labels)), labels, None, images=2), features.to(device())
-    start = projection_start(settings, features)
-
-    def new_head() -> Head:
-        return build_head(settings, rows.shape[1], Generator().manual_seed(0), start=start).to(device())
-
-    contenders = {
-        "ours": ours_contender(new_head, rows, chosen, settings, seeds=1),
-        "plain loop": plain_contender(new_head(), rows, chosen, settings),
-        "ours, 5 seeds": ours_contender(new_head, rows, chosen, settings, seeds=5),
-    }
-    if find_spec("pytorch_metric_learning"):
-        contenders["pytorch-metric-learning"] = library_contender(new_head(), rows, chosen, settings)
-    seconds = {name: [seconds_of(one.epoch) for _ in range(sizes.rounds)][1:] for name, one in contenders.items()}
-    for name, each in seconds.items():
-        median = float(np.median(each))
-        emit(
-            "heads",
-            contender=name,
-            rows=len(labels),
-            width=rows.shape[1],
-            batch=settings.batch,
-            seconds_per_epoch=round(median, 4),
-            times_ours=round(median / float(np.median(seconds["ours"])), 2),
-            peak_mb=round(peak() / 2**20),
-        )
+    chosen = make_training_set(np.arange(len(labels)), labels, None, images=2)
+    for row in bench_heads.measure(features.to(device()), chosen, settings, rounds=sizes.rounds):
+        emit("heads", **row, rows=len(labels), width=features.shape[1], peak_mb=round(peak() / 2**20))
 
 
 def ranking(emit: Emit, sizes: Sizes) -> None:
     """Exact ranks of a large gallery, beside the bare matrix product; and that they are those of the CPU."""
-    queries, gallery = sizes.queries, sizes.gallery
-    embeddings = normalize(torch.randn(queries + gallery, 320, generator=Generator().manual_seed(0)))
-    labels, rows = np.concatenate([np.arange(queries), np.arange(gallery)]), np.arange(queries + gallery)
-    there = embeddings.to(device())
-    similarity = embedding_similarity(there)
-    reset_peak()
-
-    def ranks(of: Similarity, most: int) -> np.ndarray:
-        return rank_queries(of, labels, queries=rows[:most], gallery=rows[queries:]).higher
-
-    products = [seconds_of(lambda: product(there[:queries], there[queries:])) for _ in range(sizes.rounds + 1)][1:]
-    rankings = [seconds_of(lambda: ranks(similarity, queries)) for _ in range(sizes.rounds + 1)][1:]
-    few = min(200, queries)
-    off = np.abs(ranks(similarity, few) - ranks(embedding_similarity(embeddings), few))
-    emit(
-        "ranking",
-        queries=queries,
-        gallery=gallery,
-        product_s=round(min(products), 4),
-        ranking_s=round(min(rankings), 4),
-        ratio=round(min(rankings) / min(products), 2),
-        most_ranks_off=int(off.max()),
-        peak_mb=round(peak() / 2**20),
-    )
-    if off.max() > 1 + gallery / 1000:
-        raise Failed(f"a rank differs from the CPU's by {off.max()} of {gallery}")
+    queries, few = sizes.queries, min(200, sizes.queries)
+    embeddings = random_embeddings(queries + sizes.gallery, 320)
+    row = bench_ranking.measure(embeddings, queries, rounds=sizes.rounds)
+    off = np.abs(ranks(embeddings.to(device()), queries, most=few) - ranks(embeddings, queries, most=few)).max()
+    emit("ranking", **row, most_ranks_off=int(off))
+    if off > 1 + sizes.gallery / 1000:
+        raise Failed(f"a rank differs from the CPU's by {off} of {sizes.gallery}")
 
 
 def interchange(emit: Emit, sizes: Sizes) -> None:
@@ -163,23 +113,10 @@ def interchange(emit: Emit, sizes: Sizes) -> None:
 
 def finetuning(emit: Emit, sizes: Sizes) -> None:
     """Steps per second of a network trained here, beside a bare loop."""
-    from pipeline.commands.bench_finetune import NETWORKS as SMALL_NETWORKS
-    from pipeline.commands.bench_finetune import bare_round, our_round
-
     batch, steps = (8, 2) if sizes is SMALL else (256, 16)
-    for name in SMALL_NETWORKS:
-        bare, ours = bare_round(name, batch, steps), our_round(name, batch, steps)
-        times = [(seconds_of(bare), seconds_of(ours)) for _ in range(sizes.rounds + 1)][1:]
-        of_bare, of_ours = np.median(times, axis=0) / steps
-        emit(
-            "finetune",
-            network=name,
-            batch=batch,
-            bare_steps_per_s=round(1 / of_bare, 2),
-            our_steps_per_s=round(1 / of_ours, 2),
-            times_bare=round(float(np.median([ours / bare for bare, ours in times])), 3),
-            peak_mb=round(peak() / 2**20),
-        )
+    for name in bench_finetune.NETWORKS:
+        row = bench_finetune.measure(name, batch, steps, sizes.rounds)
+        emit("finetune", **row, peak_mb=round(peak() / 2**20))
 
 
 def gpu_tests(emit: Emit, sizes: Sizes) -> None:

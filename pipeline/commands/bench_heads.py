@@ -1,16 +1,14 @@
 """`python -m pipeline bench heads`: a linear head trained here, in a plain loop, and with pytorch-metric-learning.
 
 All start from the same head and see the same pairs in batches of the same size, at the same learning rate. The plain
-loop is what reports write: a DataLoader over (anchor, positive, 19 negatives), each encoded anew. The contenders take
-turns, an epoch each, so that a busy machine slows all alike; times are medians over the rounds, ratios medians of the
-ratios of a round. A contender's time to a score is that of the epochs up to the first that reaches it on val; scoring
-itself is not counted.
+loop is what reports write: a DataLoader over (anchor, positive, 19 negatives), each encoded anew. The score on val
+after all rounds shows that they learn alike.
 """
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,7 +29,7 @@ from heads.training.optimizer import AdamW, ParameterGroup
 from heads.training.samplers import TrainingSet, random_negatives
 from heads.training.seeds import for_each_seed
 from heads.training.selection import epoch_score
-from pipeline.machine import machine, write_rows
+from pipeline.commands.bench_turns import median, ratio, take_turns, write_table
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder
 from pipeline.shared.splits import queries_and_gallery
@@ -43,21 +41,13 @@ SEEDS = 5
 OURS = "ours"
 
 
-@dataclass(frozen=True)
-class Contender:
+class Contender(NamedTuple):
     epoch: Callable[[], None]  # one pass over the training rows
-    head: Head | None  # that is scored; None: timed alone
-    seconds: list[float] = field(default_factory=list)  # of each epoch
-    scores: list[float] = field(default_factory=list)  # val top-2 after each
-
-    def until(self, score: float) -> float:
-        """Seconds to the first epoch that reaches `score`; infinite if none does."""
-        reached = [epoch for epoch, value in enumerate(self.scores) if value >= score]
-        return sum(self.seconds[: reached[0] + 1]) if reached else float("inf")
+    head: Head  # of several seeds the first
 
 
 def run(params: Params, *, epochs: int) -> None:
-    """Time all contenders on the features of `head.features`, write the csv and print a line for each."""
+    """Time all contenders on the features of `head.features`."""
     changes = {"model": "linear", "loss": "triplet", "distance": "cosine", "negatives": "in_batch", "seeds": 1}
     settings = params.head.model_copy(update=changes | {"images_per_group": 2, "noise": 0.0, "mixup": 0.0})
     rows = read_rows(dataset_folder(params) / "rows.parquet")
@@ -68,55 +58,43 @@ def run(params: Params, *, epochs: int) -> None:
     inputs = transform(torch.from_numpy(features).float())
     queries, gallery = queries_and_gallery(rows, "val")
     validate = epoch_score(inputs, rows.labels, settings, queries=queries, gallery=gallery, candidates=20)
-    of_training = inputs[torch.from_numpy(chosen.rows)]
-    start = projection_start(settings, of_training)
+    measured = measure(inputs[torch.from_numpy(chosen.rows)], chosen, settings, rounds=epochs, validate=validate)
+    where = {"dataset": params.data.name, "features": settings.features}
+    write_table(OUT, [where | row for row in measured])
+
+
+def measure(
+    rows: Tensor,
+    chosen: TrainingSet,
+    settings: HeadSettings,
+    *,
+    rounds: int,
+    validate: Callable[[Head], float] | None = None,
+) -> list[dict[str, object]]:
+    """An epoch of each contender per round; a row of the csv for each. `validate`: the val score after all rounds."""
+    start = projection_start(settings, rows)
 
     def new_head() -> Head:
-        return build_head(settings, inputs.shape[1], Generator().manual_seed(0), start=start)
+        return build_head(settings, rows.shape[1], Generator().manual_seed(0), start=start).to(rows.device)
 
     contenders = {
-        OURS: ours_contender(new_head, of_training, chosen, settings, seeds=1),
-        "plain loop": plain_contender(new_head(), of_training, chosen, settings),
-        "pytorch-metric-learning": library_contender(new_head(), of_training, chosen, settings),
-        f"{OURS}, {SEEDS} seeds": ours_contender(new_head, of_training, chosen, settings, seeds=SEEDS),
+        OURS: ours_contender(new_head, rows, chosen, settings, seeds=1),
+        "plain loop": plain_contender(new_head(), rows, chosen, settings),
+        f"{OURS}, {SEEDS} seeds": ours_contender(new_head, rows, chosen, settings, seeds=SEEDS),
     }
-    for _ in range(epochs):
-        for contender in contenders.values():
-            begin = time.perf_counter()
-            contender.epoch()
-            contender.seconds.append(time.perf_counter() - begin)
-            if contender.head is not None:
-                contender.scores.append(validate(contender.head.eval()))
-    _report(contenders, params, settings)
-
-
-def _report(contenders: dict[str, Contender], params: Params, settings: HeadSettings) -> None:
-    ours = contenders[OURS]
-    reachable = min(max(contender.scores) for contender in contenders.values() if contender.scores)
-    table = []
-    for name, contender in contenders.items():
-        until = contender.until(reachable) if contender.scores else None  # several seeds are timed, not scored
-        row = {
+    if find_spec("pytorch_metric_learning"):
+        contenders["pytorch-metric-learning"] = library_contender(new_head(), rows, chosen, settings)
+    seconds = take_turns({name: one.epoch for name, one in contenders.items()}, rounds)
+    return [
+        {
             "contender": name,
-            "dataset": params.data.name,
-            "features": settings.features,
             "batch": settings.batch,
-            "seconds_per_epoch": round(float(np.median(contender.seconds)), 4),
-            "times_ours": round(float(np.median(np.divide(contender.seconds, ours.seconds))), 2),
-            "val_top2": round(reachable, 4) if until else "",
-            "seconds_to_it": round(until, 3) if until else "",
-            "times_ours_to_it": round(until / ours.until(reachable), 2) if until else "",
-            "threads": torch.get_num_threads(),
-            "machine": machine(),
-            "torch": torch.__version__,
+            "seconds_per_epoch": median(seconds, name),
+            "times_ours": ratio(seconds, name, OURS),
+            **({"val_top2": round(validate(one.head.eval()), 4)} if validate else {}),
         }
-        table.append(row)
-        reach = (
-            f", {row['seconds_to_it']} s ({row['times_ours_to_it']}x) to val top-2 {row['val_top2']}" if until else ""
-        )
-        print(f"{name}: {row['seconds_per_epoch']} s per epoch ({row['times_ours']}x){reach}")
-    write_rows(OUT, table)
-    print(f"-> {OUT}")
+        for name, one in contenders.items()
+    ]
 
 
 def ours_contender(
@@ -137,7 +115,7 @@ def ours_contender(
     def epoch() -> None:
         for_each_seed(one, seeds, report=lambda batches, loss: None, device=rows.device)
 
-    return Contender(epoch, heads[0] if seeds == 1 else None)
+    return Contender(epoch, heads[0])
 
 
 def _step(optimizer: AdamW, loss: Tensor, settings: HeadSettings) -> None:
@@ -193,13 +171,9 @@ def library_contender(head: Head, rows: Tensor, chosen: TrainingSet, settings: H
     loss_of = TripletMarginLoss(margin=settings.loss_margin)
     optimizer = AdamW(ParameterGroup(list(head.parameters())))
 
-    def batches() -> Iterator[Tensor]:
-        order = torch.tensor(list(iter(sampler)))
-        return iter(order.split(settings.batch))
-
     def epoch() -> None:
         head.train()
-        for places in batches():
+        for places in torch.tensor(list(iter(sampler))).split(settings.batch):
             if len(places) == settings.batch:
                 embeddings = head(rows[places])
                 loss = loss_of(embeddings, labels[places], miner(embeddings, labels[places]))

@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,11 @@ from data.tables.rows import read_images
 from features.settings import Backbone
 from heads.embeddings import is_cosine
 from heads.knn import knn
+from pipeline.commands.bench_turns import median, ratio, seconds_of, take_turns, write_table
 from pipeline.errors import ParamError
 from pipeline.inference import faiss_index
 from pipeline.inference.predictor import Predictor, load_head
 from pipeline.inference.search_index import prepared_gallery
-from pipeline.machine import machine, write_rows
 from pipeline.params import Params
 from pipeline.paths import dataset_folder, head_folder
 
@@ -45,18 +46,13 @@ BUILD = {
 
 
 def run(params: Params, *, gallery: int, k: int, repeats: int) -> None:
-    """Time both, write benchmarks/use.csv and print it.
+    """Time both and write benchmarks/use.csv.
 
     Raises:
         ParamError: the head's features are fused, or of a network trained here: no floor is known for those.
     """
     head = load_head(head_folder(params))
-    rows = [_compare(params, head, repeats), *_search(params, head, gallery, k)]
-    common = {"threads": torch.get_num_threads(), "machine": machine(), "torch": torch.__version__}
-    write_rows(OUT, [row | common for row in rows])
-    for row in rows:
-        print(f"{row['what']}: {row['seconds']} s; {row['beside']}: {row['reference']} s; {row['note']}".rstrip("; "))
-    print(f"-> {OUT}")
+    write_table(OUT, [_compare(params, head, repeats), *_search(params, head, gallery, k)])
 
 
 def _compare(params: Params, head: Predictor, repeats: int) -> dict[str, object]:
@@ -70,11 +66,17 @@ def _compare(params: Params, head: Predictor, repeats: int) -> dict[str, object]
         names = [str(Path(scratch) / f"{number}.png") for number in range(2)]
         for name, content in zip(names, contents, strict=True):
             Path(name).write_bytes(content)
-        command = [sys.executable, "-m", "pipeline", "compare", *names]
-        floor = [sys.executable, "-c", _floor(part.entry, part.network.preprocess.size)]
-        times = [(_wall(command), _wall(floor)) for _ in range(repeats)]  # in turn: a busy machine slows both alike
-    ours, theirs = (min(side) for side in zip(*times, strict=True))
-    return _row("compare two files", ours, "imports and one forward pass", theirs, f"{ours / theirs:.2f} times")
+        commands = {
+            "ours": [sys.executable, "-m", "pipeline", "compare", *names],
+            "floor": [sys.executable, "-c", _floor(part.entry, part.network.preprocess.size)],
+        }
+        calls = {
+            name: partial(subprocess.run, words, check=True, capture_output=True) for name, words in commands.items()
+        }
+        seconds = take_turns(calls, repeats)
+    note = f"{ratio(seconds, 'ours', 'floor'):.2f} times"
+    ours, floor = median(seconds, "ours"), median(seconds, "floor")
+    return _row("compare two files", ours, "imports and one forward pass", floor, note)
 
 
 def _search(params: Params, head: Predictor, count: int, k: int) -> list[dict[str, object]]:
@@ -118,19 +120,6 @@ def _floor(entry: Backbone, side: int) -> str:
     return FLOOR.format(library=library, build=build.format(model=entry.model), forward=forward, side=side)
 
 
-def _wall(command: list[str]) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True)
-    return time.perf_counter() - start
-
-
 def _median(look_up: Callable[[torch.Tensor], object], queries: torch.Tensor) -> float:
     look_up(queries[:1])
-    times = []
-    for query in queries:
-        start = time.perf_counter()
-        look_up(query[None])
-        if queries.is_cuda:
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    return statistics.median(seconds_of(partial(look_up, query[None])) for query in queries)
