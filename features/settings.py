@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from features.backbones.libraries import Library
+
 Stage = Annotated[int, Field(ge=0)]
 Channel = Annotated[float, Field(allow_inf_nan=False)]
 Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -13,7 +15,7 @@ class Backbone(BaseModel):
     """One entry of the catalogue: where a network and its weights come from, and what is taken from it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    library: Literal["timm", "torchvision", "open_clip", "local"]  # local: features/backbones/local.py
+    library: Library
     model: str
     weights: str  # a published tag, `package:<name>`, a path to a checkpoint, or `random`
     # Not "size": DVC leaves keys of that name out of its run-cache key, and would bring back stale features.

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 
@@ -12,6 +12,7 @@ from data.cores import cores
 from data.errors import did_you_mean
 from data.files.cache import cache_root
 from data.tables.rows import read_rows
+from features.backbones.libraries import MODULES, Library
 from features.backbones.registry import LoadedBackbone, load_backbone, versions
 from features.extraction.precision import dtype_name, forward_dtype
 from features.extraction.replicas import CPU_BATCH, GPU_BATCH, Compute
@@ -25,12 +26,10 @@ from pipeline.params import Params
 from pipeline.paths import dataset_folder, features_folder
 from pipeline.progress import progress
 
-# What turns the bytes of an image into numbers, beside the one module that loads networks of a library.
+# What turns the bytes of an image into features, beside the one module that loads networks of a library.
 FORWARD = "features/extraction/extract.py"
-REGISTRY = "features/backbones/registry.py"  # names all of them
-LOADERS = {
-    library: f"features/backbones/{library}.py" for library in get_args(Backbone.model_fields["library"].annotation)
-}
+LIBRARIES = "features/backbones/libraries.py"  # names all of them
+LOADERS = {library: f"{module.replace('.', '/')}.py" for library, module in MODULES.items()}
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def scratch_shards(provenance: Mapping[str, Any], compute: Compute, *, code: str
     return shard_folder(cache_root(), {**provenance, "device": compute.devices[0].type, "code": code})
 
 
-def extraction_fingerprint(library: str, *, top: Path = TOP) -> str:
+def extraction_fingerprint(library: Library, *, top: Path = TOP) -> str:
     """The version of the code that makes the features of a backbone of `library`; code of other libraries is left out.
 
     It belongs in the key of the scratch cache, where numbers of older code must not be found, and not in the sidecar:
@@ -136,8 +135,8 @@ def extraction_fingerprint(library: str, *, top: Path = TOP) -> str:
     return fingerprint(FORWARD, *(set(LOADERS.values()) - others), top=top, without=others)
 
 
-def other_loaders(library: str, *, top: Path = TOP) -> set[str]:
+def other_loaders(library: Library, *, top: Path = TOP) -> set[str]:
     """Modules that load networks of other libraries, without which a backbone of `library` gives the same features."""
     if library == "local":  # a network trained here may be of any
         return set()
-    return set(LOADERS.values()) - import_closure(LOADERS[library], top=top, without=[REGISTRY])
+    return set(LOADERS.values()) - import_closure(LOADERS[library], top=top, without=[LIBRARIES])

@@ -62,7 +62,8 @@ def import_closure(*modules: str, top: Path = TOP, without: Iterable[str] = ()) 
 
 
 def imported_files(module: str, *, top: Path = TOP) -> set[str]:
-    """Files of ours named by the import statements of `module`, wherever in the file they stand.
+    """Files of ours that `module` imports, anywhere in the file: by a statement, or by a module's name in a string, as
+    in a registry whose modules are imported when they are used.
 
     A package's `__init__.py` counts where a name is taken from it, not where it is only on the way to a module.
     """
@@ -96,13 +97,15 @@ def _is_docstring(node: Any) -> bool:
 
 @cache
 def _imports(source: bytes) -> list[tuple[str, list[str]]]:
-    """(module, names taken from it) of each import of ours; `import a.b` takes no names."""
+    """(module, names taken from it) of each import of ours; `import a.b` and the string "a.b" take no names."""
     found: list[tuple[str, list[str]]] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             found += [(alias.name, []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.append((node.module, [alias.name for alias in node.names]))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+            found.append((node.value, []))
     return [(module, names) for module, names in found if module.partition(".")[0] in PACKAGES]
 
 

@@ -34,6 +34,7 @@ from features.errors import FeatureError
 from features.settings import Backbone
 from features.storage.sealed_json import unseal
 
+DISTRIBUTIONS = ("open_clip_torch", "timm")  # a network trained here may have started in either
 TRAINED = "trained"  # the model whose weights are a network.safetensors of `finetune`, with network.json beside it
 WEIGHTS, ABOUT = "network.safetensors", "network.json"
 AGAIN = "copy both files anew, or run `dvc repro`; if that brings it back, `python -m pipeline check` first"

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from data.errors import did_you_mean
 from data.files.atomic import sha256_file
 from features.backbones.hub import hub_file, quiet
+from features.backbones.pooling import GridPool, StagePool, check_stages
 from features.backbones.preprocess import Preprocess
-from features.backbones.registry import GridPool, LoadedBackbone, StagePool, check_stages
+from features.backbones.registry import LoadedBackbone
 from features.backbones.weights import (
     local_file,
     not_fetched,
@@ -27,6 +28,7 @@ from features.backbones.weights import (
 from features.errors import FeatureError, one_line
 from features.settings import Backbone
 
+DISTRIBUTIONS = ("open_clip_torch", "timm")
 Clip = Any  # a model of open_clip: an nn.Module with visual, encode_image, ... and no base class that has them
 RESNET_STAGES = 5  # the stem and four layers
 

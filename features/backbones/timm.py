@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from data.errors import did_you_mean
 from data.files.atomic import sha256_file
 from features.backbones.hub import hub_file
+from features.backbones.pooling import GridPool, StagePool, check_stages
 from features.backbones.preprocess import Preprocess
-from features.backbones.registry import GridPool, LoadedBackbone, StagePool, check_stages
+from features.backbones.registry import LoadedBackbone
 from features.backbones.weights import (
     StateDict,
     from_package,
@@ -30,6 +31,7 @@ from features.backbones.weights import (
 from features.errors import FeatureError
 from features.settings import Backbone
 
+DISTRIBUTIONS = ("timm",)
 HUB_FILE = "model.safetensors"
 Timm = Any  # a network of timm: an nn.Module with pretrained_cfg, num_features, ... and no base class that has them
 

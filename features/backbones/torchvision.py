@@ -13,8 +13,9 @@ from torchvision.models.resnet import ResNet
 
 from data.errors import did_you_mean
 from data.files.atomic import sha256_file
+from features.backbones.pooling import GridPool, StagePool, check_stages
 from features.backbones.preprocess import Preprocess
-from features.backbones.registry import GridPool, LoadedBackbone, StagePool, check_stages
+from features.backbones.registry import LoadedBackbone
 from features.backbones.weights import (
     load_strictly,
     local_file,
@@ -26,6 +27,7 @@ from features.backbones.weights import (
 from features.errors import FeatureError
 from features.settings import Backbone
 
+DISTRIBUTIONS = ()
 MODELS = models.list_models(module=models)  # those of classification
 
 RENORMALISED = ("inception_v3", "googlenet")

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 
 from data.catalogue import CATALOGUE, find_dataset
 from data.files.atomic import sha256_bytes
+from features.backbones.libraries import Library
 from pipeline.extraction import other_loaders
 from pipeline.fingerprint import TOP, fingerprint, import_closure
 from pipeline.params import Params
@@ -34,7 +35,7 @@ def code_sha256(params: Params, top: Path = TOP) -> str:
 
 
 @cache
-def _code_sha256(stages: tuple[str, ...], libraries: frozenset[str], dataset: str, top: Path) -> str:
+def _code_sha256(stages: tuple[str, ...], libraries: frozenset[Library], dataset: str, top: Path) -> str:
     without = set.intersection(*(other_loaders(library, top=top) for library in libraries))
     code = fingerprint(
         *(f"pipeline/stages/{stage}.py" for stage in stages),

@@ -106,8 +106,10 @@ def test_imports_of_every_form_are_followed(tmp_path):
         (tmp_path / package).mkdir()
     (tmp_path / "data/a.py").write_text(
         "import numpy, heads.b\ndef f():\n    from data import c, d\n    from heads import NAME, e\n"
+        "REGISTRY = {'g': 'data.g', 'h': 'data.h', 'i': 'data.nothing'}\n"
     )
-    for name in ("data/__init__.py", "data/c.py", "data/d.py", "heads/__init__.py", "heads/b.py", "heads/e.py"):
+    names = {"data/c.py", "data/d.py", "data/g.py", "data/h.py", "heads/__init__.py", "heads/b.py", "heads/e.py"}
+    for name in {"data/__init__.py", *names}:
         (tmp_path / name).write_text("")
     found = import_closure("data/a.py", top=tmp_path)
-    assert found == {"data/a.py", "data/c.py", "data/d.py", "heads/__init__.py", "heads/b.py", "heads/e.py"}
+    assert found == {"data/a.py", *names}

@@ -9,7 +9,8 @@ from torch import nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
 
 from features.backbones.fuse_bn import fuse_batch_norms
-from features.backbones.registry import StagePool, load_backbone
+from features.backbones.pooling import StagePool
+from features.backbones.registry import load_backbone
 from features.errors import FeatureError
 from features.settings import Backbone
 
