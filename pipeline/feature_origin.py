@@ -1,7 +1,7 @@
-"""Does a feature set come from the entry of params.yaml that bears its name?
+"""Does a feature set come from the entry of params.yaml that bears its name, and the head from its settings?
 
 A check of the command line, which reads all of params.yaml; the stages themselves read their own sections. DVC computes
-the features again when their entry changes, so the check finds folders that were exchanged and stages run by hand.
+features and heads again when their params change: the check finds folders that were exchanged, and stages run by hand.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,24 @@ from pydantic import BaseModel, ValidationError
 
 from features.errors import FeatureError
 from features.storage.features_files import SIDECAR, read_sidecar
+from heads.errors import HeadError
+from heads.head_json import parse_head_json
+from heads.settings import HeadSettings
+from heads.store import ABOUT
 from pipeline.params import Params
-from pipeline.paths import features_folder
+from pipeline.paths import features_folder, head_folder
 
 
 def check_inputs(params: Params, stage: str, name: str = "") -> None:
-    """`check_origin` of the feature sets that `stage` reads and that are there; `name` is the stage's argument."""
+    """`check_origin` of the feature sets that `stage` reads and that are there; `name` is the stage's argument.
+
+    For `evaluate` also `check_head`.
+    """
     for each in feature_inputs(params, stage, name):
         if (features_folder(params, each) / SIDECAR).exists():
             check_origin(params, each)
+    if stage == "evaluate":
+        check_head(params)
 
 
 def feature_inputs(params: Params, stage: str, name: str = "") -> Sequence[str]:
@@ -45,6 +54,21 @@ def check_origin(params: Params, name: str) -> None:
     for kind, entry in entries.items():
         if entry is not None and recorded and (kind not in recorded or not _is(entry, provenance[kind])):
             raise FeatureError(f"{folder}: made with another {kind} than '{name}' of params.yaml; run `dvc repro`")
+
+
+def check_head(params: Params) -> None:
+    """
+    Raises:
+        HeadError: the head that is there has other settings than params.yaml.
+    """
+    folder = head_folder(params)
+    try:
+        settings = parse_head_json((folder / ABOUT).read_bytes()).settings
+    except (OSError, KeyError, ValueError):  # whoever loads it says so
+        return
+    for key in HeadSettings.model_fields:
+        if getattr(settings, key) != getattr(params.head, key):
+            raise HeadError(f"{folder}: trained with another head.{key} than params.yaml gives; run `dvc repro train`")
 
 
 def _is(entry: BaseModel, written: object) -> bool:

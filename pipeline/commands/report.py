@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from data.files.atomic import write_bytes
-from pipeline.feature_origin import check_origin
+from pipeline.feature_origin import check_inputs
 from pipeline.params import Params
 from pipeline.report.load_run import load_run
 from pipeline.report.page import collect
@@ -14,7 +14,7 @@ OUT = Path("build/report")
 
 def run(params: Params, *, out: Path = OUT) -> None:
     """Write `index.html`, which needs nothing beside it, and `report.md`."""
-    check_origin(params, params.head.features)
+    check_inputs(params, "evaluate")
     page = collect(load_run(params), params)
     for template, file in (("page.html", "index.html"), ("page.md", "report.md")):
         write_bytes(out / file, render(template, **page).encode())

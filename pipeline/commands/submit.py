@@ -19,7 +19,7 @@ from data.tables.protocol import SubmitLists
 from data.tables.rows import Rows
 from heads.embeddings import cross_similarity, embed
 from heads.reranking.registry import rerank
-from pipeline.feature_origin import check_origin
+from pipeline.feature_origin import check_inputs
 from pipeline.params import Params
 from pipeline.report.load_run import TrainedRun, load_run
 from pipeline.shared.csv_text import csv_bytes
@@ -43,7 +43,7 @@ def run(params: Params, out: Path = OUT) -> None:
     Raises:
         DataError: the data set has no such queries, or the table is not the one that was prepared.
     """
-    check_origin(params, params.head.features)
+    check_inputs(params, "evaluate")
     found = load_run(params)
     lists = found.protocol.submit
     if lists is None:

@@ -54,7 +54,7 @@ def queries_parquet(scores: RunEvaluations, rows: Rows, *, clusters: NDArray[np.
         tables.append(pa.Table.from_arrays(list(columns.values()), names=list(columns)))
     table = pa.concat_tables(tables).unify_dictionaries().replace_schema_metadata({"protocol": protocol})
     sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue()
 
 

@@ -87,7 +87,7 @@ def parse_queries(content: bytes, *, name: str, model: str = "head") -> QuerySco
         ParamError: the file is of another version of this project.
     """
     try:
-        table = pq.read_table(io.BytesIO(content))
+        table = pq.read_table(io.BytesIO(content), page_checksum_verification=True)
         protocol = (table.schema.metadata or {})[b"protocol"].decode()
         models, seed = (np.array(table[column].to_pylist(), dtype=object) for column in ("model", "seed"))
         chosen = models == model
@@ -98,8 +98,10 @@ def parse_queries(content: bytes, *, name: str, model: str = "head") -> QuerySco
             for column in table.column_names
             if column not in NOT_SCORES
         }
-    except (pa.ArrowInvalid, KeyError, ValueError):
-        raise ParamError(f"the scores of '{name}' are of another version of this project; evaluate it again") from None
+    except (pa.ArrowException, KeyError, ValueError, OSError):  # ArrowInvalid, and a page whose checksum is another
+        raise ParamError(
+            f"the scores of '{name}' are damaged, or of another version of this project; evaluate it again"
+        ) from None
     return QueryScores(name, protocol, ids, clusters, scores)
 
 

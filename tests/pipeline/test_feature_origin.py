@@ -6,6 +6,9 @@ import pytest
 
 from features.errors import FeatureError
 from features.storage.features_files import save_features
+from heads.calibration import Calibration
+from heads.errors import HeadError
+from heads.head_json import HeadJson, dump_head_json
 from pipeline.cli.stages import run_stage
 from pipeline.feature_origin import check_inputs, check_origin
 from pipeline.params import Params, parse_params
@@ -68,3 +71,27 @@ def test_an_entry_edited_since(params):
     edited = params.concatenations["both"].model_copy(update={"weights": (1.0, 0.5)})
     with pytest.raises(FeatureError, match="another concatenation"):
         check_origin(params.model_copy(update={"concatenations": {"both": edited}}), "both")
+
+
+@pytest.mark.parametrize("edited", [{"loss": "triplet"}, {"dim": 8}, {"features": "two"}])
+def test_a_head_of_other_settings(params, monkeypatch, edited):
+    about = HeadJson(
+        settings=params.head,
+        width=4,
+        groups=2,
+        thresholds=(0.5,) * params.head.seeds,
+        calibration=Calibration(0.5, 1.0, 0.0),
+        best_epochs=(1,) * params.head.seeds,
+        features_sha256="",
+        images_hash="",
+        protocol_sha256="",
+        weights_sha256="",
+    )
+    folder = FOLDER.with_name("head")
+    folder.mkdir()
+    (folder / "head.json").write_bytes(dump_head_json(about.model_dump(mode="json")))
+    check_inputs(params, "evaluate")
+    params = params.model_copy(update={"head": params.head.model_copy(update=edited)})
+    monkeypatch.setattr("pipeline.params.load_params", lambda: params)
+    with pytest.raises(HeadError, match=rf"another head\.{next(iter(edited))} than params.yaml gives; run `dvc repro"):
+        run_stage("evaluate")

@@ -95,8 +95,10 @@ def test_classes_have_their_best_and_worst_and_what_is_confused():
 )
 def test_heads_whose_similarity_is_no_distance_of_embeddings(rows, head):
     make_run(rows(), **head, loss="triplet")
-    evaluate(make_params())
-    run(make_params())
+    params = make_params()
+    params = params.model_copy(update={"head": params.head.model_copy(update=head | {"loss": "triplet"})})
+    evaluate(params)
+    run(params)
     said = "The first seed's network before its classifier of pairs" in unescape(PAGE.read_text())
     assert said == (head["model"] != "linear")
     lines = list(csv.DictReader((FOLDER / "scores/table.csv").read_text().splitlines()))

@@ -18,6 +18,8 @@ from data.tables.protocol import write_protocol
 from features.storage.features_files import load_features, save_features
 from heads.errors import HeadError
 from heads.metrics.intervals import mean_interval
+from pipeline.errors import ParamError
+from pipeline.runs.query_scores import parse_queries
 from pipeline.stages.evaluate import run
 from pipeline.stages.train import train
 
@@ -196,6 +198,27 @@ def test_every_query_is_kept_for_comparison(here):
     top2 = [value for value, model in zip(columns["top2"], columns["model"], strict=True) if model == "head"]
     assert np.mean(top2) == pytest.approx(numbers["top2"], abs=1e-4)
     assert set(columns["id"]) == set(rows.id[(rows.split == "test") & (rows.role == "left")])
+
+
+def test_one_changed_bit_in_the_kept_scores_gives_no_other_ones(here):
+    make_run(pair_rows())
+    evaluate()
+    content = (FOLDER / "scores/queries.parquet").read_bytes()
+    whole = parse_queries(content, name="whole")
+    said = 0
+    for place in range(0, len(content), 11):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << place % 8
+        try:
+            found = parse_queries(bytes(damaged), name="damaged")
+        except ParamError as error:
+            said += "evaluate it again" in str(error)
+            continue
+        assert found.ids.tolist() == whole.ids.tolist() and found.clusters.tolist() == whole.clusters.tolist()
+        if found.protocol == whole.protocol:
+            for name, values in found.scores.items():
+                np.testing.assert_array_equal(values, whole.scores.get(name, values))
+    assert said > len(content) / 11 / 3
 
 
 def test_plots_are_tables_that_agree_with_the_scores(here):
