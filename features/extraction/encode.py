@@ -1,4 +1,4 @@
-"""A few images through a network, now: for a comparison, a query, a page. Many images are `extract`'s work."""
+"""Features of a few images at once, for a comparison, a query or a page; `extract` is for many."""
 
 from collections.abc import Sequence
 
@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 
 from features.backbones.registry import LoadedBackbone
-from features.errors import FeatureError
+from features.extraction.float16 import to_float16
 from features.extraction.replicas import CPU_BATCH, Compute, Replica, forward, inference_module
 
 
 class Encoder:
-    """One replica with all threads, made ready once. It runs what `extract` runs, so an image has the features that
+    """One replica with all threads, built once. It runs the code of `extract`, so an image gets the features that
     `extract` stores for it: cosine at least 0.99999 on the same machine.
     """
 
@@ -25,18 +25,11 @@ class Encoder:
         """RGB pictures (n) -> (n, D) float16, as features are stored: the first view, or the average of all.
 
         Raises:
-            FeatureError: a feature is NaN or beyond float16.
+            FeatureError: as `to_float16`.
         """
         parts = []
         for start in range(0, len(images), CPU_BATCH):
             part = images[start : start + CPU_BATCH]
             pixels = torch.stack([self.network.preprocess.views(image, self.network.crops) for image in part])
             parts.append(forward(self._replica, self.network, self._compute, pixels)[:, 0])
-        half = torch.cat(parts).half().numpy()
-        bad = ~np.isfinite(half).all(1)
-        if bad.any():
-            raise FeatureError(
-                f"image {int(bad.argmax()) + 1}: its features are NaN or beyond float16; "
-                "look at the weights and the image"
-            )
-        return half
+        return to_float16(torch.cat(parts), lambda place: f"image {place + 1}")

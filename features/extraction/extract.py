@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from features.backbones.registry import LoadedBackbone
-from features.errors import FeatureError
+from features.extraction.float16 import to_float16
 from features.extraction.loader import load_images
 from features.extraction.replicas import Compute, run_replicas
 from features.extraction.shards import write_shard
@@ -60,13 +60,4 @@ def extract_rows(
         pin_memory=not compute.on_cpu,
     )
     for batch_rows, features in zip(batches, run_replicas(network, compute, loaded), strict=True):
-        half = features.half().numpy()
-        bad = ~np.isfinite(half).reshape(len(half), -1).all(1)
-        if bad.any():
-            first = int(bad.argmax())
-            what = "beyond float16 (65504)" if features[first].isfinite().all() else "NaN or infinite"
-            raise FeatureError(
-                f"image '{ids[batch_rows[first]]}': its features are {what}; set features.dtype to float32, "
-                f"or look at the weights and the image"
-            )
-        yield batch_rows, half
+        yield batch_rows, to_float16(features, lambda place, rows=batch_rows: f"image '{ids[rows[place]]}'")

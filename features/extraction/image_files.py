@@ -16,6 +16,7 @@ from features.backbones.preprocess import Preprocess
 from features.backbones.registry import LoadedBackbone
 from features.errors import FeatureError
 from features.extraction.extract import SHARD
+from features.extraction.float16 import to_float16
 from features.extraction.replicas import Compute, run_replicas
 from features.extraction.shards import digests
 
@@ -93,7 +94,7 @@ def extract_files(
 
     for batch in run_replicas(network, compute, good()):
         images = waiting.popleft()
-        features.append(_half(batch, images))
+        features.append(to_float16(batch, lambda place, images=images: str(images[place][0])))
         keys += [key for _, key in images]
         if len(features) == SHARD:
             flush()
@@ -113,11 +114,3 @@ def _load(
         if "DataLoader worker" not in str(error):
             raise
         raise FeatureError("a worker that decodes images was killed: out of memory; free some and run again") from error
-
-
-def _half(batch: Tensor, images: Sequence[tuple[Path, str]]) -> np.ndarray:
-    half = batch.half().numpy()
-    bad = ~np.isfinite(half).reshape(len(half), -1).all(1)
-    if bad.any():
-        raise FeatureError(f"{images[int(bad.argmax())][0]}: its features are NaN or beyond float16; look at the image")
-    return half
