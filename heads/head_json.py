@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from heads.calibration import Calibration
 from heads.settings import Dimension, HeadSettings, Section
 
+ABOUT = "head.json"
 SHA256 = "sha256"  # the key that holds the sha256 of all others
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 

@@ -13,14 +13,14 @@ from torch import Generator, Tensor, nn
 
 from heads.calibration import Calibration
 from heads.errors import HeadError
-from heads.head_json import HeadJson, dump_head_json, parse_head_json
+from heads.head_json import ABOUT, HeadJson, dump_head_json, parse_head_json
 from heads.models.base import Head
 from heads.models.registry import build_head
 from heads.models.transforms import Transform
 from heads.settings import HeadSettings
 from heads.similarity import Similarity, embedding_similarity
 
-WEIGHTS, ABOUT = "head.safetensors", "head.json"
+WEIGHTS = "head.safetensors"
 AGAIN = "copy it anew, or run `dvc repro --force --single-item train`"
 CHUNK = 65_536  # rows encoded at once
 

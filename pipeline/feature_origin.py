@@ -11,9 +11,8 @@ from pydantic import BaseModel, ValidationError
 from features.errors import FeatureError
 from features.storage.features_files import SIDECAR, read_sidecar
 from heads.errors import HeadError
-from heads.head_json import parse_head_json
+from heads.head_json import ABOUT, parse_head_json
 from heads.settings import HeadSettings
-from heads.store import ABOUT
 from pipeline.params import Params
 from pipeline.paths import features_folder, head_folder
 
