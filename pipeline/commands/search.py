@@ -11,7 +11,7 @@ from data.images.open_images import OpenedImage
 from pipeline.display_names import display_name
 from pipeline.errors import ParamError
 from pipeline.inference.predictor import Predictor, load_head
-from pipeline.inference.search import Index, SearchResult, search, search_embeddings
+from pipeline.inference.search import Index, Queries, SearchResult, image_queries, search
 from pipeline.inference.search_index import Gallery, folder_gallery, named, prepared_gallery
 from pipeline.inference.text_search import text_embeddings
 from pipeline.params import load_params
@@ -42,7 +42,10 @@ def run(
     if bool(images) == bool(texts):
         raise ParamError("search needs images or --text, and not both: name one image, or --text 'a red car'")
     head = load_head(folder)
-    embeddings = text_embeddings(head, texts) if texts else None  # before a gallery is embedded
+    if texts:
+        queries = Queries(texts, text_embeddings(head, texts), [""] * len(texts), calibrated=False)
+    else:
+        queries = image_queries(head, images)
     if gallery is None:
         place = folder.parent if folder else dataset_folder(load_params())
         searched = prepared_gallery(head, place, least=k)
@@ -50,20 +53,7 @@ def run(
         searched = folder_gallery(
             head, gallery, least=k, progress=lambda total, what: progress(total, f"{what} {gallery}")
         )
-    if embeddings is None:
-        found = search(head, searched, images, k=k, index=index, reranking=reranking)
-    else:
-        found = search_embeddings(
-            head,
-            searched,
-            embeddings,
-            names=texts,
-            hashes=[""] * len(texts),
-            k=k,
-            index=index,
-            reranking=reranking,
-            calibrated=False,
-        )
+    found = search(head, searched, queries, k=k, index=index, reranking=reranking)
     print(json.dumps(as_plain(found, searched, head), indent=2) if as_json else as_text(found, searched, head))
     if html:
         write_bytes(html, as_html(found, searched, head, images))

@@ -42,51 +42,34 @@ class SearchResult:
     method: str  # exact, or what an index loses
 
 
-def search(
-    head: Predictor,
-    gallery: Gallery,
-    images: Sequence[OpenedImage],
-    *,
-    k: int,
-    index: Index = "auto",
-    reranking: str = "none",
-) -> SearchResult:
-    """The `k` nearest of `gallery` to each image; with `reranking` in an order that depends on all images together.
+@dataclass(frozen=True)
+class Queries:
+    """Q images or texts."""
 
-    Raises:
-        HeadError: k beyond the gallery, a similarity that is not finite, or a single image to re-rank.
-        ParamError: an index that cannot be had.
-    """
-    embeddings = head.embeddings_of(head.features_of([image.picture for image in images]))
-    hashes = [sha256_bytes(image.content) for image in images]
-    return search_embeddings(
-        head,
-        gallery,
-        embeddings,
+    names: Sequence[str]
+    embeddings: Tensor  # (Q, W), as the head compares them
+    hashes: Sequence[str]  # (Q,) sha256 of the images' bytes; "" for texts
+    calibrated: bool = True  # whether threshold and probability, chosen on pairs of images, hold
+
+
+def image_queries(head: Predictor, images: Sequence[OpenedImage]) -> Queries:
+    return Queries(
         names=[image.name for image in images],
-        hashes=hashes,
-        k=k,
-        index=index,
-        reranking=reranking,
+        embeddings=head.embeddings_of(head.features_of([image.picture for image in images])),
+        hashes=[sha256_bytes(image.content) for image in images],
     )
 
 
-def search_embeddings(
-    head: Predictor,
-    gallery: Gallery,
-    embeddings: Tensor,
-    *,
-    names: Sequence[str],
-    hashes: Sequence[str],
-    k: int,
-    index: Index = "auto",
-    reranking: str = "none",
-    calibrated: bool = True,
+def search(
+    head: Predictor, gallery: Gallery, queries: Queries, *, k: int, index: Index = "auto", reranking: str = "none"
 ) -> SearchResult:
-    """The same for queries that are embeddings (Q, W) already; `hashes` (Q,) are the sha256 of their bytes, or empty.
+    """The `k` nearest of `gallery` to each query; with `reranking` in an order that depends on all of them together.
 
-    `calibrated`: whether threshold and probability, which were chosen on pairs of images, hold for these queries.
+    Raises:
+        HeadError: k beyond the gallery, a similarity that is not finite, or a single query to re-rank.
+        ParamError: an index that cannot be had.
     """
+    embeddings, hashes, calibrated = queries.embeddings, queries.hashes, queries.calibrated
     if reranking == "none":
         scores, rows, method = _look_up(head, gallery, embeddings, k, index)
         rows = _itself_first(scores, rows, gallery.keys, hashes)
@@ -111,7 +94,7 @@ def search_embeddings(
         ]
         for query, chosen in enumerate(rows.tolist())
     ]
-    return SearchResult(list(names), found, rows.tolist(), method)
+    return SearchResult(list(queries.names), found, rows.tolist(), method)
 
 
 def _itself_first(scores: Tensor, rows: Tensor, keys: Sequence[str], hashes: Sequence[str]) -> Tensor:
