@@ -18,16 +18,13 @@ from heads.losses.library import PROXY_LR_SCALE
 from heads.settings import LIBRARY_LOSSES, LOSSES, HeadSettings, parse_head_settings
 from heads.training.collapse import no_gain_warning
 from pipeline.machine import machine, write_rows
+from pipeline.markdown import markdown_table
 from pipeline.params import Params
 from pipeline.stages.train import Training, train
 
 OUT, PAGE = Path("benchmarks/losses.csv"), Path("docs/losses.md")
 LIBRARY = "pytorch-metric-learning"
 OF_PAIRS, PAIR_MODEL = ("bce",), "distance_logit"  # pair_mlp, without hidden layers, stays at chance
-HEADER = (
-    "| loss | from | model | val {select} | baseline | best epoch per seed | warnings |",
-    "|---|---|---|---|---|---|---|",
-)
 
 
 def run(params: Params) -> None:
@@ -72,16 +69,18 @@ def losses_page(rows: Sequence[Mapping[str, object]], params: Params) -> str:
         "queries, so losses within a point or two are not told apart. All share one learning rate, which suits some "
         "better than others; what a loss of the library learns itself (proxies, class weights) has "
         f"{PROXY_LR_SCALE:g} times that rate. The test split was not used.",
-        "\n".join([*(line.format(select=head.select) for line in HEADER), *map(_line, ordered)]),
+        markdown_table(
+            ("loss", "from", "model", f"val {head.select}", "baseline", "best epoch per seed", "warnings"),
+            map(_cells, ordered),
+        ),
         f"Ran on {first['machine']}, torch {first['torch']}, {LIBRARY} {first['library']}.",
     ]
     return "\n\n".join(blocks) + "\n"
 
 
-def _line(row: Mapping[str, object]) -> str:
+def _cells(row: Mapping[str, object]) -> Sequence[object]:
     score = f"{_percent(row['val'])} ± {_percent(row['std'])}" if row["val"] != "" else "not run"
-    cells = (row["loss"], row["from"], row["model"], score, _percent(row["baseline"]), row["epochs"], row["warnings"])
-    return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+    return row["loss"], row["from"], row["model"], score, _percent(row["baseline"]), row["epochs"], row["warnings"]
 
 
 def _percent(share: object) -> str:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from pipeline.markdown import markdown_table
 from pipeline.runs.run_table import Cell, Table
 from pipeline.shared.csv_text import csv_bytes
 
@@ -11,9 +12,8 @@ LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textascii
 
 
 def markdown(table: Table) -> str:
-    lines = [_row(table.columns), "|" + "---|" * len(table.columns)]
-    lines += [_row([_words(cell, bold="**{}**", pm="±", star=r" *") for cell in row]) for row in table.rows]
-    return "\n".join([*lines, "", *table.notes])
+    rows = [[_words(cell, bold="**{}**", pm="±", star=" *") for cell in row] for row in table.rows]
+    return "\n".join([markdown_table(table.columns, rows), "", *table.notes])
 
 
 def latex(table: Table) -> str:
@@ -64,7 +64,3 @@ def _words(cell: Cell, *, bold: str, pm: str, star: str, minus: str = "-", escap
     text = text.replace("-", minus)
     half = "" if cell.half_width is None else f" {pm} {scale * cell.half_width:.{digits}f}"
     return (bold.format(text) if cell.best else text) + half + (star if cell.clear else "")
-
-
-def _row(cells: list[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

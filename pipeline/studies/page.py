@@ -2,14 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pipeline.markdown import markdown_table
 from pipeline.studies.results import ResultRow, Results
 from pipeline.studies.settings import Compare, Row, Study
 
-HEADER = (
-    "| row | score | published | ours | baseline | chance | trivial | queries | seconds |",
-    "|---|---|---|---|---|---|---|---|---|",
-)
-PAIRED = ("| row | minus | score | queries | difference |", "|---|---|---|---|---|")
+COLUMNS = ("row", "score", "published", "ours", "baseline", "chance", "trivial", "queries", "seconds")
+PAIRED = ("row", "minus", "score", "queries", "difference")
 BETTER, WORSE, OTHER = "▲", "▼", "†"
 CLEAR = "An asterisk: the 95 % interval is clear of zero."
 LEGEND = (
@@ -49,11 +47,11 @@ def study_page(
         if section.note:
             blocks.append(section.note)
         rows = [
-            _table_row(row, each, results[row.name, each.metric], mark=OTHER if row.name in other else "")
+            _cells(row, each, results[row.name, each.metric], mark=OTHER if row.name in other else "")
             for row in section.rows
             for each in row.compare
         ]
-        blocks.append("\n".join([*HEADER, *rows]))
+        blocks.append(markdown_table(COLUMNS, rows))
     blocks.append(LEGEND)
     if other:
         blocks.append("\n".join(f"{OTHER} **{row}** {words}" for row, words in other.items()))
@@ -63,7 +61,7 @@ def study_page(
         blocks += ["## ROC", "Mean over seeds, on the test pairs.", f"![ROC]({roc})"]
     paired = [_paired(row) for row in results.values() if row.difference is not None]
     if paired:
-        blocks += ["## On the same queries", "\n".join([*PAIRED, *paired]), CLEAR]
+        blocks += ["## On the same queries", markdown_table(PAIRED, paired), CLEAR]
     if not_run := _not_run(name, study.rows, results):
         blocks += ["## Not run here", "\n".join(not_run)]
     if about := [f"* **{row.name}**: {row.about}" for row in study.rows if row.about]:
@@ -73,8 +71,8 @@ def study_page(
     return "\n\n".join(blocks) + "\n"
 
 
-def _table_row(row: Row, compare: Compare, result: ResultRow, *, mark: str) -> str:
-    cells = (
+def _cells(row: Row, compare: Compare, result: ResultRow, *, mark: str) -> Sequence[str]:
+    return (
         f"{row.name} {mark}".strip(),
         compare.metric.removeprefix("test/"),
         published_cell(compare),
@@ -83,7 +81,6 @@ def _table_row(row: Row, compare: Compare, result: ResultRow, *, mark: str) -> s
         "" if result.queries is None else f"{result.queries:,}",
         "" if result.seconds is None else f"{result.seconds:,.0f}",
     )
-    return f"| {' | '.join(cells)} |"
 
 
 def published_cell(compare: Compare) -> str:
@@ -116,12 +113,12 @@ def format_score(metric: str, value: float | None) -> str:
     return f"{value:.4f}" if metric.endswith("loss") else f"{100 * value:.1f}"
 
 
-def _paired(result: ResultRow) -> str:
+def _paired(result: ResultRow) -> Sequence[str]:
     difference, half = result.difference or 0.0, result.difference_half_width or 0.0
     clear = " *" if abs(difference) > half else ""
     change = f"{100 * difference:+.1f} ± {100 * half:.1f}{clear}"
     queries = "" if result.queries is None else f"{result.queries:,}"
-    return f"| {result.row} | {result.against} | {result.metric.removeprefix('test/')} | {queries} | {change} |"
+    return result.row, result.against or "", result.metric.removeprefix("test/"), queries, change
 
 
 def _not_run(name: str, rows: Sequence[Row], results: Results) -> list[str]:

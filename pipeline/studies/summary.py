@@ -1,16 +1,17 @@
 """docs/results.md: the reports in a few lines each, from the csv files of the studies."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.files.atomic import write_bytes
+from pipeline.markdown import markdown_table
 from pipeline.studies.page import format_score, ours_cell, published_cell
 from pipeline.studies.results import ResultRow, Results, read_results
 from pipeline.studies.settings import FOLDER, Row, Study, known_studies, load_study
 
-HEADER = ("| row | score | published | ours | baseline | chance |", "|---|---|---|---|---|---|")
+COLUMNS = ("row", "score", "published", "ours", "baseline", "chance")
 OUT = Path("docs/results.md")
 
 
@@ -37,8 +38,8 @@ def results_page(studies: Sequence[Summarized], out: Path = OUT) -> str:
         if not run:
             blocks.append(f"None of {len(one.study.rows)} rows has run here; [what they need]({where}).")
             continue
-        rows = [line for row in headline_rows(one.study) for line in _lines(row, one.results)]
-        blocks.append("\n".join([*HEADER, *rows]))
+        rows = [cells for row in headline_rows(one.study) for cells in _cells(row, one.results)]
+        blocks.append(markdown_table(COLUMNS, rows))
         roc = FOLDER / f"{one.name}.roc.svg"
         picture = one.study.picture or (roc if roc.exists() else None)
         if picture:
@@ -63,11 +64,10 @@ def headline_rows(study: Study) -> list[Row]:
     return [row for row in study.rows if row.name in study.headline] if study.headline else study.rows
 
 
-def _lines(row: Row, results: Results) -> list[str]:
-    lines = []
+def _cells(row: Row, results: Results) -> Iterator[Sequence[str]]:
     for compare in row.compare:
         result = results.get((row.name, compare.metric)) or ResultRow(row.name, compare.metric)
-        cells = (
+        yield (
             row.name,
             compare.metric.removeprefix("test/"),
             published_cell(compare),
@@ -75,8 +75,6 @@ def _lines(row: Row, results: Results) -> list[str]:
             format_score(compare.metric, result.baseline),
             format_score(compare.metric, result.chance),
         )
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
 
 
 def _has_number(row: Row, results: Results) -> bool:
