@@ -38,10 +38,8 @@ def run(params: Params) -> None:
         dtype = "float32"  # of a concatenation: it is made of what is stored, by no forward pass
         if name in params.concatenations:
             again = _fused(params, name, images.images_hash, rows)
-        elif name in params.finetunes:
-            again = _trained(params, name, images.id, rows)
         else:
-            again = _extracted(params, name, images.id, rows)
+            again = _made_again(params, name, images.id, rows)
             dtype = provenance_dtype(read_sidecar(features_folder(params, name)).provenance)
         check_rows(name, stored[rows], again, images.id[rows], least=LEAST_COSINE[dtype])
         print(f"verify {name}: sidecar, and {count} rows made again, agree")
@@ -68,35 +66,32 @@ def check_rows(name: str, stored: np.ndarray, again: np.ndarray, ids: np.ndarray
         )
 
 
-def _extracted(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The rows' features (n, V, D), made now; what the sidecar says of weights and settings must be what holds now."""
-    extractor = load_extractor(params, name)
-    written = read_sidecar(features_folder(params, name)).provenance
-    for key in ("backbone", "weights_sha256", "preprocess", "views"):
-        if written.get(key) != extractor.provenance[key]:
-            raise FeatureError(f"features/{name}: made with another {key} than params.yaml gives now; run dvc repro")
-    if params.features.dtype not in ("auto", provenance_dtype(written)):
-        raise FeatureError(f"features/{name}: made with another dtype than params.yaml gives now; run dvc repro")
-    source = dataset_folder(params) / "images.parquet"
-    compute = replace(extractor.compute, dtype=matching_dtype(written, extractor.compute.devices[0]))
-    blocks = extract_rows(source, ids.tolist(), rows, extractor.network, compute=compute)
-    return np.concatenate([features for _, features in blocks])
+def _made_again(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The rows' features (n, V, D) by the network of now; a training is not run again.
 
-
-def _trained(params: Params, name: str, ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """As `_extracted`, by the network that lies there; the training itself is not run again."""
+    Raises:
+        FeatureError: the sidecar names other weights or settings than hold now.
+    """
     written = read_sidecar(features_folder(params, name)).provenance
-    now = {"finetune": params.finetunes[name].model_dump(mode="json"), "seed": params.seed}
+    now: dict[str, object]
+    if name in params.finetunes:
+        weights = str(network_folder(params, name) / WEIGHTS)
+        trained = Backbone(library="local", model=TRAINED, weights=weights)
+        network, compute = load_backbone(name, trained, section="finetunes"), finetune_compute(params)
+        now = {"finetune": params.finetunes[name].model_dump(mode="json"), "seed": params.seed}
+        now |= {"weights_sha256": network.weights_sha256}
+    else:
+        extractor = load_extractor(params, name)
+        network = extractor.network
+        compute = replace(extractor.compute, dtype=matching_dtype(written, extractor.compute.devices[0]))
+        now = {key: extractor.provenance[key] for key in ("backbone", "weights_sha256", "preprocess", "views")}
+        if params.features.dtype != "auto":
+            now |= {"dtype": params.features.dtype}
     for key, value in now.items():
         if written.get(key) != value:
             raise FeatureError(f"features/{name}: made with another {key} than params.yaml gives now; run dvc repro")
-    weights = str(network_folder(params, name) / WEIGHTS)
-    trained = Backbone(library="local", model=TRAINED, weights=weights)
-    network = load_backbone(name, trained, section="finetunes")
-    if written.get("weights_sha256") != network.weights_sha256:
-        raise FeatureError(f"features/{name}: made with other weights than {weights}; run dvc repro")
     source = dataset_folder(params) / "images.parquet"
-    blocks = extract_rows(source, ids.tolist(), rows, network, compute=finetune_compute(params))
+    blocks = extract_rows(source, ids.tolist(), rows, network, compute=compute)
     return np.concatenate([features for _, features in blocks])
 
 

@@ -1,7 +1,7 @@
 """`studies/<name>.csv`: per row and score the result of this machine, or the one that another machine left there."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from data.files.atomic import write_bytes
 from pipeline.errors import ParamError
-from pipeline.shared.csv_text import csv_bytes, read_csv_dicts
+from pipeline.shared.csv_text import csv_of_dicts, read_csv_dicts
 from pipeline.studies.plan import PlannedRow
 from pipeline.studies.running import Result
 from pipeline.studies.scores import difference, measured_on, score_of
@@ -99,8 +99,7 @@ def rows_without_result(planned: PlannedRow, why: str) -> list[ResultRow]:
 
 
 def write_results(path: Path, rows: Iterable[ResultRow]) -> None:
-    names = [item.name for item in fields(ResultRow)]
-    write_bytes(path, csv_bytes(names, ([getattr(row, name) for name in names] for row in rows)))
+    write_bytes(path, csv_of_dicts([asdict(row) for row in rows]))
 
 
 def read_results(path: Path) -> dict[tuple[str, str], ResultRow]:
