@@ -3,6 +3,6 @@ class FeatureError(ValueError):
 
 
 def one_line(error: BaseException, limit: int = 160) -> str:
-    """What a library said, without its line breaks and not at length."""
+    """The message of a library's error without line breaks, cut to `limit` characters."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= limit else text[: limit - 3] + "..."

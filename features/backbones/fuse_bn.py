@@ -1,4 +1,4 @@
-"""Fuse batch norms into the convolutions before them: the same function, with half of the passes over memory."""
+"""Fuse batch norms into the convolutions before them: the same function with half of the passes over memory."""
 
 import copy
 
@@ -12,9 +12,9 @@ TOLERANCE = 1e-4  # of the largest output, on random input: float32 rounding thr
 def fuse_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
     """A copy of `network` (eval mode, float32) without the batch norms that follow a convolution.
 
-    Which ones do is observed on `example` (B, 3, S, S), not read from the code: the very tensor that left the
-    convolution enters the norm. Works for any network; where the fused copy does not compute the same on `example` (a
-    convolution that feeds other layers too), or the network has none to fuse, it is `network` itself.
+    They are found by a forward pass of `example` (B, 3, S, S): the output tensor of the convolution is the input of the
+    norm. This works for any network. Returns `network` itself if there is nothing to fuse, or if the fused copy
+    does not compute the same on `example` (a convolution that feeds other layers too).
     """
     fused = copy.deepcopy(network)
     with torch.no_grad():  # not inference_mode: its tensors would be the new weights
@@ -38,7 +38,7 @@ def fuse_batch_norms(network: nn.Module, example: Tensor) -> nn.Module:
 
 
 def _pairs(network: nn.Module, example: Tensor) -> list[tuple[nn.Conv2d, nn.BatchNorm2d]]:
-    producers: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensor is kept: its id must not be used again
+    producers: dict[int, tuple[nn.Conv2d, Tensor]] = {}  # the tensor is kept, so that its id is not reused
     pairs, calls, handles = [], {}, []
 
     def leaves_conv(conv: nn.Conv2d, _: tuple[Tensor], output: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""One file from the Hugging Face Hub: from its cache when it is there, else downloaded; no network is known at once."""
+"""One file of the Hugging Face Hub, from its cache or downloaded; without internet access it fails at once."""
 
 import logging
 import socket
@@ -14,7 +14,7 @@ from huggingface_hub.errors import EntryNotFoundError
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Libraries remark on what we turn into an error, or asked for."""
+    """Without the warnings of libraries: what they warn of is an error here, or intended."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -27,14 +27,14 @@ def hub_file(repository: str, names: Sequence[str]) -> Path:
     """The first of `names` that `repository` has, as a local path.
 
     Raises:
-        OSError, or one of huggingface_hub.errors (most are OSErrors): it cannot be had.
+        OSError, or one of huggingface_hub.errors (most are OSErrors): it is neither cached nor downloadable.
     """
     for name in names:
         cached = try_to_load_from_cache(repository, name)
         if isinstance(cached, str):
             return Path(cached)
     if not getproxies():
-        # huggingface_hub asks an absent network six times for each file, a minute in all.
+        # Without a network huggingface_hub tries each file six times, for a minute in all.
         socket.getaddrinfo(urlsplit(constants.ENDPOINT).hostname, 443)
     with quiet():
         for name in names[:-1]:

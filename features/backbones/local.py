@@ -1,4 +1,4 @@
-"""Networks of our own: the reports' small ones, and those that `finetune` trained, by the path of their weights."""
+"""`library: local`: the reports' small networks, and those that `finetune` trained, by the path of their weights."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -40,7 +40,7 @@ WEIGHTS, ABOUT = "network.safetensors", "network.json"
 AGAIN = "copy both files anew, or run `dvc repro`; if that brings it back, `python -m pipeline check` first"
 HALF = (0.5, 0.5, 0.5)
 
-# model -> how it is built, and the pixels that it is made for
+# model -> its constructor, and the pixels that it is designed for
 MODELS: dict[str, tuple[Callable[[], nn.Module], int]] = {
     "conv4": (Conv4, 28),
     "conv4_strided": (lambda: ConvStrided(32, 64, 128, 128), 28),
@@ -94,7 +94,7 @@ def load(entry: Backbone, where: str) -> LoadedBackbone:
 
 
 def _cifar_resnet(model: str, state: StateDict) -> CifarResNet:
-    """With the shortcuts that `state` has: its model's name is the same with both."""
+    """With the kind of shortcuts that `state` has: models of both kinds have the same name."""
     layers, convolved = int(model.removeprefix("cifar_resnet")), any("downsample" in name for name in state)
     return random_network(lambda: CifarResNet(layers, convolved=convolved))
 
@@ -107,7 +107,7 @@ def _cifar_normalisation(state: StateDict) -> tuple[Channels, Channels]:
 
 
 def _trained(entry: Backbone, where: str) -> LoadedBackbone:
-    """What `finetune` wrote: the network as it was described, with the weights that it ended with."""
+    """The network that `finetune` wrote: built from its description, with its final weights."""
     path = local_file(entry.weights, where, [])
     about = description(path, where)
     state = read_checkpoint(path, where)
@@ -123,10 +123,10 @@ def _trained(entry: Backbone, where: str) -> LoadedBackbone:
 
 
 def description(weights: Path, where: str) -> dict[str, Any]:
-    """What lies beside the weights of a network trained here: the network it started as, or that one's description.
+    """network.json of a network trained here: the entry that it started from, or the description of that network.
 
     Raises:
-        FeatureError: it is not there, or a bit of it or of the weights has changed.
+        FeatureError: it is missing, or a bit of it or of the weights has changed.
     """
     path = weights.with_name(ABOUT)
     try:
@@ -138,12 +138,14 @@ def description(weights: Path, where: str) -> dict[str, Any]:
     except ValueError as error:
         raise FeatureError(f"{where}.weights: {path}: changed, or of another version ({error}); {AGAIN}") from None
     if about.get("weights_sha256") != sha256_file(weights):
-        raise FeatureError(f"{where}.weights: {weights}: not what {ABOUT} vouches for (cut off or changed); {AGAIN}")
+        raise FeatureError(
+            f"{where}.weights: {weights}: not the weights whose sha256 {ABOUT} has (cut off or changed); {AGAIN}"
+        )
     return about
 
 
 def _built(about: dict[str, Any], state: StateDict) -> LoadedBackbone:
-    """The network described, with random weights; `state` are those that it will have."""
+    """The described network with random weights; `state` are the weights that it will get."""
     start = about["network"]
     if "network" in start:  # it started as a network trained here
         base = _built(start, state)

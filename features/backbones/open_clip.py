@@ -74,7 +74,7 @@ class StageFeatures(nn.Module):
 
 
 def _stages(visual: Any) -> int:
-    """How many there are, as `forward_intermediates` counts them."""
+    """The number of stages that `forward_intermediates` gives."""
     if hasattr(visual, "trunk"):  # a network of timm
         return len(visual.trunk.feature_info)
     return len(visual.transformer.resblocks) if hasattr(visual, "transformer") else RESNET_STAGES
@@ -115,7 +115,7 @@ def load_text_tower(entry: Backbone, where: str) -> Callable[[list[str]], Tensor
 
 
 def _load_clip(entry: Backbone, where: str) -> tuple[Clip, str, dict[str, Any] | None]:
-    """Both towers, the sha256 of their weights, and what the tag says about them."""
+    """Both towers, the sha256 of their weights, and the published configuration of the tag."""
     if entry.model not in open_clip.list_models():
         known = open_clip.list_models()
         raise FeatureError(f"{where}.model: open_clip has no '{entry.model}'{did_you_mean(entry.model, known)}")
@@ -135,7 +135,7 @@ def _load_clip(entry: Backbone, where: str) -> tuple[Clip, str, dict[str, Any] |
 
 
 def _build(entry: Backbone, path: Path | None, where: str, device: str = "cpu") -> Clip:
-    """open_clip's own constructor and its own strict loading, without its remarks on stderr."""
+    """By open_clip's constructor with its strict loading, without its warnings on stderr."""
     try:
         with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -155,7 +155,7 @@ def _build(entry: Backbone, path: Path | None, where: str, device: str = "cpu") 
 
 
 def _check_gelu(entry: Backbone, tag: dict[str, Any], where: str) -> None:
-    """open_clip only warns, and the features are then quietly worse. ResNet towers have no GELU."""
+    """open_clip only warns, and the features are worse. ResNet towers have no GELU."""
     config = open_clip.get_model_config(entry.model) or {}
     tower = config["vision_cfg"]
     if "timm_model_name" in tower or not isinstance(tower.get("layers"), int):
@@ -180,7 +180,7 @@ def _fetch(entry: Backbone, tag: dict[str, Any], where: str) -> Path:
     names = [name] if name else [HF_SAFE_WEIGHTS_NAME, HF_WEIGHTS_NAME]
     try:
         return hub_file(repository, names) if repository else Path(download_pretrained(tag))
-    except (OSError, RuntimeError) as error:  # RuntimeError: open_clip's word for a wrong checksum
+    except (OSError, RuntimeError) as error:  # RuntimeError: of open_clip, for a wrong checksum
         what = f"{names[0]} of {repository}" if repository else tag["url"]
         with torch.device("meta"):
             size = parameter_megabytes(_build(entry, None, where, device="meta"))

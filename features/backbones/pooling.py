@@ -12,7 +12,7 @@ TINY = 1e-12  # a variance
 
 
 class GridPool(nn.Module):
-    """(B, C, H, W) -> (B, C * cells * cells): the mean of each cell: as in the Totally Looks Like report."""
+    """(B, C, H, W) -> (B, C * cells * cells): the mean of each cell, as in the Totally Looks Like report."""
 
     def __init__(self, cells: int) -> None:
         super().__init__()
@@ -48,14 +48,14 @@ def deviations(maps: Tensor, cells: int) -> Tensor:
     # Cell by cell: the mean of squares minus the square of the mean would lose a small variance in float32.
     cut = [maps[:, :, row, column] for row in rows for column in columns]
     variances = torch.stack([cell.var((2, 3), correction=0) for cell in cut], 2).flatten(1)
-    # What does not vary has length 0, as a map without life has; and at 0 a root's slope is infinite.
+    # Constant cells map to 0; the square root is not taken there, because its gradient is infinite at 0.
     return torch.where(variances > TINY, variances.clamp(min=TINY).sqrt(), 0.0)
 
 
 def check_stages(stages: Sequence[int], count: int, where: str) -> None:
     """
     Raises:
-        FeatureError: a stage that a network of `count` stages has not.
+        FeatureError: a stage beyond the last of a network with `count` stages.
     """
     if stages[-1] >= count:
         raise FeatureError(f"{where}.stages: no stage {stages[-1]}; this network has 0 to {count - 1}")

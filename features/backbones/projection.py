@@ -1,4 +1,4 @@
-"""A loaded network as one that trains: the part that sees images, with a linear layer on top where one is asked for."""
+"""A loaded network as one that trains: its image tower, with a linear layer on top if `dim` is set."""
 
 from typing import Any
 
@@ -17,9 +17,9 @@ class WithProjection(nn.Module):
 
 
 def with_projection(module: nn.Module, width: int, dim: int | None) -> nn.Module:
-    """`module`, which gives (B, width), without what never sees an image, and a linear layer to `dim` on top.
+    """`module`, (B, 3, S, S) -> (B, width), with a linear layer to `dim` on top; None: without one.
 
-    Of open_clip's models it is the image tower: the text tower would only be carried along.
+    Of open_clip's models only the image tower is kept.
     """
     clip: Any = getattr(module, "clip", None)
     if type(clip).__name__ in ("CLIP", "CustomTextCLIP"):  # the others do more in encode_image

@@ -144,7 +144,7 @@ def _renamed(model: str, network: nn.Module, state: StateDict) -> Iterator[State
             try:
                 yield function(dict(state), *[network][: len(parameters) - 1])
             except (KeyError, IndexError, RuntimeError, AttributeError, ValueError, TypeError):
-                continue  # weights of another kind than this filter knows
+                continue  # a filter for other weights
 
 
 def in_order(state: StateDict, network: nn.Module, where: str) -> StateDict:
@@ -164,7 +164,7 @@ def in_order(state: StateDict, network: nn.Module, where: str) -> StateDict:
 
 
 def _find(entry: Backbone, where: str, network: nn.Module) -> tuple[Path, dict]:
-    """The weights file, and what its tag says about preprocessing."""
+    """The weights file, and the published configuration of its tag, with its preprocessing."""
     if entry.weights.startswith("package:"):
         return from_package(entry.weights.removeprefix("package:"), where), {}
     tags = [name.partition(".")[2] for name in timm.list_pretrained(f"{entry.model}.*")]

@@ -78,14 +78,16 @@ def load(entry: Backbone, where: str) -> LoadedBackbone:
         network = nn.Sequential(*before_pooling, GridPool(entry.grid)).eval()
     return LoadedBackbone(
         module=network,
-        preprocess=_preprocess(tag or next(iter(tags.values())), entry.pixels),  # of the oldest tag: as most train
+        preprocess=_preprocess(
+            tag or next(iter(tags.values())), entry.pixels
+        ),  # of the oldest tag: most checkpoints were trained with it
         weights_sha256=digest,
         convolutional=any(isinstance(module, nn.BatchNorm2d) for module in network.modules()),
     )
 
 
 def _built(model: str) -> nn.Module:
-    """The architecture as its published weights want it: Inception and GoogLeNet then normalise their input again."""
+    """The architecture of the published weights: Inception and GoogLeNet then normalise their input again."""
     more = {"init_weights": True, "aux_logits": False, "transform_input": True} if model in RENORMALISED else {}
     return models.get_model(model, weights=None, **more)
 
@@ -105,7 +107,7 @@ def _fetch(tag: WeightsEnum, where: str) -> Path:
     """The tag's file in torch's own cache, downloaded and checked by torchvision when it is not there."""
     path = Path(torch.hub.get_dir(), "checkpoints", tag.url.rpartition("/")[2])
     try:
-        with redirect_stderr(io.StringIO()):  # "Downloading: ..." is no help when it fails
+        with redirect_stderr(io.StringIO()):  # without "Downloading: ..."
             tag.get_state_dict(progress=False, check_hash=True)
     except (URLError, OSError) as error:
         raise not_fetched(where, path.name, tag.meta["_file_size"], f"put it at {path} or ", error) from None

@@ -1,4 +1,4 @@
-"""Weights: from a file, out of a package, or random by a fixed seed. Never silently random, no pickle that runs."""
+"""Weights from a file, from an installed package, or random from a fixed seed. Pickled code is never executed."""
 
 import hashlib
 import importlib
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from features.errors import FeatureError, one_line
 
-RANDOM_SEED = 20_240_501  # of `weights: random`: its own, so that params.yaml's `seed` never re-extracts
+RANDOM_SEED = 20_240_501  # of `weights: random`; not `seed` of params.yaml, whose change would repeat the extraction
 StateDict = dict[str, Tensor]
 Built = TypeVar("Built")
 
 
 def random_network(build: Callable[[], Built]) -> Built:
-    """What `build` makes, with the initial weights of a fixed seed; the caller's random state stays as it was."""
+    """What `build` makes, with the initial weights of a fixed seed; the caller's random state does not change."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(RANDOM_SEED)
         return build()
@@ -58,7 +58,7 @@ def read_checkpoint(path: Path, where: str) -> StateDict:
 
 
 def _is_plain(value: object) -> bool:
-    """A dense tensor in memory, of which each number is stored: an expanded one may unpack to any size."""
+    """Whether `value` is a dense tensor that stores each of its numbers: an expanded one may unpack to any size."""
     if not isinstance(value, Tensor) or value.layout != torch.strided or value.device.type != "cpu":
         return False
     if value.is_quantized or value.is_complex():
@@ -106,7 +106,7 @@ def local_file(weights: str, where: str, tags: list[str]) -> Path:
     """The checkpoint at the path `weights`, when it is no published tag.
 
     Raises:
-        FeatureError: no such file; says which tags there are.
+        FeatureError: no such file; the message lists the published tags.
     """
     path = Path(weights).expanduser()
     if path.is_file():
@@ -116,7 +116,7 @@ def local_file(weights: str, where: str, tags: list[str]) -> Path:
 
 
 def not_fetched(where: str, what: str, megabytes: float, put: str, error: BaseException) -> FeatureError:
-    """A download that was refused: which file, how large, and where it goes."""
+    """The error of a failed download: which file, how large, and where to put it."""
     return FeatureError(
         f"{where}: cannot download {what} (about {megabytes:.0f} MB): {one_line(error, 80)}; "
         f"fetch it on a machine with network, then {put}set {where}.weights to its path"

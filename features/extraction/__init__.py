@@ -1,1 +1,1 @@
-"""Images to vectors at the speed of the hardware: loader, replicas, shards."""
+"""Images to features: loader, replicas of the network, shards."""

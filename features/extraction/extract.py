@@ -1,4 +1,4 @@
-"""Images to features, at the speed of the hardware: processes decode, replicas compute, shards survive a kill."""
+"""Images to features: processes decode, replicas of the network compute, finished shards are kept in the cache."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def extract_shards(
     """Run `rows` (m,) of images.parquet `source` through the network and leave their features as shards in `folder`.
 
     `ids` (N,) name the images in errors, `keys` (N,) are the digests of their content. Shards are cut from `rows` in
-    order and written in order, so what a kill leaves undone is cut the same way again, into the same batches.
+    order and written in order: an interrupted run that is repeated gets the same shards and batches.
 
     Raises:
         FeatureError: an image that does not decode; a feature that is NaN or too large for float16, by image id.

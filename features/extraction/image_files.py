@@ -1,4 +1,4 @@
-"""Many loose files through a network: processes read, decode and resize, replicas compute, shards keep the result."""
+"""Features of image files in a folder: processes read, decode and resize, replicas compute, shards keep the result."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +24,7 @@ FEW = 64  # files that are read before worker processes have started
 
 
 class NotRead(Unusable):
-    """The bytes could not be read this time, whatever they are."""
+    """The bytes could not be read; another time they may be."""
 
 
 Found = str | Unusable  # the sha256 of a file's bytes, or why it is no image
@@ -73,14 +73,14 @@ def extract_files(
     """
     batches = [paths[start : start + compute.batch] for start in range(0, len(paths), compute.batch)]
     found: list[Found] = []
-    waiting: deque[list[tuple[Path, str]]] = deque()  # images of the batches that replicas work on
+    pending: deque[list[tuple[Path, str]]] = deque()  # images of the batches that are in the replicas
 
-    def good() -> Iterator[Tensor]:
+    def usable() -> Iterator[Tensor]:
         for batch, (kinds, pixels) in zip(batches, _load(batches, network, compute), strict=True):
             found.extend(kinds)
             progress(len(kinds))
             if len(pixels):
-                waiting.append([(path, kind) for path, kind in zip(batch, kinds, strict=True) if isinstance(kind, str)])
+                pending.append([(path, kind) for path, kind in zip(batch, kinds, strict=True) if isinstance(kind, str)])
                 yield pixels
 
     keys: list[str] = []
@@ -92,8 +92,8 @@ def extract_files(
         keys.clear()
         features.clear()
 
-    for batch in run_replicas(network, compute, good()):
-        images = waiting.popleft()
+    for batch in run_replicas(network, compute, usable()):
+        images = pending.popleft()
         features.append(to_float16(batch, lambda place, images=images: str(images[place][0])))
         keys += [key for _, key in images]
         if len(features) == SHARD:

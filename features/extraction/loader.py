@@ -22,7 +22,7 @@ COLUMNS = ["id", "image", "sha256"]
 class ImageBatches(Dataset):
     """Item `b`: the images of `batches[b]` (rows, ascending), (len, K, 3, S, S) uint8, or what went wrong, as a string.
 
-    A string and not an exception: one that crosses a process loses its type or gains a page of traceback.
+    A string and not an exception, which would lose its type or gain a page of traceback between processes.
     """
 
     def __init__(self, source: Path, batches: Sequence[np.ndarray], preprocess: Preprocess, crops: int) -> None:
@@ -66,11 +66,11 @@ class ImageBatches(Dataset):
 def load_images(
     source: Path, batches: Sequence[np.ndarray], *, preprocess: Preprocess, crops: int, workers: int, pin_memory: bool
 ) -> Iterator[Tensor]:
-    """(len(batches[b]), 1 + crops, 3, S, S) uint8 for every b, in order. `workers` 0 decodes in this process; else they
-    start at once, so that they decode while the caller makes its network ready, and before it touches a GPU.
+    """(len(batches[b]), 1 + crops, 3, S, S) uint8 for every b, in order. `workers` 0 decodes in this process; else
+    they start at once: they decode while the caller loads its network, and fork before it uses a GPU.
 
     Raises:
-        FeatureError: an image that does not decode (`prepare` lets none through, so it changed since); a killed worker.
+        FeatureError: an image that does not decode (`prepare` rejects such, so the file has changed); a killed worker.
     """
     workers = min(workers, len(batches))
     loader = DataLoader(

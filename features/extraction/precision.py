@@ -1,6 +1,6 @@
 """The dtype of the forward pass, and how closely features made in it agree from one machine to the next.
 
-Everything that runs a backbone takes its dtype from here, and every check of features its tolerance.
+All code that runs a backbone uses these dtypes, and all checks of features these tolerances.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ import torch
 from features.errors import FeatureError
 
 # `features.dtype: auto`, by kind of device. On CUDA float16 under autocast: more bits than bfloat16, and what overflows
-# is caught as NaN. On CPUs float32, whatever units they have: one number on every machine.
+# is caught as NaN. On CPUs float32, also where they have units for bfloat16: the same features on every machine.
 AUTO = {"cuda": torch.float16, "cpu": torch.float32}
 
 # The least cosine between the features of one image made in this dtype on two machines, or in it and in float32.
@@ -20,7 +20,7 @@ AUTO = {"cuda": torch.float16, "cpu": torch.float32}
 #   float16    0.99997 to float32: 10 bits of mantissa, as TF32 on GPUs
 #   bfloat16   0.9940 to float32, 0.99997 between two CPUs: 7 bits of mantissa; two libraries that round after other
 #              operations (batch norms fused or not) are 0.986 apart
-# The limits leave room for deeper networks. Other weights or other images are far below them.
+# The limits leave a margin for deeper networks; features of other weights or images have far lower cosines.
 LEAST_COSINE = {"float32": 0.9999, "float16": 0.999, "bfloat16": 0.98}
 
 
@@ -56,8 +56,8 @@ def provenance_dtype(provenance: Mapping[str, Any]) -> str:
 def matching_dtype(provenance: Mapping[str, Any], device: torch.device) -> torch.dtype:
     """The dtype that gives an image the features it has in the set that the sidecar's `provenance` describes.
 
-    On the kind of device that made them it is theirs. On another kind it is float32: float16 under a GPU's autocast and
-    float16 on a CPU are not the same arithmetic, and float32 is nearest to both.
+    On the kind of device that computed them it is their dtype. On another kind it is float32: float16 under a GPU's
+    autocast and float16 on a CPU are different arithmetic, and float32 is nearest to both.
 
     Raises:
         FeatureError: the sidecar records no known dtype.

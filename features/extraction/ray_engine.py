@@ -1,4 +1,4 @@
-"""The shards on every machine of a Ray cluster: an optional extra (`pip install "ray[data]"`), the same bytes.
+"""Extraction on all machines of a Ray cluster, an optional extra (`pip install "ray[data]"`): the same features.
 
 Each Ray worker builds the network once and runs whole shards, cut as the local engine cuts them; the features come back
 to this process, which writes them into the scratch cache. images.parquet must have the same path on every machine (a
@@ -20,7 +20,7 @@ from features.settings import Backbone
 
 
 class ShardRunner:
-    """One process of the cluster: a network, and shards through it."""
+    """One process of the cluster: it builds the network once and computes shards."""
 
     def __init__(self, source: Path, ids: Sequence[str], name: str, entry: Backbone, compute: Compute) -> None:
         self.source, self.ids, self.compute = source, ids, compute
@@ -48,7 +48,7 @@ def extract_shards_with_ray(
     folder: Path,
     progress: Callable[[int], None],
 ) -> None:
-    """As `features.extract.extract_shards`, on the Ray cluster at hand, or on one of this machine alone.
+    """As `extract_shards`, on the Ray cluster that is running, else on one of this machine alone.
 
     Raises:
         FeatureError: Ray is not installed; or what `extract_shards` raises.

@@ -1,4 +1,4 @@
-"""Replicas: the same network several times, on GPUs or CPU cores, so that a device never waits for a copy."""
+"""Replicas of a network on GPUs or CPU cores: one computes while another copies its images."""
 
 import copy
 import queue
@@ -18,13 +18,13 @@ from features.backbones.registry import LoadedBackbone
 from features.errors import FeatureError, one_line
 from features.extraction.precision import use_full_float32
 
-REPLICAS_PER_GPU = 2  # one copies while the other computes
+REPLICAS_PER_GPU = 2  # one copies images while the other computes
 CPU_BATCH, GPU_BATCH = 16, 256  # a CPU's caches hold the activations of few images: 16 is twice as fast as 64
 
 
 @dataclass(frozen=True)
 class Compute:
-    """How to compute: devices of one kind, the dtype of the forward pass, images a batch, processes that decode."""
+    """How to compute: devices of one kind, the dtype of the forward pass, images per batch, decoding processes."""
 
     devices: tuple[torch.device, ...]
     dtype: torch.dtype
@@ -48,7 +48,7 @@ def inference_module(network: LoadedBackbone, compute: Compute) -> nn.Module:
     """The module that `forward` runs, on the CPU: a copy with its batch norms fused, channels_last, in its dtype (on a
     GPU autocast makes it float16).
 
-    Extraction and queries both take it from here: in bfloat16 fusing a batch norm alone moves features by up to 0.014
+    Extraction and queries share it: in bfloat16 fusing a batch norm alone moves features by up to 0.014
     of cosine.
     """
     if compute.dtype == torch.float32 and not compute.on_cpu:
@@ -62,10 +62,10 @@ def inference_module(network: LoadedBackbone, compute: Compute) -> nn.Module:
 
 
 def make_replicas(network: LoadedBackbone, compute: Compute) -> list[Replica]:
-    """Two replicas a GPU, each with a stream of its own; one replica a CPU core, each with one thread.
+    """Two replicas per GPU, each with its own stream; one replica per CPU core, each with one thread.
 
-    One thread a replica, not all threads on one batch: no thread waits for another, and the bytes do not depend on the
-    number of cores.
+    One thread per replica, rather than all threads on one batch: no thread waits for another, and the features do not
+    depend on the number of cores.
     """
     module = inference_module(network, compute)
     replicas = []
@@ -81,10 +81,10 @@ def make_replicas(network: LoadedBackbone, compute: Compute) -> list[Replica]:
 
 
 def forward(replica: Replica, network: LoadedBackbone, compute: Compute, pixels: Tensor) -> Tensor:
-    """(b, K, 3, S, S) uint8 -> (b, V, D) float32 on the CPU: K pixels of an image, and the first one's mirror image.
+    """(b, K, 3, S, S) uint8 -> (b, V, D) float32 on the CPU: K crops per image, V views (with the mirror image).
 
-    The network always sees `compute.batch` images, however few are left, so that none needs a shape of its own. In
-    bfloat16 on a CPU it always sees CPU_BATCH: kernels for another number of images round differently, and then the
+    Batches are padded to `compute.batch` images, so that the network sees one shape. In bfloat16 on a CPU they are
+    padded to CPU_BATCH: kernels for another number of images round differently, and then the
     features of a ViT move by 4e-5 of cosine (1e-8 in the other dtypes).
     """
     if compute.on_cpu and compute.dtype == torch.bfloat16:
@@ -117,7 +117,7 @@ def _forward(replica: Replica, network: LoadedBackbone, compute: Compute, pixels
 
 
 def run_replicas(network: LoadedBackbone, compute: Compute, loaded: Iterable[Tensor]) -> Iterator[Tensor]:
-    """(b, V, D) float32 for every batch of `loaded`, in order. At most two batches a replica are under way.
+    """(b, V, D) float32 for every batch of `loaded`, in order. At most two batches per replica are pending.
 
     Raises:
         FeatureError: the GPU has too little memory; the network does not compile.
@@ -128,7 +128,7 @@ def run_replicas(network: LoadedBackbone, compute: Compute, loaded: Iterable[Ten
 
 @contextmanager
 def _remedies(compute: Compute) -> Iterator[None]:
-    """What the settings can mend, in one line."""
+    """Errors that another setting avoids, as one line that names it."""
     try:
         yield
     except torch.OutOfMemoryError as error:

@@ -1,8 +1,8 @@
-"""The scratch cache: finished shards of features, found again by the content of each image.
+"""The scratch cache of features: finished shards, looked up by the content of each image.
 
-A shard holds the features of some images beside the sha256 of their bytes, under the name of its own sha256. So a rerun
-takes from it whatever it needs: after a kill, all but the shard under way; when images were added, all the old ones;
-and half a file, or one that changed, is no shard. The folder may be deleted at any time.
+A shard holds the features of some images beside the sha256 of their bytes; its file name is its own sha256. A repeated
+run reuses all finished shards after an interruption, and the features of all old images after some were added. A file
+that is damaged or cut off is ignored. The folder may be deleted at any time.
 """
 
 import hashlib
@@ -24,7 +24,7 @@ NAME_LENGTH = 40  # hex digits of a sha256
 
 
 def shard_folder(root: Path, provenance: Mapping[str, Any]) -> Path:
-    """Where the shards lie that `provenance` (backbone, weights, preprocessing, versions, device, code) decides."""
+    """The folder of the shards that `provenance` (backbone, weights, preprocessing, versions, device, code) decides."""
     key = hashlib.sha256(json.dumps(provenance, sort_keys=True).encode()).hexdigest()
     return root / "features" / key[:NAME_LENGTH]
 

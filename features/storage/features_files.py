@@ -18,7 +18,7 @@ BLOCK = 4096  # rows read at once by the check for NaN
 
 @dataclass(frozen=True)
 class Sidecar:
-    """What features.json holds. `provenance`: all that decided the numbers (backbone, weights, ...)."""
+    """The content of features.json. `provenance`: all that decided the features (backbone, weights, ...)."""
 
     shape: tuple[int, ...]
     npy_sha256: str
@@ -27,7 +27,7 @@ class Sidecar:
 
 
 class RowWriter:
-    """Writes rows of a .npy in any order, a block at a time: memory stays flat. Knows which rows were written."""
+    """Writes rows of a .npy in any order, a block at a time. `close` checks that every row was written."""
 
     def __init__(self, file: BinaryIO, shape: tuple[int, ...]) -> None:
         self.shape = shape
@@ -69,16 +69,16 @@ class RowWriter:
 def new_features(
     folder: Path, shape: tuple[int, ...], *, images_hash: str, provenance: dict[str, Any]
 ) -> Iterator[RowWriter]:
-    """Write a features directory row by row; its names appear only when every row is on the disk.
+    """Write a features directory row by row; its files get their names when every row is on the disk.
 
-    `shape`: (N, D) or (N, V, D). `provenance`: what decides the numbers (backbone, weights, preprocessing, versions),
-    goes into the sidecar as it is, so it must be the same in every run: no time, host or path of its own.
+    `shape`: (N, D) or (N, V, D). `provenance`: what decides the features (backbone, weights, preprocessing, versions).
+    It is written to the sidecar unchanged, so it must be equal in every run: no time, host name or path.
 
     Raises:
-        FeatureError: from `RowWriter.write`. OSError: the disk. Neither leaves anything behind.
+        FeatureError: from `RowWriter.write`. OSError: the disk. In both cases no file is left.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / SIDECAR).unlink(missing_ok=True)  # whatever comes next, an old sidecar does not vouch for it
+    (folder / SIDECAR).unlink(missing_ok=True)  # an old sidecar must not stand beside the new array
     with atomic_file(folder / ARRAY) as file:
         writer = RowWriter(file, shape)
         yield writer
@@ -96,7 +96,7 @@ def save_features(folder: Path, features: np.ndarray, *, images_hash: str, prove
 
 
 def read_sidecar(folder: Path) -> Sidecar:
-    """What `folder` says about itself.
+    """The sidecar of the features directory `folder`.
 
     Raises:
         FeatureError: it is missing, changed, or of another version.
@@ -130,14 +130,14 @@ def load_features(folder: Path, *, images_hash: str, views: bool = False) -> np.
     if not path.is_file():
         raise FeatureError(f"{path}: not here; {_again(folder)}")
     if sha256_file(path) != sidecar.npy_sha256:
-        raise FeatureError(f"{path}: not the bytes that its sidecar vouches for (cut off or changed); {_again(folder)}")
+        raise FeatureError(f"{path}: its sha256 is not that in its sidecar (cut off or changed); {_again(folder)}")
     try:
         features = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError:
         raise FeatureError(f"{path}: not a .npy file; {_again(folder)}") from None
     if features.shape != sidecar.shape or features.dtype != np.float16 or features.ndim not in (2, 3):
         found = f"{features.dtype} {features.shape}"
-        raise FeatureError(f"{path}: {found}, its sidecar says float16 {sidecar.shape}; {_again(folder)}")
+        raise FeatureError(f"{path}: {found}, its sidecar has float16 {sidecar.shape}; {_again(folder)}")
     for start in range(0, len(features), BLOCK):
         good = np.isfinite(features[start : start + BLOCK]).reshape(-1, features[0].size).all(1)
         if not good.all():

@@ -1,4 +1,4 @@
-"""JSON files that vouch for themselves: the key `sha256` holds that of all their other keys."""
+"""JSON files with a checksum: the key `sha256` holds that of all other keys."""
 
 import json
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ def seal(about: Mapping[str, Any]) -> bytes:
 
 
 def unseal(content: bytes) -> dict[str, Any]:
-    """What `seal` was given.
+    """The keys that `seal` was given.
 
     Raises:
-        ValueError: that is something else, of another version without a sha256, or a bit has changed.
+        ValueError: no such file, one of another version without a sha256, or a bit has changed.
     """
     try:
         about = json.loads(content)

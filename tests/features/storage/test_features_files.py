@@ -101,8 +101,8 @@ def damage_flip(folder):
     (folder / ARRAY).write_bytes(content)
 
 
-def vouch(folder, **fields):
-    """A sidecar that vouches for the array as it lies there."""
+def write_sidecar(folder, **fields):
+    """A sidecar with the sha256 of the array as it is."""
     sidecar = unseal((folder / SIDECAR).read_bytes())
     (folder / SIDECAR).write_bytes(seal(sidecar | {"npy_sha256": sha256_file(folder / ARRAY), **fields}))
 
@@ -111,37 +111,37 @@ def damage_nan(folder):
     features = rows()
     features[2, 0] = np.nan
     np.save(folder / ARRAY, features)
-    vouch(folder)
+    write_sidecar(folder)
 
 
 def damage_dtype(folder):
     np.save(folder / ARRAY, rows().astype(np.float32))
-    vouch(folder)
+    write_sidecar(folder)
 
 
 def damage_pickle(folder):
     np.save(folder / ARRAY, np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    vouch(folder)
+    write_sidecar(folder)
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (damage_cut, "features.npy: not the bytes that its sidecar vouches for (cut off or changed)"),
-        (damage_flip, "features.npy: not the bytes that its sidecar vouches for (cut off or changed)"),
+        (damage_cut, "features.npy: its sha256 is not that in its sidecar (cut off or changed)"),
+        (damage_flip, "features.npy: its sha256 is not that in its sidecar (cut off or changed)"),
         (damage_nan, "features.npy: row 2 is NaN or infinite"),
-        (damage_dtype, "features.npy: float32 (5, 3), its sidecar says float16 (5, 3)"),
+        (damage_dtype, "features.npy: float32 (5, 3), its sidecar has float16 (5, 3)"),
         (damage_pickle, "features.npy: not a .npy file"),
-        (lambda folder: vouch(folder, shape=[5, 4]), "float16 (5, 3), its sidecar says float16 (5, 4)"),
+        (lambda folder: write_sidecar(folder, shape=[5, 4]), "float16 (5, 3), its sidecar has float16 (5, 4)"),
         (lambda folder: (folder / ARRAY).unlink(), "features.npy: not here"),
         (lambda folder: (folder / SIDECAR).unlink(), "features.json: not here"),
         (lambda folder: (folder / SIDECAR).write_text('{"shape": 1'), "features.json: no sidecar of this version"),
         (lambda folder: (folder / SIDECAR).write_text('{"shape": [5, 3]}'), "no sidecar of this version (no sha256"),
-        (lambda folder: vouch(folder, extra=1), "features.json: no sidecar of this version"),
-        (lambda folder: vouch(folder, shape=None), "features.json: no sidecar of this version"),
-        (lambda folder: vouch(folder, shape="abc"), "features.json: no sidecar of this version"),
-        (lambda folder: vouch(folder, provenance=None), "features.json: no sidecar of this version"),
-        (lambda folder: vouch(folder, shape=[5, 10**30]), "its sidecar says float16"),
+        (lambda folder: write_sidecar(folder, extra=1), "features.json: no sidecar of this version"),
+        (lambda folder: write_sidecar(folder, shape=None), "features.json: no sidecar of this version"),
+        (lambda folder: write_sidecar(folder, shape="abc"), "features.json: no sidecar of this version"),
+        (lambda folder: write_sidecar(folder, provenance=None), "features.json: no sidecar of this version"),
+        (lambda folder: write_sidecar(folder, shape=[5, 10**30]), "its sidecar has float16"),
     ],
 )
 def test_every_damage_is_one_line_with_the_remedy(saved, damage, message):
