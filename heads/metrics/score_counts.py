@@ -13,7 +13,7 @@ MARGIN = 0.1  # of the range of the first block, added on both sides; beyond it,
 
 @dataclass(frozen=True)
 class ScoreCounts:
-    """V distinct or binned similarities, in any order."""
+    """V similarities of pairs, or bins of them, in ascending order."""
 
     values: NDArray[np.floating]  # (V,)
     counts: NDArray[np.int64]  # (V,) pairs of each
@@ -23,20 +23,25 @@ class ScoreCounts:
         """Similarities (P,) of P pairs."""
         if isinstance(scores, ScoreCounts):
             return scores
-        values = np.asarray(scores)
+        values = np.sort(np.asarray(scores))
         return ScoreCounts(values, np.ones(len(values), np.int64))
 
     @property
     def total(self) -> int:
         return int(self.counts.sum())
 
-    def at_least(self, threshold: float) -> int:
-        """How many pairs have at least this similarity."""
-        return int(self.counts[self.values >= threshold].sum())
+    def at_least(self, thresholds: ArrayLike) -> NDArray[np.int64]:
+        """How many pairs have at least each of these similarities."""
+        below = np.append(0, np.cumsum(self.counts))[np.searchsorted(self.values, thresholds)]
+        return self.total - below
 
 
 def pool_counts(several: Sequence[ScoreCounts]) -> ScoreCounts:
-    return ScoreCounts(np.concatenate([one.values for one in several]), np.concatenate([one.counts for one in several]))
+    values, counts = (
+        np.concatenate(parts) for parts in zip(*((one.values, one.counts) for one in several), strict=True)
+    )
+    order = np.argsort(values, kind="stable")
+    return ScoreCounts(values[order], counts[order])
 
 
 class PairHistogram:

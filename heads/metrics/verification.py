@@ -75,16 +75,11 @@ def roc(positives: ArrayLike | ScoreCounts, negatives: ArrayLike | ScoreCounts) 
         HeadError: there are no positives or no negatives, or a similarity is not finite.
     """
     positives, negatives = _checked(positives, negatives)
-    scores = np.concatenate([positives.values, negatives.values]).astype(np.float64)
-    counts = np.zeros((2, len(scores)), np.int64)
-    counts[0, : len(positives.values)], counts[1, len(positives.values) :] = positives.counts, negatives.counts
-    order = np.argsort(-scores, kind="stable")
-    last = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))  # the last of each run of equals
-    accepted = np.cumsum(counts[:, order], axis=1)[:, last]
+    thresholds = np.unique(np.concatenate([positives.values, negatives.values]))[::-1]
     return Roc(
-        thresholds=np.append(np.inf, scores[order][last]),
-        true_accept=np.append(0.0, accepted[0] / positives.total),
-        false_accept=np.append(0.0, accepted[1] / negatives.total),
+        thresholds=np.append(np.inf, thresholds),
+        true_accept=np.append(0.0, positives.at_least(thresholds) / positives.total),
+        false_accept=np.append(0.0, negatives.at_least(thresholds) / negatives.total),
     )
 
 
@@ -93,7 +88,7 @@ def confusion_at(
 ) -> Confusion:
     """Counts when pairs of at least `threshold` are predicted positive; shapes and errors as `roc`."""
     positives, negatives = _checked(positives, negatives)
-    true_accepts, false_accepts = positives.at_least(threshold), negatives.at_least(threshold)
+    true_accepts, false_accepts = (int(part.at_least(threshold)) for part in (positives, negatives))
     return Confusion(true_accepts, positives.total - true_accepts, false_accepts, negatives.total - false_accepts)
 
 
