@@ -21,14 +21,36 @@ def bench_extract(
     from pipeline.params import load_params
 
     params = load_params()
+    from pipeline.commands.bench_extract import run
+
+    run(params, names=_networks(names), seconds=seconds, repeats=repeats)
+
+
+def _networks(names: list[str] | None) -> list[str]:
+    """Those of `bench_extract.NETWORKS` that are asked for; none: all."""
     from data.errors import did_you_mean
-    from pipeline.commands.bench_extract import NETWORKS, run
+    from pipeline.commands.bench_extract import NETWORKS
     from pipeline.errors import ParamError
 
     for name in names or ():
         if name not in NETWORKS:
             raise ParamError(f"no network '{name}' to measure{did_you_mean(name, NETWORKS)}")
-    run(params, names=names or list(NETWORKS), seconds=seconds, repeats=repeats)
+    return names or list(NETWORKS)
+
+
+@bench.command()
+def engines(
+    names: Annotated[list[str] | None, typer.Argument(help="networks; none: all four")] = None,
+    rounds: int = typer.Option(5, min=1),
+    batches: int = typer.Option(8, min=1, help="of 16 images, in each round"),
+) -> None:
+    """The float32 forward pass on a CPU, beside onnxruntime's.
+
+    And beside the network as it was loaded; onnxruntime only if it is installed.
+    """
+    from pipeline.commands.bench_engines import run
+
+    run(names=_networks(names), rounds=rounds, batches=batches)
 
 
 @bench.command()
@@ -47,9 +69,10 @@ def heads(epochs: int = typer.Option(6, min=2, help="of each contender")) -> Non
 
 @bench.command()
 def losses() -> None:
-    """Every loss at its default settings, by val score: docs/losses.md.
+    """Every loss at its default settings, by val score.
 
-    The head of params.yaml, with only `head.loss` replaced; some minutes.
+    The head of params.yaml, with only `head.loss` replaced; some minutes. Writes
+    docs/losses.md too.
     """
     from pipeline.params import load_params
 
