@@ -8,20 +8,24 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ValidationError
 
+from data.errors import PREPARE_AGAIN, DataError
+from data.tables.rows import read_rows
 from features.errors import FeatureError
 from features.storage.features_files import SIDECAR, read_sidecar
 from heads.errors import HeadError
 from heads.head_json import ABOUT, parse_head_json
 from heads.settings import HeadSettings
 from pipeline.params import Params
-from pipeline.paths import features_folder, head_folder
+from pipeline.paths import dataset_folder, features_folder, head_folder
 
 
 def check_inputs(params: Params, stage: str, name: str = "") -> None:
     """`check_origin` of the feature sets that `stage` reads and that are there; `name` is the stage's argument.
 
-    For `evaluate` also `check_head`.
+    Also `check_images` of stages that read images, and `check_head` of `evaluate`.
     """
+    if stage in ("extract", "finetune"):
+        check_images(params)
     for each in feature_inputs(params, stage, name):
         if (features_folder(params, each) / SIDECAR).exists():
             check_origin(params, each)
@@ -53,6 +57,16 @@ def check_origin(params: Params, name: str) -> None:
     for kind, entry in entries.items():
         if entry is not None and recorded and (kind not in recorded or not _is(entry, provenance[kind])):
             raise FeatureError(f"{folder}: made with another {kind} than '{name}' of params.yaml; run `dvc repro`")
+
+
+def check_images(params: Params) -> None:
+    """
+    Raises:
+        DataError: images.parquet holds other images, groups or splits than rows.parquet; or one of them is damaged.
+    """
+    rows, images = (dataset_folder(params) / name for name in ("rows.parquet", "images.parquet"))
+    if rows.exists() and read_rows(images).hash != read_rows(rows).hash:
+        raise DataError(f"{images}: other images, groups or splits than in rows.parquet; {PREPARE_AGAIN}")
 
 
 def check_head(params: Params) -> None:

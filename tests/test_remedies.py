@@ -1,15 +1,22 @@
 """Every remedy that a message gives is tried: the fault is made, the message read, and what it says is done."""
 
 import ast
+import json
 import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from edited_head import edit_head
 from project import call, commit, copy_project
+
+from data.tables.protocol import read_protocol, write_protocol
 
 TOP = Path(__file__).parents[1]
 HERE = Path("artifacts/emoji")
@@ -102,7 +109,24 @@ def names_no_network(folder: Path) -> None:
     path.write_bytes(seal(unseal(path.read_bytes()) | {"provenance": {"something": "else"}}))
 
 
-EVALUATE, TRAIN, VERIFY = ["evaluate"], ["train"], ["verify"]
+def of_another_seed(path: Path) -> None:
+    write_protocol(replace(read_protocol(path), seed=9), path)
+
+
+def reverse(path: Path) -> None:
+    table = pq.read_table(path)
+    path.unlink()
+    pq.write_table(table.take(np.arange(len(table))[::-1]), path)
+
+
+def with_other_settings(folder: Path) -> None:
+    settings = json.loads((folder / "head.json").read_text())["settings"]
+    path = folder / "head.json"
+    path.chmod(0o644)
+    edit_head(folder, settings=settings | {"loss": "triplet"})
+
+
+EVALUATE, TRAIN, VERIFY, SEARCH = ["evaluate"], ["train"], ["verify"], ["search", "0.png"]
 COMPARE = ["compare", "0.png", "1.png"]
 Fault = tuple[Callable[[], object], list[str]]
 FAULTS: dict[str, Fault] = {
@@ -111,12 +135,15 @@ FAULTS: dict[str, Fault] = {
     "head.safetensors, and DVC's cache": (lambda: flip_in_cache_too(HERE / "head/head.safetensors"), COMPARE),
     "head.json": (lambda: flip(HERE / "head/head.json", 300), COMPARE),
     "a head of another version": (lambda: without_sha256(HERE / "head/head.json"), COMPARE),
+    "a head of other settings": (lambda: with_other_settings(HERE / "head"), EVALUATE),
     "protocol.json": (lambda: flip(HERE / "protocol.json", 300), TRAIN),
     "protocol.json, and DVC's cache": (lambda: flip_in_cache_too(HERE / "protocol.json", 300), EVALUATE),
+    "protocol.json of another seed": (lambda: of_another_seed(HERE / "protocol.json"), SEARCH),
     "no protocol.json": (lambda: (HERE / "protocol.json").unlink(), TRAIN),
     "rows.parquet": (lambda: flip(HERE / "rows.parquet", 60), TRAIN),
     "rows.parquet, and DVC's cache": (lambda: flip_in_cache_too(HERE / "rows.parquet", 60), TRAIN),
     "images.parquet": (lambda: flip(HERE / "images.parquet", 60), ["extract", "small"]),
+    "images.parquet in another order": (lambda: reverse(HERE / "images.parquet"), ["extract", "small"]),
     "features.npy": (lambda: flip(HERE / "features/mine/features.npy"), TRAIN),
     "features.npy, and DVC's cache": (lambda: flip_in_cache_too(HERE / "features/mine/features.npy"), TRAIN),
     "features.json": (lambda: flip(HERE / "features/mine/features.json", 300), TRAIN),

@@ -2,8 +2,12 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from small_images import encode, write_images
 
+from data.errors import DataError
 from features.errors import FeatureError
 from features.storage.features_files import save_features
 from heads.calibration import Calibration
@@ -95,3 +99,17 @@ def test_a_head_of_other_settings(params, monkeypatch, edited):
     monkeypatch.setattr("pipeline.params.load_params", lambda: params)
     with pytest.raises(HeadError, match=rf"another head\.{next(iter(edited))} than params.yaml gives; run `dvc repro"):
         run_stage("evaluate")
+
+
+@pytest.mark.parametrize(("stage", "name"), [("extract", "one"), ("finetune", "mine")])
+def test_images_of_other_rows(params, monkeypatch, stage, name):
+    folder = FOLDER.parent
+    images = write_images(folder / "images.parquet", [encode(seed) for seed in range(5)])
+    check_inputs(params, stage, name)  # alone, as on a machine that only extracts
+    shutil.copy(images, folder / "rows.parquet")
+    check_inputs(params, stage, name)
+    table = pq.read_table(images)
+    pq.write_table(table.set_column(2, "group", pa.array(["g"] * 5)), images)
+    monkeypatch.setattr("pipeline.params.load_params", lambda: params)
+    with pytest.raises(DataError, match=r"images\.parquet: other images, groups or splits .*; run `dvc repro prepare`"):
+        run_stage(stage, name)

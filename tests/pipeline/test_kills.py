@@ -13,26 +13,11 @@ import time
 from pathlib import Path
 
 import pytest
-from project import TOP, set_params
+from project import TOP
+from small_project import STAGES, write_params
 
 pytestmark = pytest.mark.slow
 
-SMALL = {"library": "local", "model": "conv4", "weights": "random", "pixels": 16}
-PARAMS = {
-    "data__limit": 400,
-    "data__candidates": 10,
-    "backbones__small": SMALL,
-    "features__backbones": ["small"],
-    "features__batch": 16,
-    "finetunes": {"mine": {"network": SMALL, "loss": "infonce", "batch": 32, "epochs": 3, "select": "top1"}},
-    "concatenations": {"both": {"features": ["small", "mine"]}},
-    "head__features": "both",
-    "head__epochs": 10,
-    "head__seeds": 2,
-    "head__dim": 16,
-    "scores__n_bootstrap": 100,
-}
-STAGES = {"prepare": [], "extract": ["small"], "finetune": ["mine"], "concat": ["both"], "train": [], "evaluate": []}
 MOMENTS = ("first write", "middle write", "last write", "1/4 of the time", "3/4 of the time")
 WAIT = 300  # seconds
 # The command line, with a stage that says when it runs, and is killed at the fsync of that number.
@@ -89,8 +74,7 @@ def files(folder: Path) -> Files:
 def states(tmp_path_factory) -> dict[str, Path]:
     """Of each stage the folder as it was before it; of "end" as it is after the last one. No kill so far."""
     folder, kept = tmp_path_factory.mktemp("project"), tmp_path_factory.mktemp("states")
-    shutil.copy(TOP / "params.yaml", folder)
-    set_params(folder, **PARAMS)
+    write_params(folder)
     for stage in STAGES:
         shutil.copytree(folder, kept / stage)
         out = finish(start(folder, stage)).split()
