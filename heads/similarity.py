@@ -73,11 +73,11 @@ def _root(squared: Tensor, norms: Tensor) -> Tensor:
 
 
 def _last_selection(table: Tensor) -> Callable[[Tensor], Tensor]:
-    """`table[rows]`, kept while `rows` is the same tensor, as it is for the gallery of a ranking's blocks."""
+    """`table[rows]`, kept while `rows` are the same, as they are for the gallery of a ranking's blocks."""
     last: list[Tensor] = []
 
     def select(rows: Tensor) -> Tensor:
-        if not last or last[0] is not rows:
+        if not last or not torch.equal(last[0], rows):
             last[:] = [rows, table[rows]]
         return last[1]
 

@@ -16,6 +16,7 @@ from heads.metrics.pairs import score_pairs
 from heads.metrics.score_table import RunEvaluations, score_table
 from heads.metrics.summary import summarize
 from heads.similarity import Similarity
+from heads.store import TrainedHead
 from heads.threshold import calibrate_threshold
 from pipeline.params import Params
 from pipeline.report import score_tables
@@ -75,12 +76,12 @@ def run(params: Params) -> None:
             footer=f"Neighbours in the whole gallery, by the first seed. {HIT} Pictures: {protocol.licence}",
         ),
     }
-    plane = trained.embeddings(inputs)[0] if trained.embeds else inputs
-    if plane.shape[1] == 2:
+    shown = np.concatenate([subset.gallery for subset in subsets.values()])
+    if points(trained, inputs[:1]).shape[1] == 2:
         from pipeline.report.scatter import draw_scatter  # matplotlib: only for those who have a plane
 
-        shown = np.concatenate([subset.gallery for subset in subsets.values()])
-        contents["plane.png"] = draw_scatter(plane.cpu().numpy()[shown], rows.group[shown], title=f"{name}: test split")
+        plane = points(trained, inputs[shown]).cpu().numpy()
+        contents["plane.png"] = draw_scatter(plane, rows.group[shown], title=f"{name}: test split")
     for file, content in contents.items():
         write_bytes(out / file, content)
     total_queries = sum(len(evaluation.queries) for evaluation in scores.baseline.values())
@@ -93,6 +94,11 @@ def run(params: Params) -> None:
     if params.scores.rerank != "none":
         print(f"  {params.scores.rerank}: re-ranked with all test queries at once (transductive)")
     print(f"  wrote metrics.json and {out}")
+
+
+def points(trained: TrainedHead, features: torch.Tensor) -> torch.Tensor:
+    """(N, D) -> (N, E) what the first seed compares: its embeddings, or the features of a classifier of pairs."""
+    return trained.embeddings(features)[0] if trained.embeds else features
 
 
 def capped(params: Params) -> str:
