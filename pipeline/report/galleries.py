@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import torch
 
 from data.images.decode import decode
@@ -17,6 +16,7 @@ from pipeline.display_names import display_name
 from pipeline.inference.data_urls import data_url, image_url
 from pipeline.report.examples import Example, Thumbnail, examples
 from pipeline.report.load_run import TrainedRun
+from pipeline.runs.query_scores import parse_queries
 
 WHY_SIDE = 148  # pixels of a heat map, shown at half of it
 Why = Callable[[Example], list[str]]  # data URLs of two heat maps; none where there is no map
@@ -63,11 +63,12 @@ def galleries(
 
 def _hits(run: TrainedRun) -> dict[str, dict[str, float]]:
     """model -> id -> hit rate at 2, mean over seeds; as evaluate wrote it."""
-    table = pq.read_table(run.folder / "scores" / "queries.parquet", columns=["model", "id", "top2"]).to_pydict()
-    sums: dict[str, dict[str, list[float]]] = {"head": {}, "baseline": {}}
-    for model, name, hit in zip(table["model"], table["id"], table["top2"], strict=True):
-        sums[model].setdefault(name, []).append(hit)
-    return {model: {name: float(np.mean(hits)) for name, hits in by_id.items()} for model, by_id in sums.items()}
+    content = (run.folder / "scores" / "queries.parquet").read_bytes()
+    models = {model: parse_queries(content, name=run.title, model=model) for model in ("head", "baseline")}
+    return {
+        model: dict(zip(found.ids.tolist(), found.scores["top2"].mean(0).tolist(), strict=True))
+        for model, found in models.items()
+    }
 
 
 @torch.no_grad()
