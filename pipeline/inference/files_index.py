@@ -4,63 +4,38 @@ Kept in the scratch cache, one small file per folder and one per version of the 
 Only what follows from bytes is kept: a file that could not be read once is read again.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from data.errors import Unusable
 from data.files.atomic import sha256_bytes, write_bytes
 from data.files.cache import cache_root
 from features.storage.sealed_json import seal, unseal
 from pipeline.fingerprint import fingerprint
 from pipeline.inference.keep import keep
 
-State = tuple[int, int, int]  # bytes, and times of the last change of content and of rights, in ns
+State = list[int]  # bytes, and times of the last change of content and of rights, in ns
 
 
 @dataclass
-class FilesIndex:
-    path: Path
-    known: dict[str, tuple[State, str]]  # name -> its state then, and the sha256 of its bytes
-
-    def save(self, names: Iterable[str]) -> None:
-        """Keep what is known of `names`, those that are there now."""
-        plain = {name: [*state, digest] for name in names if name in self.known for state, digest in [self.known[name]]}
-        keep(lambda: write_bytes(self.path, seal(plain)))
-
-
-def open_files_index(folder: Path) -> FilesIndex:
-    """The index of `folder`; empty where there is none."""
-    key = sha256_bytes(str(folder.resolve()).encode("utf-8", "surrogateescape"))
-    path = cache_root() / "folders" / f"{key[:40]}.json"
-    try:
-        plain = unseal(path.read_bytes())
-        known = {name: ((size, changed, rights), digest) for name, (size, changed, rights, digest) in plain.items()}
-    except (OSError, ValueError, TypeError, AttributeError):  # none yet, or damaged: everything is read again
-        known = {}
-    return FilesIndex(path, known)
-
-
-@dataclass
-class Verdicts:
-    """sha256 of bytes -> why they are no image, by the decoder of today."""
+class Known:
+    """A dict of lists in a small file."""
 
     path: Path
-    known: dict[str, Unusable]
+    values: dict[str, list[Any]]
 
     def save(self) -> None:
-        plain = {digest: [why.reason, why.detail] for digest, why in self.known.items()}
-        keep(lambda: write_bytes(self.path, seal(plain)))
+        keep(lambda: write_bytes(self.path, seal(self.values)))
 
 
-def open_verdicts() -> Verdicts:
-    """Those kept so far; empty where there are none."""
-    path = cache_root() / "no_images" / f"{fingerprint('data/images/decode.py')[:40]}.json"
-    try:
-        known = {digest: Unusable(*why) for digest, why in unseal(path.read_bytes()).items()}
-    except (OSError, ValueError, TypeError, AttributeError):
-        known = {}
-    return Verdicts(path, known)
+def open_files_index(folder: Path) -> Known:
+    """name -> [*its state then, sha256 of its bytes] of the files in `folder`."""
+    return _open("folders", sha256_bytes(str(folder.resolve()).encode("utf-8", "surrogateescape")))
+
+
+def open_verdicts() -> Known:
+    """sha256 of bytes -> [reason, detail] why they are no image, by the decoder of today."""
+    return _open("no_images", fingerprint("data/images/decode.py"))
 
 
 def state(path: Path) -> State | None:
@@ -69,4 +44,12 @@ def state(path: Path) -> State | None:
         found = path.stat()
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _open(kind: str, key: str) -> Known:
+    path = cache_root() / kind / f"{key[:40]}.json"
+    try:
+        return Known(path, unseal(path.read_bytes()))
+    except (OSError, ValueError):  # none yet, or damaged: everything is read again
+        return Known(path, {})

@@ -23,7 +23,7 @@ from features.storage.concat import concatenate
 from features.storage.features_files import RowWriter
 from pipeline.extraction import compute_here, extraction_fingerprint, scratch_shards
 from pipeline.inference.feature_sources import FeatureSource
-from pipeline.inference.files_index import FilesIndex, open_files_index, open_verdicts, state
+from pipeline.inference.files_index import Known, open_files_index, open_verdicts, state
 from pipeline.inference.keep import keep
 from pipeline.inference.predictor import Predictor
 
@@ -93,12 +93,13 @@ def folder_features(head: Predictor, folder: Path, *, progress: Progress) -> Fol
     tree = open_tree(folder)
     index, verdicts = open_files_index(folder), open_verdicts()
     hashes, unread = _hashes(tree, folder, index, progress=progress)
-    index.save(tree.names)
+    index.values = {name: index.values[name] for name in tree.names if name in index.values}
+    index.save()
     scratches = []
     for part in head.feature_set.parts:
         compute = compute_here(dtype=matching_dtype(part.provenance, head.device))
         scratches.append(Scratch(_shards(part, compute)))
-        name_of = {digest: name for name, digest in reversed(hashes.items()) if digest not in verdicts.known}
+        name_of = {digest: name for name, digest in reversed(hashes.items()) if digest not in verdicts.values}
         names = sorted(name_of[digest] for digest in scratches[-1].missing([*name_of]))
         if not names:
             continue
@@ -111,9 +112,11 @@ def folder_features(head: Predictor, folder: Path, *, progress: Progress) -> Fol
             elif isinstance(kind, NotRead):
                 unread |= {other: kind for other, digest in hashes.items() if digest == hashes[name]}
             else:
-                verdicts.known[hashes[name]] = kind
+                verdicts.values[hashes[name]] = [kind.reason, kind.detail]
     verdicts.save()
-    rejected = unread | {name: verdicts.known[d] for name, d in hashes.items() if d in verdicts.known}
+    rejected = unread | {
+        name: Unusable(*verdicts.values[digest]) for name, digest in hashes.items() if digest in verdicts.values
+    }
     good = [name for name in tree.names if name not in rejected]
     keys = [hashes[name] for name in good]
     return FolderFeatures(
@@ -127,11 +130,11 @@ def folder_features(head: Predictor, folder: Path, *, progress: Progress) -> Fol
 
 
 def _hashes(
-    tree: Tree, folder: Path, index: FilesIndex, *, progress: Progress
+    tree: Tree, folder: Path, index: Known, *, progress: Progress
 ) -> tuple[dict[str, str], dict[str, Unusable]]:
     """name -> sha256 of each file, and name -> why it could not be read. New and changed files are read."""
     states = {name: state(folder / name) for name in tree.names}
-    changed = [name for name in tree.names if states[name] is None or index.known.get(name, (None,))[0] != states[name]]
+    changed = [name for name in tree.names if states[name] is None or index.values.get(name, [])[:-1] != states[name]]
     unread: dict[str, Unusable] = {}
 
     def read(name: str) -> str | Unusable:
@@ -141,13 +144,13 @@ def _hashes(
     if changed:
         with progress(len(changed), "read") as advance, ThreadPoolExecutor(READERS) as threads:
             for name, found in zip(changed, threads.map(read, changed), strict=True):
-                index.known.pop(name, None)
+                index.values.pop(name, None)
                 if isinstance(found, Unusable):
                     unread[name] = found
                 elif (before := states[name]) is not None:
-                    index.known[name] = (before, found)
+                    index.values[name] = [*before, found]
                 advance(1)
-    return {name: index.known[name][1] for name in tree.names if name in index.known}, unread
+    return {name: index.values[name][-1] for name in tree.names if name in index.values}, unread
 
 
 def _side_by_side(head: Predictor, parts: Sequence[NDArray[np.float16]]) -> NDArray[np.float16]:
