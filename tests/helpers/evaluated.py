@@ -91,9 +91,8 @@ def make_run(
         with torch.no_grad():
             for s in range(2):
                 weights = torch.diag(torch.from_numpy(1 / np.linspace(0.2, 2, 16))).float()
-                heads[s].project.weight.copy_(
-                    (weights + head_noise * torch.from_numpy(rng.normal(size=(16, 16))).float()).T
-                )
+                noisy = (weights + head_noise * torch.from_numpy(rng.normal(size=(16, 16))).float()).T
+                heads[s].project.weight.copy_(noisy[: len(heads[s].project.weight)])
     save_head(settings, heads, rows, protocol)
     (FOLDER / "head/history.csv").write_text(
         "seed,epoch,loss,val_top2\n0,0,nan,0.5\n0,1,0.2,0.6\n1,0,nan,0.5\n1,1,0.3,0.7\n"

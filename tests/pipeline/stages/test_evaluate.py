@@ -249,6 +249,12 @@ def test_the_gallery_is_a_picture(here):
     assert Image.open(FOLDER / "scores/gallery.png").height > small.height
 
 
+def test_embeddings_of_width_two_are_drawn(here):
+    make_run(class_rows(), dim=2)
+    evaluate()
+    assert Image.open(FOLDER / "scores/plane.png").format == "PNG"
+
+
 @pytest.mark.parametrize(
     ("field", "message"),
     [
