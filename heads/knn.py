@@ -5,10 +5,8 @@ from torch import Tensor
 
 from heads.embeddings import similarity_matrix
 from heads.errors import HeadError
-from heads.metrics.ranking import NOT_FINITE
+from heads.metrics.ranking import BLOCK, NOT_FINITE
 from heads.store import TrainedHead
-
-BLOCK = 2**24  # similarities in memory at once: 64 MB
 
 
 @torch.no_grad()

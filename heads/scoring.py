@@ -15,7 +15,6 @@ from heads.metrics.score_table import RunEvaluations, ScoreRow, score_table
 from heads.similarity import Distance, Similarity, embedding_similarity
 
 WITH_THRESHOLD = ("accuracy", "balanced_accuracy")
-PROJECTION = 64  # directions of the random projection
 
 
 class HasSimilarities(Protocol):
@@ -86,11 +85,10 @@ def evaluate(
         }
 
     of_head = [embedding_similarity(rows, distance)] if head is None else head.similarities(rows)
-    width = min(features.shape[1], PROJECTION)
     evaluations = RunEvaluations(
         head=[scored(similarity) for similarity in of_head],
         baseline=scored(baseline_similarity(features)),
-        projection=scored(random_projection_similarity(features, width=width)),
+        projection=scored(random_projection_similarity(features)),
         chance=scored(constant_similarity()),
     )
     table = score_table(evaluations, clusters=clusters, n_bootstrap=n_bootstrap)

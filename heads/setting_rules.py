@@ -1,8 +1,9 @@
 """Which settings of a head work together, as two tables: what cannot work, and what would do nothing."""
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Literal, get_args
+
+from heads.errors import nearest_or_known
 
 if TYPE_CHECKING:
     from heads.settings import HeadSettings
@@ -122,9 +123,7 @@ def _argument_problem(settings: "HeadSettings") -> str | None:
     known = ARGUMENTS.get(settings.loss, {})
     for name, value in settings.loss_args.items():
         if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known) or 'none'}"
-            return f"loss_args: {settings.loss} has no argument '{name}'; {hint}"
+            return f"loss_args: {settings.loss} has no argument '{name}'; {nearest_or_known(name, known)}"
         if isinstance(known[name], bool) != isinstance(value, bool):
             kind = "true or false" if isinstance(known[name], bool) else "a number"
             return f"loss_args: {name} is {value!r}: give {kind}"

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from heads.errors import HeadError
+from heads.errors import HeadError, nearest_or_known
 from heads.setting_rules import ARGUMENTS, MARGINS, Embedder, PairModel, problem
 
 # One loss has one spelling: other names of a loss -> the one that is meant.
@@ -151,9 +150,7 @@ class Objective(Section):
         if loss in OTHER_NAMES:
             raise ValueError(f"'{loss}' is '{OTHER_NAMES[loss]}' here: write that")
         if loss not in LOSSES and not re.fullmatch(OWN_FUNCTION, loss):
-            close = get_close_matches(loss, LOSSES, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(get_args(OwnLoss))}"
-            raise ValueError(f"no '{loss}'; {hint}")
+            raise ValueError(f"no '{loss}'; {nearest_or_known(loss, LOSSES, listed=get_args(OwnLoss))}")
         return loss
 
     @field_validator("negatives")

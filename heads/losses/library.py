@@ -4,7 +4,6 @@ import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from typing import TypeVar
 
 import torch
@@ -12,7 +11,7 @@ from pytorch_metric_learning import losses as library
 from pytorch_metric_learning.distances import CosineSimilarity
 from torch import Generator, Tensor, nn
 
-from heads.errors import HeadError
+from heads.errors import HeadError, nearest_or_known
 from heads.settings import HeadSettings
 from heads.training.batches import Batch
 
@@ -122,8 +121,7 @@ def _arguments(kind: type, settings: HeadSettings, known: dict[str, int]) -> Arg
     free = [name for name in names if name not in KNOWN]
     for name in settings.loss_args:
         if name not in free:
-            close = get_close_matches(name, free, n=1)
-            hint = f"did you mean '{close[0]}'?" if close else f"known: {', '.join(free) or 'none'}"
+            hint = nearest_or_known(name, free)
             raise HeadError(f"head.loss_args: {settings.loss} has no argument '{name}'; {hint}")
     missing = [name for name in free if names[name] and name not in settings.loss_args]
     if missing:

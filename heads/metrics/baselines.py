@@ -7,6 +7,8 @@ from torch import Tensor
 
 from heads.similarity import Similarity, embedding_similarity
 
+WIDTH = 64  # directions of a random projection
+
 
 def majority_accuracy(labels: ArrayLike) -> float:
     """Accuracy of always predicting the largest group of `labels` (N,)."""
@@ -19,8 +21,11 @@ def baseline_similarity(features: Tensor) -> Similarity:
     return embedding_similarity(features)
 
 
-def random_projection_similarity(features: Tensor, *, width: int, seed: int = 0) -> Similarity:
-    """An untrained head: the cosine of features (N, D) projected onto `width` random directions."""
+def random_projection_similarity(features: Tensor, *, width: int | None = None, seed: int = 0) -> Similarity:
+    """An untrained head: the cosine of features (N, D) on `width` random directions; by default on the lesser of D
+    and `WIDTH`.
+    """
+    width = width or min(features.shape[1], WIDTH)
     generator = torch.Generator().manual_seed(seed)
     directions = torch.randn(features.shape[1], width, generator=generator) / width**0.5
     return embedding_similarity(features.float() @ directions.to(features.device))

@@ -118,7 +118,7 @@ def score_all(
 ) -> RunEvaluations:
     """Every seed's head and the three similarities that it is compared with on every subset of the test split."""
     size = protocol.list_size
-    projection = random_projection_similarity(inputs, width=min(inputs.shape[1], 64))
+    projection = random_projection_similarity(inputs)
 
     def evaluations(
         similarity: Similarity, threshold: float, *, of: dict[str, Subset] = subsets, reranking: str = reranking
