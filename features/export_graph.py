@@ -1,4 +1,4 @@
-"""Preprocessing and network as one graph, for export: images of any size to features. `replicas` is the fast path."""
+"""Preprocessing and network as one graph for export: images of any size to features."""
 
 from typing import Any
 
@@ -10,13 +10,13 @@ from torch.nn.functional import normalize
 from features.backbones.preprocess import CROP, Preprocess
 from features.backbones.registry import LoadedBackbone
 
-Size = Any  # int, or torch.SymInt while a graph is traced, which torch's annotations leave out
+Size = Any  # int, or torch.SymInt while a graph is traced (torch's annotations lack it)
 
 
 class ResizeAndCrop(nn.Module):
     """(B, 3, H, W) uint8 -> (B, 3, S, S) float32 of whole numbers: `Preprocess.pixels`, within 2 of 255 levels.
 
-    It is written in what a graph can hold: floats for the resize, and whole numbers alone for every size.
+    It uses only what a graph can express: floats for the resize, integers for every size.
     """
 
     def __init__(self, preprocess: Preprocess, *, size: int, resize: int) -> None:
@@ -35,7 +35,7 @@ class ResizeAndCrop(nn.Module):
             case _:  # longest
                 long = torch.sym_max(height, width)
                 target = [torch.sym_max(1, half_even(self.resize * side, long)) for side in (height, width)]
-        # Along rows, then along columns, with bytes in between: as torchvision resizes bytes.
+        # First along rows, then along columns, rounded to bytes in between, as torchvision resizes bytes.
         pixels = self._resized(images.float(), [height, target[1]])
         pixels = self._resized(pixels, target)
         if self.fit == "longest":
@@ -90,11 +90,11 @@ class ConcatGraph(nn.Module):
 
 
 def window(images: Tensor, top: Size, left: Size, size: int) -> Tensor:
-    """(B, 3, H, W) -> (B, 3, size, size), whose sides a graph then knows as numbers."""
+    """(B, 3, H, W) -> (B, 3, size, size), with sides that are constants of the graph."""
     return images[:, :, top : top + size, left : left + size].reshape(images.shape[0], 3, size, size)
 
 
 def half_even(above: Size, below: Size) -> Size:
-    """`round(above / below)` of whole numbers >= 0 in whole numbers: a half goes to the even neighbour."""
+    """`round(above / below)` of integers >= 0 in integer arithmetic: a half rounds to the even neighbour."""
     rounded, rest = (2 * above + below) // (2 * below), (2 * above + below) % (2 * below)
     return rounded - (rounded % 2) * (1 - torch.sym_min(rest, 1))

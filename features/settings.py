@@ -12,25 +12,29 @@ Deviation = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 class Backbone(BaseModel):
-    """One entry of the catalogue: where a network and its weights come from, and what is taken from it."""
+    """One entry of `backbones`: a network, its weights, its preprocessing, and which outputs are the features."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     library: Library
     model: str
     weights: str  # a published tag, `package:<name>`, a path to a checkpoint, or `random`
-    # Not "size": DVC leaves keys of that name out of its run-cache key, and would bring back stale features.
-    pixels: int | None = Field(default=None, ge=16, le=1024)  # of the whole shorter side; none: as published
-    # Per channel, of pixels from 0 to 1, in place of the published ones: for a checkpoint that was trained with others.
+    # Not "size": DVC leaves keys of that name out of its run-cache key and would restore stale features.
+    pixels: int | None = Field(
+        default=None, ge=16, le=1024
+    )  # of the shorter side, without a crop; null: the published size and crop
+    # Per channel, of pixels in 0..1, in place of the published values: for a checkpoint that was trained with others.
     mean: tuple[Channel, Channel, Channel] | None = None
     std: tuple[Deviation, Deviation, Deviation] | None = None
     interpolation: Literal["bicubic", "bilinear"] | None = None
-    output: Literal["global", "grid"] = "global"  # grid: the map before pooling, pooled to grid x grid cells
+    output: Literal["global", "grid"] = "global"  # grid: the map before pooling, averaged over grid x grid cells
     grid: int = Field(default=2, ge=1, le=8)
-    stages: tuple[Stage, ...] = ()  # of grid: maps of earlier stages in place of the last one, each of length 1
-    std_pool: bool = False  # of stages: beside each cell's mean its standard deviation, of length 1 per map too
-    flip: bool = False  # one more view: mirrored
+    stages: tuple[
+        Stage, ...
+    ] = ()  # with output grid: the maps of these stages, each of length 1, in place of the last map
+    std_pool: bool = False  # with stages: also each cell's standard deviation, of length 1 per map
+    flip: bool = False  # one more view: the mirror image
     crops: int = Field(default=0, ge=0, le=5)  # more views: 7/8 of the side, at the centre and the corners
-    average: bool = False  # one vector, the mean of the views (each of length 1), not one a view
+    average: bool = False  # one vector, the mean of the views (each of length 1), in place of one per view
 
     @model_validator(mode="after")
     def _fit_together(self) -> "Backbone":
@@ -39,7 +43,7 @@ class Backbone(BaseModel):
         if list(self.stages) != sorted(set(self.stages)):
             raise ValueError(f"stages {list(self.stages)}: name each once, in ascending order")
         if self.std_pool and not self.stages:
-            raise ValueError("std_pool is of the maps of stages: name some")
+            raise ValueError("std_pool needs the maps of stages: name some in stages")
         if self.model == "trained" and (self.mean or self.std or self.interpolation):
             raise ValueError("mean, std and interpolation of a network trained here are its own: leave them out")
         return self
@@ -55,8 +59,8 @@ class ComputeSettings(BaseModel):
     """How fast networks run, not what they compute: no stage depends on these keys, so an edit runs nothing again."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    batch: int | None = Field(default=None, ge=1)  # none: what suits the device
-    workers: int | None = Field(default=None, ge=0, le=256)  # processes that decode; none: one a core
+    batch: int | None = Field(default=None, ge=1)  # null: 16 images on a CPU, 256 on a GPU
+    workers: int | None = Field(default=None, ge=0, le=256)  # processes that decode; null: one per core
     compile: bool = False  # torch.compile: pays from about 100,000 images on
     engine: Literal["local", "ray"] = "local"  # ray: every machine of a Ray cluster
 

@@ -19,10 +19,10 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preprocess:
-    """What a network expects of its images.
+    """The preprocessing of a network's images.
 
-    `size`: pixels a side of the square. `resize`: pixels of the shorter side before the centre crop.
-    `fit`: `shortest` keeps the aspect and crops, `longest` keeps it and pads, `squash` ignores it.
+    `size`: side of the square input, in pixels. `resize`: the shorter side before the centre crop, in pixels.
+    `fit`: `shortest` keeps the aspect ratio and crops, `longest` keeps it and pads, `squash` does not keep it.
     """
 
     size: int
@@ -33,13 +33,13 @@ class Preprocess:
     fit: Literal["shortest", "longest", "squash"] = "shortest"
 
     def describe(self) -> dict[str, Any]:
-        """For the sidecar: every field, and the version of the code that acts on them."""
+        """For the sidecar: every field, and the version of this code."""
         values = {**asdict(self), "mean": list(self.mean), "std": list(self.std)}  # lists: as JSON gives them back
         return {**values, "version": VERSION}
 
     @classmethod
     def parse(cls, description: Mapping[str, Any]) -> "Preprocess":
-        """From what `describe` gave.
+        """The inverse of `describe`.
 
         Raises:
             KeyError: a field is missing.
@@ -48,7 +48,7 @@ class Preprocess:
         return cls(**{**values, "mean": tuple(values["mean"]), "std": tuple(values["std"])})
 
     def views(self, image: Image.Image, crops: int = 0) -> Tensor:
-        """An RGB image -> (1 + crops, 3, size, size) uint8: the whole, then the centre and the corners, closer up."""
+        """An RGB image -> (1 + crops, 3, size, size) uint8: the whole image, then a centre and corner crops of 7/8."""
         plain = self.pixels(image)
         if not crops:
             return plain[None]

@@ -8,7 +8,7 @@ from torchvision.models import resnet18
 
 
 class ConvNet2d(nn.Module):
-    """Of the MNIST plane: three convolutions, batch norms, pooling between them, two outputs. Grey, 28 pixels."""
+    """Of the MNIST plane: three convolutions, batch norms, pooling between them, two outputs. Greyscale, 28 pixels."""
 
     width = 2
 
@@ -21,7 +21,7 @@ class ConvNet2d(nn.Module):
         self.last = nn.Linear(64, 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x[:, :1]  # the report's network sees one channel
+        x = x[:, :1]  # the report's network has one input channel
         x = max_pool2d(self.norm1(self.conv1(x)), 2)
         x = max_pool2d(self.norm2(self.conv2(x)), 2)
         x = self.norm3(self.conv3(x)).mean((2, 3))  # 5 x 5 cells of 28 pixels: the report's avg_pool2d(x, 5)
@@ -29,8 +29,8 @@ class ConvNet2d(nn.Module):
 
 
 class ConvNet2dRelu(nn.Module):
-    """The layers of the MNIST plane as they are usually built: ReLU after every batch norm, pooling after the third
-    convolution, and its 3 x 3 cells kept apart. The report's network has no activation but pooling. Grey, 28 pixels.
+    """The layers of the MNIST plane with ReLU after every batch norm and pooling after the third convolution, whose
+    3 x 3 cells are flattened. The report's network has no activation but pooling. Greyscale, 28 pixels.
     """
 
     def __init__(self) -> None:
@@ -69,8 +69,8 @@ class ConvNet10d(nn.Module):
 
 
 class Conv4(nn.Module):
-    """Four blocks of convolution, batch norm, ReLU and pooling, 64 filters each: the usual one for one-shot Omniglot
-    (Vinyals et al. 2016, section 4.1). Grey, 28 pixels: 64 numbers.
+    """Four blocks of convolution, batch norm, ReLU and pooling, 64 filters each: the usual network for one-shot
+    Omniglot (Vinyals et al. 2016, section 4.1). Greyscale, 28 pixels: 64 features.
     """
 
     def __init__(self) -> None:
@@ -88,9 +88,8 @@ class Conv4(nn.Module):
 
 
 class ConvStrided(nn.Module):
-    """Blocks of convolution, batch norm and ReLU that step over every second pixel, so that none works at the full
-    size: four of them train five times as fast as `Conv4` on a CPU. Grey; 28 pixels end as 2 x 2 cells after four
-    blocks, 56 after five.
+    """Blocks of convolution with stride 2, batch norm and ReLU; none computes at the full size, so four of them train
+    five times as fast as `Conv4` on a CPU. Greyscale; 28 pixels give 2 x 2 cells after four blocks, 56 after five.
     """
 
     def __init__(self, *widths: int) -> None:
@@ -109,8 +108,8 @@ class ConvStrided(nn.Module):
 
 
 class CifarBlock(nn.Module):
-    """Two 3 x 3 convolutions and a shortcut. Where the width changes, the shortcut takes every second pixel and fills
-    up with zeros (He et al. 2016, option A), or is a 1 x 1 convolution (option B).
+    """Two 3 x 3 convolutions and a shortcut. Where the width changes, the shortcut is every second pixel padded with
+    zero channels (He et al. 2016, option A), or a 1 x 1 convolution (option B).
     """
 
     def __init__(self, width: int, out: int, *, convolved: bool) -> None:
@@ -135,7 +134,7 @@ class CifarBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """ResNet for 32 pixels (He et al. 2016, section 4.2) without its classifier: 6n + 2 layers, 64 numbers.
+    """ResNet for 32 pixels (He et al. 2016, section 4.2) without its classifier: 6n + 2 layers, 64 features.
 
     Tensors have the names of akamaster/pytorch_resnet_cifar10 and, with `convolved`, of chenyaofo/pytorch-cifar-models.
     """

@@ -1,7 +1,7 @@
-"""Training images moved about, a batch at a time on its device: every image by its own draw.
+"""Augmentation of a batch of images on its device, with random parameters per image.
 
-Quarter turns are not drawn but counted: a turned letter is another letter, so a group of its own. As inputs are row
-numbers, image `r` of N turned `q` times is row `r + q N`.
+Rotations by quarter turns are not random: a rotated letter is another letter, so they are groups of their own. Inputs
+are row numbers: image `r` of N rotated by `q` quarter turns is row `r + q N`.
 """
 
 from dataclasses import replace
@@ -20,7 +20,7 @@ ROTATIONS = 4
 def augment(images: Tensor, settings: Augment, rng: Generator) -> Tensor:
     """(B, C, S, S) uint8 -> the same, or float32 in [0, 255] where pixels are interpolated.
 
-    What leaves the picture on one side is filled on the other by the pixels of the edge.
+    Pixels that come from outside the image repeat its edge.
     """
     if settings.shift or settings.flip:
         images = shift_and_flip(images, *draw_shifts(len(images), images.shape[-1], settings, rng))
@@ -30,7 +30,7 @@ def augment(images: Tensor, settings: Augment, rng: Generator) -> Tensor:
 
 
 def draw_shifts(count: int, side: int, settings: Augment, rng: Generator) -> tuple[Tensor, Tensor]:
-    """Whole pixels down and to the right (B, 2), and who is mirrored (B,)."""
+    """Shifts in whole pixels, down and to the right (B, 2), and whether each image is mirrored (B,)."""
     most = round(settings.shift * side)
     shift = torch.randint(-most, most + 1, (count, 2), generator=rng)
     mirrored = torch.rand(count, generator=rng) < (0.5 if settings.flip else 0.0)
@@ -38,7 +38,7 @@ def draw_shifts(count: int, side: int, settings: Augment, rng: Generator) -> tup
 
 
 def shift_and_flip(images: Tensor, shift: Tensor, mirrored: Tensor) -> Tensor:
-    """(B, C, S, S), shifted by `shift` (B, 2), then mirrored where so said: pixels stay as they are."""
+    """(B, C, S, S), shifted by `shift` (B, 2), then mirrored where `mirrored` (B,): no pixel is interpolated."""
     batch, channels, side, _ = images.shape
     place = torch.arange(side)
     rows = (place - shift[:, :1]).clamp(0, side - 1)  # (B, S): where each row comes from
@@ -50,7 +50,7 @@ def shift_and_flip(images: Tensor, shift: Tensor, mirrored: Tensor) -> Tensor:
 
 
 def draw_affines(count: int, settings: Augment, rng: Generator) -> Tensor:
-    """(B, 2, 3): from a point of the result to its source, both in [-1, 1]: a window, sheared, scaled and turned."""
+    """(B, 2, 3), from a point of the result to its source, both in [-1, 1]: crop, shear, scale and rotation."""
 
     def uniform(low: float, high: float) -> Tensor:
         return low + (high - low) * torch.rand(count, generator=rng)
@@ -73,8 +73,8 @@ def apply_affines(images: Tensor, maps: Tensor) -> Tensor:
 
 
 def rotated_training_set(training_set: TrainingSet, total: int) -> TrainingSet:
-    """`training_set` of a data set of `total` rows, turned by no, one, two and three quarters: four times as many
-    groups (Santoro et al. 2016, section 4.2).
+    """`training_set` of a data set of `total` rows, rotated by 0, 90, 180 and 270 degrees: four times as many groups
+    (Santoro et al. 2016, section 4.2).
     """
     groups = int(training_set.labels.max()) + 1
     sides = training_set.sides
@@ -87,7 +87,7 @@ def rotated_training_set(training_set: TrainingSet, total: int) -> TrainingSet:
 
 
 def rotate(images: Tensor, quarters: Tensor) -> Tensor:
-    """(B, C, S, S), each turned anticlockwise by its own number of quarters (B,): pixels stay as they are."""
+    """(B, C, S, S), each rotated anticlockwise by its own number of quarter turns (B,)."""
     side = images.shape[-1]
     place = torch.arange(side * side).view(side, side)
     sources = torch.stack([place.rot90(quarter).flatten() for quarter in range(ROTATIONS)]).to(images.device)

@@ -1,4 +1,4 @@
-"""Which layers of a network train. The others keep their weights and, in batch norms, their running means."""
+"""Which layers of a network train. The others keep their weights and the running statistics of their batch norms."""
 
 from collections.abc import Iterator
 
@@ -11,8 +11,8 @@ from features.errors import FeatureError
 def blocks(network: nn.Module, prefix: str = "") -> Iterator[str]:
     """Names of the network's blocks in the order of its definition.
 
-    A module is entered as long as it holds, at any depth, a list of modules that have parts: so ResNet's stages and a
-    transformer's stack are taken apart, and a residual block, whose lists hold single layers, is not.
+    A module is split into its children if it holds, at any depth, a list of modules that have children: so a ResNet's
+    stages and a transformer's stack are split, and a residual block, whose lists hold single layers, is not.
     """
     for name, child in network.named_children():
         if not any(True for _ in child.parameters()):
@@ -26,10 +26,10 @@ def blocks(network: nn.Module, prefix: str = "") -> Iterator[str]:
 def choose_layers(network: nn.Module, layers: str | tuple[str, ...], last: int, *, where: str) -> list[nn.Module]:
     """Let only `layers` train, and return the modules that must stay in eval mode.
 
-    `last`: the last so many blocks; else `layers` are names, each a module, a parameter or a start of theirs.
+    `last`: the number of last blocks; if 0, `layers` are names of modules or parameters.
 
     Raises:
-        FeatureError: no layer of a name.
+        FeatureError: the network has no layer of one of the names.
     """
     if layers == "all":
         return []
@@ -45,7 +45,7 @@ def choose_layers(network: nn.Module, layers: str | tuple[str, ...], last: int, 
 
 
 def _hint(name: str, known: list[str]) -> str:
-    """A layer that is meant, perhaps: of that name inside another, or spelt like it."""
+    """The layer that may be meant: one of that name inside another, or the nearest spelling."""
     if name == "projection":
         return "; set dim for a linear layer on the network"
     parts = sorted({".".join(parameter.split(".")[:depth]) for parameter in known for depth in (1, 2, 3, 4)})

@@ -1,4 +1,4 @@
-"""Where the linear layer on top of a network starts."""
+"""Initial weights of the linear layer on top of a network."""
 
 import torch
 from torch import Tensor, nn
@@ -8,9 +8,9 @@ from heads.models.embedding_heads import pca_init
 
 @torch.no_grad()
 def init_with_pca(layer: nn.Linear, outputs: Tensor) -> None:
-    """Begin as a linear head does, on `outputs` (N, D), what the network gives at first, less their mean.
+    """Set `layer` to the principal axes of `outputs` (N, D), those of the network before training, minus their mean.
 
-    So before any step cosines are about those of the centred outputs, and not of a random projection.
+    So before the first step the cosines are about those of the centred outputs.
     """
     mean = outputs.mean(0)
     start = pca_init(layer.in_features, layer.out_features, outputs - mean)

@@ -1,4 +1,4 @@
-"""The training images as bytes: decoded once, on the device where they fit, else mapped from a file in batches."""
+"""The training images as uint8 pixels: decoded once, kept on the device if they fit, else mapped from a file."""
 
 import hashlib
 from collections.abc import Callable
@@ -20,7 +20,7 @@ SHARE = 0.5  # of a GPU's free memory that images may take
 
 @dataclass(frozen=True)
 class Pixels:
-    """n images, `images` (n, C, S, S) uint8 (C = 1 where all are grey); row `r` of the data set is `place[r]`."""
+    """n images, `images` (n, C, S, S) uint8 (C = 1 if all are greyscale); row `r` of the data set is `place[r]`."""
 
     images: Tensor  # on the device, or in a mapped file
     place: Tensor  # (N,) int64, beside `images`
@@ -45,8 +45,8 @@ def load_pixels(
 ) -> Pixels:
     """The images of `rows` (n,) of images.parquet `source`, which has `total` rows.
 
-    They lie in `cache` under `key` (what images these are, and the code that decodes), decoded when they are not there.
-    On a CPU the file is only mapped: the system keeps in memory what fits.
+    They are decoded unless `cache` has a file under `key` (the images and the code that decodes them). On a CPU the
+    file is memory-mapped: the system keeps in memory what fits.
 
     Raises:
         FeatureError: as `load_images`.
@@ -64,7 +64,7 @@ def load_pixels(
 
 
 def pixels_key(images_hash: str, rows: np.ndarray, preprocess: Preprocess, code: str) -> str:
-    """What decides the bytes of the file."""
+    """Hash of all that decides the content of the file."""
     parts = (images_hash, hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest(), repr(preprocess.describe()), code)
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
@@ -72,7 +72,7 @@ def pixels_key(images_hash: str, rows: np.ndarray, preprocess: Preprocess, code:
 def _cached(
     source: Path, rows: np.ndarray, preprocess: Preprocess, stem: Path, workers: int, progress: Callable[[int], None]
 ) -> Path:
-    """The file, of one channel if that is all there is: grey pictures, which are decoded as RGB, take a third."""
+    """The file, with one channel if all images are greyscale (they are decoded as RGB), else with three."""
     one = len(rows) * preprocess.size**2
     for channels in (1, 3):
         path = stem.with_name(f"{stem.name}-{channels}.u8")
@@ -83,7 +83,7 @@ def _cached(
         with suppress(_ColourFound):
             _decode(source, rows, preprocess, path, channels, workers, progress)
             return path
-    raise AssertionError("three channels hold any picture")
+    raise AssertionError("three channels hold any image")
 
 
 class _ColourFound(Exception):

@@ -12,30 +12,30 @@ LAYERS = "all, last:2 (the last blocks), or a list of names ([layer4, fc])"
 
 
 class Augment(Section):
-    """How far each training image is moved, drawn anew at every step. Everything is off by default."""
+    """Random changes of each training image at every step. All are off by default."""
 
     shift: float = Field(default=0.0, ge=0, le=0.5)  # at most, as a share of the side, in whole pixels
     flip: bool = False  # mirrored, one time in two
     rotate: float = Field(default=0.0, ge=0, le=180)  # degrees, at most
     scale: float = Field(default=0.0, ge=0, lt=1)  # 0.2: between 0.8 and 1.2 times as large
     shear: float = Field(default=0.0, ge=0, lt=90)  # degrees, at most
-    crop: float = Field(default=1.0, gt=0, le=1)  # a window of at least this share of the area, blown up
+    crop: float = Field(default=1.0, gt=0, le=1)  # a window of at least this share of the area, enlarged
     rotations: bool = False  # by 90, 180 and 270 degrees, as groups of their own: an epoch is four times as long
 
 
 class Finetune(Objective):
     """One network trained here. Keys that `head` has too mean the same here."""
 
-    network: Backbone  # as an entry of backbones: where it starts, and at how many pixels
+    network: Backbone  # as an entry of backbones: the network before training
     dim: Dimension | None = None  # width of a linear layer on it, `projection`, part of the network; null: none
     layers: Literal["all"] | Annotated[str, Field(pattern=r"last:")] | tuple[str, ...] = "all"  # that train
     augment: Augment = Augment()
-    head: HeadModel = HeadModel(model="identity")  # trains on top of the network and stays behind
+    head: HeadModel = HeadModel(model="identity")  # trained on top of the network, not part of the result
     precision: Literal["auto", "float32", "bfloat16"] = "auto"  # auto: bfloat16 on GPUs that have it
 
     @property
     def objective(self) -> HeadSettings:
-        """What the code of heads takes: the loss, its batches, and the head on top."""
+        """As settings of a head, which the code of heads/ takes: the loss, the batches, and the head on top."""
         shared = {name: getattr(self, name) for name in Objective.model_fields}
         return HeadSettings(features="", transform="none", seeds=1, **shared, **self.head.model_dump())
 

@@ -1,7 +1,7 @@
 """Train a network on images with the training loop, the losses and the batches of heads.
 
-To that loop a network is a head whose inputs are row numbers: `forward` reads their pixels, augments them in training,
-and sends them through the network. So batches, masks, mining, losses, early stopping and resuming are the same code.
+In that loop a network is a head whose inputs are row numbers: `forward` reads their pixels, augments them in training,
+and applies the network. So batches, masks, mining, losses, early stopping and resuming are the same code.
 """
 
 from collections.abc import Callable
@@ -29,13 +29,13 @@ from heads.training.determinism import deterministic
 from heads.training.loop import Report, Trained, Validate, train
 from heads.training.samplers import TrainingSet
 
-CHUNK = 128  # images at once where no gradient is kept
+CHUNK = 128  # images at once without gradients
 SAMPLE = 2048  # training images that a projection or a head on top starts from
 
 
 @dataclass(frozen=True)
 class TrainingInputs:
-    """What a network trains on and with."""
+    """A network, its training images and how they are preprocessed."""
 
     network: nn.Module  # (B, 3, S, S) -> (B, D), on its device
     preprocess: Preprocess
@@ -105,18 +105,18 @@ def train_network(
     checkpoint: Path | None = None,
     report: Report = lambda batches, loss: None,
 ) -> Trained:
-    """Train until val stops getting better, and leave the best epoch in `inputs.network`; epoch 0 is the network as it
-    came, with the projection of `dim` where it starts.
+    """Train until the val score stops improving; `inputs.network` ends with the weights of the best epoch. Epoch 0 is
+    the loaded network with the initial projection of `dim`.
 
-    Every epoch draws from generators of its own, made from `seed` and its number: an interrupted run resumes from the
-    last epoch in `checkpoint` and ends with the same bytes.
+    Every epoch has its own generators, seeded by `seed` and its number: an interrupted run resumes from the last epoch
+    in `checkpoint` and ends with the same weights.
 
     Raises:
         HeadError: the loss is no longer a number; the GPU has too little memory.
     """
     settings, training_set = entry.objective, inputs.training_set.numbered()
     device, rng = inputs.pixels.device, Generator()
-    rows = torch.from_numpy(training_set.rows).to(device)[:, None]  # (n, 1): what stands for the images
+    rows = torch.from_numpy(training_set.rows).to(device)[:, None]  # (n, 1): the inputs are row numbers
     with deterministic(device), torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         _reseed(rng, seed, 0)
         head = network_as_head(inputs, entry, rows, groups=training_set.groups, rng=rng)
@@ -148,8 +148,8 @@ def train_network(
 def network_as_head(
     inputs: TrainingInputs, entry: Finetune, rows: Tensor, *, groups: int, rng: Generator
 ) -> NetworkAsHead:
-    """The network, its projection and the head on top where they start: on what the network gives for the images of
-    `rows` (n, 1), or of a sample of them.
+    """The network with the initial projection and the initial head on top, computed from its outputs for a sample of
+    the images of `rows` (n, 1).
     """
     settings = entry.objective
     if entry.dim is not None:
@@ -171,7 +171,7 @@ def _sample(rows: Tensor, rng: Generator) -> Tensor:
 
 
 def forward_dtype(precision: str, device: torch.device) -> torch.dtype:
-    """`auto`: bfloat16 on a GPU with units for it: float16 would need its losses scaled."""
+    """`auto`: bfloat16 on a GPU with units for it, else float32; float16 would need scaled losses."""
     if precision != "auto":
         return getattr(torch, precision)
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
@@ -179,7 +179,7 @@ def forward_dtype(precision: str, device: torch.device) -> torch.dtype:
 
 
 def _reseed(rng: Generator, seed: int, epoch: int) -> None:
-    """The generator that augments and drops, and torch's own, which networks' dropout draws from."""
+    """Seed `rng` (augmentation, dropout of the head) and torch's generator (dropout of networks)."""
     number = int(np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0] >> np.uint64(1))
     rng.manual_seed(number)
     torch.manual_seed(number)

@@ -116,7 +116,7 @@ def test_a_stage_that_is_not_there(library, model, stages, last):
         ({"stages": [3], "output": "global"}, "stages are maps, not one vector: set output to grid"),
         ({"stages": [4, 3]}, "stages [4, 3]: name each once, in ascending order"),
         ({"stages": [3, 3]}, "stages [3, 3]: name each once, in ascending order"),
-        ({"std_pool": True}, "std_pool is of the maps of stages: name some"),
+        ({"std_pool": True}, "std_pool needs the maps of stages: name some in stages"),
     ],
 )
 def test_stages_that_make_no_sense(changes, message):
