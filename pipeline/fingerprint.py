@@ -22,7 +22,7 @@ NO_EFFECT = frozenset(
         "heads/errors.py",
         "pipeline/errors.py",
         "pipeline/progress.py",
-        "pipeline/feature_origin.py",  # a check
+        "pipeline/stage_inputs.py",  # a check
         "pipeline/head_data.py",  # the same
         "data/files/atomic.py",  # writes a file whole or not at all; its bytes come from the caller
         "data/files/sealed_files.py",  # the same, and says whether it is whole

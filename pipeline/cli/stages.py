@@ -52,7 +52,7 @@ def run_stage(stage: str, *name: str) -> None:
     from pipeline.params import load_params
 
     params = load_params()
-    from pipeline.feature_origin import check_inputs
+    from pipeline.stage_inputs import check_inputs
 
     with recorded(params.data.name, stage, *name):
         gc.disable()

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from data.files.atomic import write_bytes
-from pipeline.feature_origin import check_inputs
 from pipeline.params import Params
 from pipeline.report.load_run import load_run
 from pipeline.report.page import collect
+from pipeline.stage_inputs import check_inputs
 from pipeline.templates import render
 
 OUT = Path("build/report")

@@ -19,10 +19,10 @@ from data.tables.protocol import SubmitLists
 from data.tables.rows import Rows
 from heads.embeddings import cross_similarity, embed
 from heads.reranking.registry import rerank
-from pipeline.feature_origin import check_inputs
 from pipeline.params import Params
 from pipeline.report.load_run import TrainedRun, load_run
 from pipeline.shared.csv_text import csv_bytes
+from pipeline.stage_inputs import check_inputs
 
 OUT = Path("build/submission.csv")
 TEMPLATE = "test_candidates.csv"

@@ -27,13 +27,13 @@ from heads.similarity import Similarity
 from heads.store import TrainedHead
 from pipeline.devices import device
 from pipeline.errors import ParamError
-from pipeline.feature_origin import check_origin
 from pipeline.params import Params
 from pipeline.paths import ARTIFACTS, dataset_folder
 from pipeline.put_away import announce_restored
 from pipeline.report.pretraining_overlap import known_beforehand
 from pipeline.report.subsets import clusters, test_subsets
 from pipeline.shared.csv_text import csv_of_dicts
+from pipeline.stage_inputs import check_origin
 
 OUT = Path("build/transfer.csv")
 METRIC = "top2"

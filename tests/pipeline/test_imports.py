@@ -38,7 +38,7 @@ except SystemExit:
         ("from data.images.open_images import open_images", ("torch", *EXTRACTION)),
         ("from pipeline.params import load_params; load_params()", ("torch", *EXTRACTION)),
         ("import pipeline.stages.prepare", ("torch", *EXTRACTION)),
-        ("import pipeline.feature_origin", ("torch", *EXTRACTION)),
+        ("import pipeline.stage_inputs", ("torch", *EXTRACTION)),
         ("import features.storage.features_files", ("torch", *EXTRACTION)),
         ("import pipeline.stages.train", EXTRACTION),
         ("import pipeline.stages.evaluate", EXTRACTION),

@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 import pytest
-from project import TOP
-from small_project import STAGES, write_params
+from project import TOP, call, copy_project
+from small_project import PARAMS, STAGES, write_params
 
 pytestmark = pytest.mark.slow
 
@@ -127,3 +127,28 @@ def test_a_killed_stage_run_again_gives_the_same_bytes(states, tmp_path, stage, 
     after = [*STAGES, "end"][[*STAGES].index(stage) + 1]
     assert files(folder) == files(states[after])
     assert not list(folder.rglob("*.part"))
+
+
+def test_dvc_killed_with_its_stage_goes_on_and_ends_as_undisturbed(tmp_path):
+    whole = copy_project(tmp_path / "whole/lookalike", **PARAMS)
+    call(whole, "dvc", "repro")
+    for stage in ("prepare", "extract@small", "finetune@mine", "evaluate"):
+        folder = copy_project(tmp_path / stage / "lookalike", **PARAMS)
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path, "LOOKALIKE_CACHE": str(folder.parent / "cache")}
+        environment |= {"PYTHONUNBUFFERED": "1", "DVC_NO_ANALYTICS": "1"}
+        words, pipe = ["dvc", "repro"], subprocess.PIPE
+        process = subprocess.Popen(
+            words, cwd=folder, env=environment, stdout=pipe, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        )
+        assert process.stdout is not None
+        assert any(f"Running stage '{stage}'" in line for line in process.stdout)
+        time.sleep(1.5)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=WAIT)
+        lock = folder / "dvc.lock"
+        assert process.returncode == -signal.SIGKILL and (not lock.exists() or f"{stage}:" not in lock.read_text())
+        call(folder, "dvc", "repro")
+        for name in ("dvc.lock", "metrics.json"):
+            assert (folder / name).read_bytes() == (whole / name).read_bytes()
+        assert not [path for place in (folder, folder.parent / "cache") for path in place.rglob("*.part")]

@@ -1,4 +1,4 @@
-"""Does a feature set come from the entry of params.yaml that bears its name, and the head from its settings?
+"""Are the files that a stage reads those that params.yaml asks for? Images, feature sets by their entry, the head.
 
 A check of the command line, which reads all of params.yaml; the stages themselves read their own sections. DVC computes
 features and heads again when their params change: the check finds folders that were exchanged, and stages run by hand.

@@ -14,8 +14,8 @@ from heads.calibration import Calibration
 from heads.errors import HeadError
 from heads.head_json import HeadJson, dump_head_json
 from pipeline.cli.stages import run_stage
-from pipeline.feature_origin import check_inputs, check_origin
 from pipeline.params import Params, parse_params
+from pipeline.stage_inputs import check_inputs, check_origin
 
 FOLDER = Path("artifacts/emoji/features")
 BACKBONES = {
