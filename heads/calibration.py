@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from heads.threshold import calibrate_threshold
 
 STEPS, TOLERANCE = 100, 1e-9
-RIDGE = 1e-12  # scores that are all the same leave the slope undetermined
+RIDGE = 1e-12  # constant scores would leave the slope undetermined
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def calibrate(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> Cali
     count = int(positive.sum())
     target = np.where(positive, (count + 1) / (count + 2), 1 / (len(positive) - count + 2))
     x = scores.astype(np.float64)
-    mean, deviation = x.mean(), x.std() or 1.0  # standardised: the tolerance is then that of any scale
+    mean, deviation = x.mean(), x.std() or 1.0  # standardised, so that the tolerance holds for any scale
     z = (x - mean) / deviation
 
     slope, intercept = _fit_sigmoid(z, target)
@@ -50,9 +50,9 @@ def calibrate(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> Cali
 
 
 def _fit_sigmoid(z: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[float, float]:
-    """(slope, intercept) of least cross-entropy, by Newton's method with halved steps where a whole one goes too far.
+    """(slope, intercept) of least cross-entropy, by Newton's method; a step that does not lower the loss is halved.
 
-    Written out because importing scipy.optimize takes as long as training a small head.
+    Not scipy.optimize, whose import takes as long as training a small head.
     """
     features = np.stack([z, np.ones_like(z)], 1)  # (P, 2)
     weights = np.array([1.0, 0.0])

@@ -22,8 +22,8 @@ def is_cosine(trained: TrainedHead) -> bool:
 def embed(trained: TrainedHead, features: Tensor) -> Tensor:
     """Features (N, D) -> embeddings (N, S * E) float32, the seeds side by side.
 
-    Of a cosine head they have length 1 and each seed's part has 1 / sqrt(S): their inner product is the mean cosine.
-    A classifier of pairs has them too: the input of its classifier, which only `similarity_matrix` can compare.
+    Of a cosine head they have length 1, each seed's part 1 / sqrt(S): their inner product is the mean cosine. Of a
+    classifier of pairs they are the inputs of its classifier, which only `similarity_matrix` can compare.
 
     Raises:
         HeadError: features of another width than those of training.
@@ -32,7 +32,7 @@ def embed(trained: TrainedHead, features: Tensor) -> Tensor:
 
 
 def concat_seeds(heads: list[Head], encoded: Tensor) -> Tensor:
-    """What the heads of S seeds give, (S, N, E), -> embeddings (N, S * E)."""
+    """Outputs of the heads of S seeds (S, N, E) -> embeddings (N, S * E)."""
     encoded = encoded[: len(distinct_heads(heads))]
     if heads[0].embeds and heads[0].distance == "cosine":
         encoded = normalize(encoded, dim=-1) / len(encoded) ** 0.5

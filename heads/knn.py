@@ -1,4 +1,4 @@
-"""Exact k nearest neighbours in a gallery, in blocks: memory is bounded whatever the size of the gallery."""
+"""Exact k nearest neighbours in a gallery, in blocks of bounded memory."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""The similarity of two rows as scores use it: whatever the head, a function of row numbers."""
+"""The similarity of two rows as scores use it: for every head a function of row numbers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ TILE = 2**17  # distances computed at a time: 1 MB of float64 stays in the cache
 
 @dataclass(frozen=True)
 class Similarity:
-    """Two views of one function; higher is more similar. Only the order and a calibrated threshold have a meaning.
+    """Two views of one function; higher is more similar. Only its order is comparable between heads.
 
     `block(q, g)`: rows (Q,) and (G,) int64 -> (Q, G) float32, every query against every gallery row.
     `pairs(a, b)`: rows (P,) and (P,) int64 -> (P,) float32, row by row.

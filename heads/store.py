@@ -27,7 +27,7 @@ CHUNK = 65_536  # rows encoded at once
 
 @dataclass(frozen=True)
 class TrainedHead:
-    """S heads ready to use, one per seed, the transform before them, and what they were trained on."""
+    """S trained heads, one per seed, with their transform, and hashes of what they were trained on."""
 
     settings: HeadSettings
     width: int  # D, of the features

@@ -1,4 +1,4 @@
-"""What a person did wrong, said in one line."""
+"""Errors of the user, as one line each."""
 
 import errno
 
@@ -8,7 +8,7 @@ from heads.errors import HeadError
 
 
 class ParamError(ValueError):
-    """params.yaml or the command line asks for something impossible."""
+    """A value of params.yaml or of the command line that cannot be used."""
 
 
 BAD_INPUT = (ParamError, DataError, FeatureError, HeadError)
@@ -24,7 +24,7 @@ _REMEDIES = {
 
 
 def machine_error(error: OSError) -> str:
-    """One line: what the system says, of which file, and what to do."""
+    """One line: the system's message, the file, and what to do."""
     text = " ".join(str(error).split())
     remedy = _REMEDIES.get(error.errno or 0)
     return f"{text}; {remedy}" if remedy else text

@@ -1,8 +1,8 @@
 """The version of a piece of code: a hash over every file of ours that it imports.
 
-Scratch caches keep results under it, so that results of older code are not found. A list of files that count would go
-stale silently when a module is forgotten; the files that do not count are listed instead, and a file missing from that
-list only costs time. What is hashed is the syntax tree: comments, docstrings and formatting decide no result.
+Scratch caches keep results under it, so that results of older code are not found. A list of the files that matter
+would be incomplete, unnoticed, when a module is forgotten; so the files that do not matter are listed, and one missing
+from that list only costs time. Syntax trees are hashed: comments, docstrings and formatting affect no result.
 """
 
 import ast
@@ -14,7 +14,7 @@ from typing import Any
 
 TOP = Path(__file__).parents[1]
 PACKAGES = ("data", "features", "heads", "pipeline")
-# What these modules say or do reaches no result. They are neither hashed nor followed.
+# Modules that affect no result. They are neither hashed nor followed.
 NO_EFFECT = frozenset(
     {
         "data/errors.py",  # messages
@@ -25,7 +25,7 @@ NO_EFFECT = frozenset(
         "pipeline/stage_inputs.py",  # a check
         "pipeline/head_data.py",  # the same
         "data/files/atomic.py",  # writes a file whole or not at all; its bytes come from the caller
-        "data/files/sealed_files.py",  # the same, and says whether it is whole
+        "data/files/sealed_files.py",  # the same, with a checksum
         "features/storage/features_files.py",  # copies what shards hold
         "data/files/cache.py",  # where files lie
         "pipeline/paths.py",

@@ -1,4 +1,4 @@
-"""What is wrong with params.yaml, in one line: old names, unknown keys and values, values out of range."""
+"""Errors in params.yaml as one line: old names, unknown keys and values, values out of range."""
 
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -50,7 +50,7 @@ def first_problem(error: ValidationError, root: type[BaseModel]) -> str:
         root: the model that was validated.
     """
     problem = error.errors(include_url=False)[0]
-    # Members of a union that did not fit add a tag to the location; keys are what a person knows.
+    # Members of a union that did not fit add a tag to the location.
     location = [str(part) for part in problem["loc"]]
     key = ".".join(location) or "the whole file"
     value = problem["input"]

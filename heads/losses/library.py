@@ -19,7 +19,7 @@ T = TypeVar("T")
 GLOBAL_RNG = threading.Lock()
 Arguments = dict[str, float | int | bool | str]
 
-# Arguments of constructors that follow from the training set, so `loss_args` need not hold them.
+# Arguments of constructors that are known from the training set, so that `loss_args` need not have them.
 KNOWN = {
     "num_classes": "groups",
     "embedding_size": "width",
@@ -43,7 +43,7 @@ class LibraryLoss(nn.Module):
     """Batch -> scalar: the library's loss of the embeddings (B, E) and labels (B,).
 
     Parameters of its own (proxies, class weights) train with the head. The library draws from torch's global
-    generator: its state is that of `rng` for the call, and is put back, so that a seed is the same alone.
+    generator: during the call it has the state of `rng`, so that a seed gives the same head alone or beside others.
 
     Args:
         means: (C, E) the mean embedding of each group, where proxies start.
@@ -61,7 +61,7 @@ class LibraryLoss(nn.Module):
         if type(self.loss.distance) is CosineSimilarity:
             self.loss.distance = ClampedCosine()
         for name, value in list(vars(self.loss).items()):
-            if isinstance(value, Tensor):  # MarginLoss's beta: as a buffer it goes where the loss goes
+            if isinstance(value, Tensor):  # MarginLoss's beta: as a buffer it moves to the loss's device
                 delattr(self.loss, name)
                 self.loss.register_buffer(name, value, persistent=False)
         proxies = getattr(self.loss, "proxies", None)
@@ -75,9 +75,10 @@ class LibraryLoss(nn.Module):
 
 
 def with_global_rng(rng: Generator, call: Callable[[], T]) -> T:
-    """call() with torch's global generator in the state of `rng`, which moves on; the global one is put back.
+    """call() with torch's global generator in the state of `rng`. Afterwards `rng` has the new state and the global
+    generator its old one.
 
-    One thread at a time: seeds train side by side, and there is one global generator.
+    One thread at a time: seeds train in parallel and share the global generator.
     """
     with GLOBAL_RNG, torch.random.fork_rng(devices=[]):
         torch.set_rng_state(rng.get_state())
@@ -88,7 +89,7 @@ def with_global_rng(rng: Generator, call: Callable[[], T]) -> T:
 
 @contextmanager
 def refusals(key: str, name: str) -> Iterator[None]:
-    """Whatever a loss raises (an argument's type or value, groups of unequal size in a batch), in one line."""
+    """Any exception of a loss (an argument's type or value, groups of unequal size in a batch) as a HeadError."""
     try:
         yield
     except HeadError:
@@ -102,7 +103,7 @@ def refusals(key: str, name: str) -> Iterator[None]:
 
 
 def argument_names(kind: type) -> dict[str, bool]:
-    """Plain arguments of a loss's constructor, its bases' where it hands them on -> whether it needs them."""
+    """Plain arguments of a loss's constructor and of those of its bases -> whether they are required."""
     names: dict[str, bool] = {}
     for base in kind.__mro__:
         if base is library.BaseMetricLossFunction:

@@ -1,4 +1,4 @@
-"""Sums over the entries of a tensor that a mask selects; the rest has no gradient."""
+"""Sums over the entries of a tensor that a mask selects; the other entries have no gradient."""
 
 import torch
 from torch import Tensor

@@ -4,8 +4,8 @@
     positives (A, L)    True where an image is a positive of the anchor
     negatives (A, L)    True where an image is a negative of the anchor
 
-and return a scalar. A column that is neither (the anchor itself, a negative that was not mined) counts for nothing.
-Anchors without positives, or without negatives, are allowed: what cannot be compared adds nothing.
+and return a scalar. An entry that is neither (the anchor itself, a negative that was not mined) is ignored. Anchors
+without positives or without negatives are allowed and add nothing to the loss.
 """
 
 from torch import Tensor
@@ -31,7 +31,7 @@ def contrastive(
         margin_on: `distance` or `squared`, see `push_apart`.
         every_negative: the mean over all negatives, which is the loss of balanced pairs that the MNIST plane and
             Omniglot reports minimise. Otherwise over those inside the margin: with hundreds of negatives per batch
-            nearly all are far, and the few that matter would fade.
+            nearly all are outside, and a mean over all would make the gradient of the others small.
     """
     d = to_distance(similarity, distance)
     apart = push_apart(d, margin=margin, margin_on=margin_on)
@@ -91,8 +91,8 @@ def supcon(similarity: Tensor, positives: Tensor, negatives: Tensor, *, temperat
 def bce(similarity: Tensor, positives: Tensor, negatives: Tensor) -> Tensor:
     """Binary cross entropy of logits: softplus(-l) for positives, softplus(l) for negatives.
 
-    Balanced: half of the mean over positives and half of the mean over negatives, as if pairs were drawn half and
-    half. So a logit of 0 means even odds, however many negatives a batch holds.
+    Balanced: half of the mean over positives and half of the mean over negatives, as if half of
+    the pairs were positives. So a logit of 0 means even odds for any number of negatives in a batch.
     """
     return 0.5 * (masked_mean(softplus(-similarity), positives) + masked_mean(softplus(similarity), negatives))
 

@@ -1,4 +1,4 @@
-"""What every score is compared with: the majority class, and similarities without a trained head."""
+"""Baselines of every score: the majority class, and similarities without a trained head."""
 
 import numpy as np
 import torch

@@ -13,7 +13,7 @@ from heads.similarity import Similarity
 TIE = 1e-6  # relative: closer is a tie, because float32 products of equal rows differ in their last bits
 BLOCK = 2**24  # similarities in memory at once: 64 MB
 TILE = 2**13  # gallery rows counted at a time
-BELOW_ALL = -1e30  # in place of what does not count; finite, so that one sum tells whether all similarities are
+BELOW_ALL = -1e30  # for entries that are ignored; finite, so that one sum shows whether all similarities are
 NOT_FINITE = "a similarity is not finite (NaN or infinite): the head's output or the features are broken"
 COUNT_UP_TO = 4  # positives per query up to which counting beats sorting the block
 

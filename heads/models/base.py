@@ -1,4 +1,4 @@
-"""What all heads share: features in, embeddings out, and how similar two embeddings are."""
+"""The base of all heads: features to embeddings, and the similarity of two embeddings."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from heads.settings import HeadSettings
 
 
 class Head(nn.Module):
-    """Features (B, D) -> embeddings (B, E). By itself the head that changes nothing (`identity`).
+    """Features (B, D) -> embeddings (B, E). This class itself is the head `identity`, which returns its input.
 
     Heads that embed compare by `distance`: cosine, euclidean or squared_euclidean. Classifiers of pairs override
     `pairwise` and `elementwise` to return the logit of "same".
     """
 
     embeds = True  # similarity is the cosine or the negated distance of two embeddings
-    scale_invariant = True  # the length of an embedding means nothing where the distance is cosine
+    scale_invariant = True  # with distance cosine the length of an embedding has no meaning
 
     def __init__(self, distance: str) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class Head(nn.Module):
         """Every row of a (A, E) with every row of b (B, E) -> similarities (A, B); higher is more similar."""
         if self.distance == "cosine":
             return normalize(a, dim=-1) @ normalize(b, dim=-1).T
-        # |a - b|^2 = |a|^2 + |b|^2 - 2ab: one matrix product, where cdist would visit every pair.
+        # |a - b|^2 = |a|^2 + |b|^2 - 2ab: one matrix product, faster than cdist.
         squared = a.square().sum(-1, keepdim=True) + b.square().sum(-1) - 2 * (a @ b.T)
         return -_distance(squared, self.distance)
 
@@ -57,12 +57,12 @@ def _distance(squared: Tensor, distance: str) -> Tensor:
 
 @dataclass(frozen=True)
 class HeadInputs:
-    """What heads are built from."""
+    """Arguments of the functions that build heads."""
 
     settings: HeadSettings
     width: int  # of the inputs
     out: int  # width of the embedding, where the head has a choice
-    start: Tensor | None  # (width, out): where a linear path starts, see `pca_init`; None: its weights come later
+    start: Tensor | None  # (width, out): initial weights of a linear path, see `pca_init`; None: they are loaded later
     groups: int  # of training
     rng: Generator  # random weights are drawn from it
 

@@ -17,8 +17,8 @@ class MembershipHead(Head):
 
     Images of other groups are described by the groups they resemble (classemes, Torresani et al. 2010), and an image
     that resembles none has a short embedding: beside the input (`cosine_weight`) it then weighs little, and the input's
-    cosine is left. A softmax would have to choose a group. The start is m = 1 / C for all: with `cosine_weight`, the
-    order of the input's cosine.
+    cosine is left. A softmax would have to choose a group. Initially m = 1 / C for all: with `cosine_weight`, the
+    ranking of the input's cosine.
     """
 
     scale_invariant = False
@@ -30,7 +30,7 @@ class MembershipHead(Head):
 
     def forward(self, x: Tensor) -> Tensor:
         logits = self.mlp(x) / self.temperature - math.log(self.groups - 1)
-        # Half the logarithm, not the square root: that of a value which underflows has an infinite gradient.
+        # Half of the logarithm: the square root of a value that underflows would have an infinite gradient.
         return (0.5 * logsigmoid(logits)).exp()
 
     def sqrt_membership(self, embeddings: Tensor) -> Tensor:
@@ -40,8 +40,8 @@ class MembershipHead(Head):
 class CosineMix(Head):
     """The input kept beside what is learned: similarity = w cos(inputs) + (1 - w) cos(embeddings), w = `cosine_weight`.
 
-    A head alone overfits to the groups it saw; the input beside it still tells the unseen ones apart. Embeddings whose
-    length means something keep it, and the whole is compared by its cosine.
+    A head alone overfits to the groups of training; the input still discriminates unseen groups. Embeddings whose
+    length has a meaning keep it; the concatenation is compared by its cosine.
     """
 
     def __init__(self, learned: Head, cosine_weight: float) -> None:

@@ -1,4 +1,4 @@
-"""Heads that embed: linear, mlp, residual and pseudo_class. Similar images have embeddings that are near."""
+"""Heads that embed: linear, mlp, residual and pseudo_class."""
 
 import torch
 from torch import Generator, Tensor, nn
@@ -23,7 +23,7 @@ class LinearHead(Head):
 
 
 class MLPHead(Head):
-    """A linear path plus an MLP whose last layer starts at zero, so that it starts where `linear` does."""
+    """A linear path plus an MLP whose last layer starts at zero, so that it starts as `linear` does."""
 
     def __init__(self, start: Tensor, settings: HeadSettings, rng: Generator) -> None:
         super().__init__(settings.distance)
@@ -36,7 +36,9 @@ class MLPHead(Head):
 
 
 class ResidualHead(Head):
-    """x + gate * mlp(x). The gate starts at zero (ReZero, Bachlechner et al. 2021): exactly at the input's cosine."""
+    """x + gate * mlp(x). The gate starts at zero (ReZero, Bachlechner et al. 2021), so the initial similarity is the
+    cosine of the inputs.
+    """
 
     def __init__(self, width: int, settings: HeadSettings, rng: Generator) -> None:
         super().__init__(settings.distance)
@@ -62,10 +64,10 @@ class PseudoClassHead(Head):
 
 
 def pca_init(width: int, out: int, train: Tensor | None) -> Tensor:
-    """Where a linear projection (width, out) starts: the identity where the width stays, else the principal axes of
-    the training rows `train` (N, width), and zero columns past `width`; zeros without `train`.
+    """Initial weights (width, out) of a linear projection: the identity if `out` is `width`, else the principal axes of
+    the training rows `train` (N, width), with zero columns past `width`; zeros without `train`.
 
-    So the start is at the cosine of the inputs, as far as `out` numbers allow.
+    So the initial similarity is the cosine of the inputs, as closely as `out` dimensions allow.
     """
     if out == width:
         return torch.eye(width)

@@ -1,4 +1,4 @@
-"""Layers that start from a generator of their own, so that a seed gives the same head whatever ran before it."""
+"""Layers whose initial weights come from a given generator, so that a seed always gives the same head."""
 
 from itertools import pairwise
 
@@ -14,7 +14,7 @@ def linear(width: int, out: int, rng: Generator, *, start: Tensor | None = None)
 
     Its weights start as `start` (width, out), or normally distributed at He's scale (He et al. 2015, eq. 10).
     """
-    # "meta": nothing is drawn from the global generator. torch's skip_init does the same but imports sympy, for 0.5 s.
+    # "meta": nothing is drawn from the global generator. torch's skip_init does the same but imports sympy (0.5 s).
     layer = nn.Linear(width, out, device="meta")
     weights = torch.randn((width, out), generator=rng).mul_((2 / width) ** 0.5) if start is None else start
     layer.weight = nn.Parameter(weights.T.to(torch.float32, memory_format=torch.contiguous_format, copy=True))
@@ -23,7 +23,7 @@ def linear(width: int, out: int, rng: Generator, *, start: Tensor | None = None)
 
 
 class Dropout(nn.Module):
-    """Dropout with a generator of its own."""
+    """Dropout that draws from a given generator."""
 
     def __init__(self, share: float, rng: Generator) -> None:
         super().__init__()

@@ -73,7 +73,7 @@ class DistanceLogitHead(Head):
     def __init__(self, width: int, settings: HeadSettings, rng: Generator) -> None:
         super().__init__("euclidean")
         self.shared = MLP(width, settings.dim or width, settings, rng, last_scale=1.0)
-        # The unit starts with the right sign: a small distance means "same".
+        # Initially negative: a small distance means "same".
         self.gain = nn.Parameter(-torch.ones(()))
         self.bias = nn.Parameter(torch.zeros(()))
         self.register_buffer("mean", torch.zeros(()))

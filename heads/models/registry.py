@@ -16,7 +16,7 @@ def build_head(
     """The head of `settings.model` for inputs of `width`, its random weights drawn from `rng`.
 
     Args:
-        start: where the linear path of `linear` and `mlp` starts, see `projection_start`; None: at zero, for a head
+        start: initial weights of the linear path of `linear` and `mlp`, see `projection_start`; None: zeros, for a head
             whose weights are loaded afterwards.
         groups: the number of training groups, which only `membership` needs.
     """
@@ -26,8 +26,8 @@ def build_head(
 
 
 def projection_start(settings: HeadSettings, train: Tensor) -> Tensor | None:
-    """Where linear paths start, from the transformed training rows `train` (N, D): one for all seeds, since its
-    eigenvectors take longer than an epoch. None for heads without such a path.
+    """Initial weights of linear paths, from the transformed training rows `train` (N, D). They are shared by all seeds,
+    because the eigenvectors take longer than an epoch. None for heads without such a path.
     """
     width = train.shape[1]
     return pca_init(width, settings.dim or width, train) if settings.model in ("linear", "mlp") else None

@@ -1,4 +1,4 @@
-"""What is done to features before a head sees them, fitted on the training rows only."""
+"""Transforms of features before a head, fitted on the training rows only."""
 
 from typing import Literal
 
@@ -54,14 +54,14 @@ def fit_transform(
 
     Args:
         components: of whitening: so many principal directions, those of largest variance; none: all D.
-        power: of the standard deviation that each is divided by; 1 makes them equal, 0 only turns. Whitening weighs up
-            what many images share against what tells few apart (Jegou and Chum, "Negative evidences and co-occurences
-            in image retrieval: the benefit of PCA and whitening", 2012); half of it spares the noise of the smallest.
-        shrinkage: relative to the mean variance of these, is added to every variance before whitening: directions that
-            the training rows hardly use would otherwise be blown up to the size of real ones.
+        power: of the standard deviation that each is divided by; 1 makes them equal, 0 only rotates. Whitening lowers
+            the weight of directions that many images share (Jegou and Chum, "Negative evidences and co-occurences
+            in image retrieval: the benefit of PCA and whitening", 2012); 0.5 amplifies less noise of the smallest.
+        shrinkage: relative to the mean variance of these, is added to every variance before whitening: directions of
+            almost no variance in the training rows would otherwise be scaled up to that of the others.
 
     Raises:
-        HeadError: more components than the training rows have directions, or rows to whiten that are all the same.
+        HeadError: more components than the training rows have directions, or equal rows, which cannot be whitened.
     """
     empty = torch.empty(0)
     if kind in ("none", "l2"):
@@ -79,7 +79,7 @@ def fit_transform(
             f"head.components {count}: {rows} training rows of {width} numbers have at most {most}; set it lower"
         )
     variance, basis = _principal((unit - mean).double(), count, tiny=1e-9)
-    if variance[0] < 1e-12:  # what float32 leaves of unit vectors that are all the same
+    if variance[0] < 1e-12:  # rounding of equal unit vectors in float32
         raise HeadError(f"head.transform whiten: all {rows} training rows are the same; set it to none, or see why")
     variance = variance.clamp(min=0) + shrinkage * variance.clamp(min=0).mean()
     return Transform(kind, mean, (basis / variance ** (power / 2)).float())
@@ -98,7 +98,9 @@ def _principal(x: Tensor, count: int, *, tiny: float) -> tuple[Tensor, Tensor]:
 
     `tiny`: a share of the largest moment that is rounding in x's dtype.
     """
-    if count <= len(x) < x.shape[1]:  # of few wide rows the (N, N) inner products know the same: D / N cubed as fast
+    if (
+        count <= len(x) < x.shape[1]
+    ):  # fewer rows than columns: from the (N, N) inner products it is (D / N) cubed as fast
         moments, left = _eigh((x @ x.T) / len(x))
         if moments[-count] > tiny * moments[-1]:  # else the rows do not span that many directions
             return moments.flip(0)[:count], _signed(normalize(x.T @ left.flip(1)[:, :count], dim=0))
@@ -110,9 +112,9 @@ def _eigh(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues, ascending, and eigenvectors of a symmetric matrix.
 
     Raises:
-        HeadError: they cannot be found.
+        HeadError: the decomposition does not converge.
     """
-    for precise in (matrix, matrix.double()):  # float32 does not do for rows that are nearly all the same
+    for precise in (matrix, matrix.double()):  # float32 fails for rows that are nearly equal
         try:
             values, vectors = torch.linalg.eigh(precise)
         except torch.linalg.LinAlgError:  # pyright: ignore[reportPrivateImportUsage]: documented, but not in __all__

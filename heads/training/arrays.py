@@ -18,7 +18,7 @@ from heads.training.samplers import make_training_set
 from heads.training.seeds import train_heads
 from heads.training.selection import calibrate_on_val, epoch_score
 
-FEWEST = 3  # val groups: `select: top2` needs one more than 2
+FEWEST = 3  # val groups: `select: top2` needs more than two
 MAX_PAIRS = 20_000  # val pairs of each kind that the threshold is chosen on
 
 

@@ -1,4 +1,4 @@
-"""What training does to features so that a head does not learn them by heart: views, mix-up, noise."""
+"""Augmentation of features in training: views, mix-up, noise."""
 
 import numpy as np
 import torch
@@ -19,8 +19,8 @@ def pick_views(views: Tensor, positions: np.ndarray, rng: np.random.Generator) -
 def mix_blocks(x: Tensor, alpha: float, rng: np.random.Generator) -> Tensor:
     """Mix-up of blocks (Zhang et al. 2018, eq. 1), x (M, K, D): l x + (1 - l) x[other], l ~ Beta(alpha, alpha).
 
-    All K images of a block take the same partner block, place by place, and the same share, so they stay similar; the
-    larger share is the block's own, so it keeps its group.
+    All K images of a block are mixed with those of one partner block, in order, with one share, so they stay similar;
+    the larger share is the block's own, so its group stays.
     """
     if alpha == 0:
         return x

@@ -16,13 +16,13 @@ from heads.training.samplers import TrainingSet, batches_per_epoch, epoch_batche
 
 @dataclass(frozen=True)
 class EpochInputs:
-    """What the batches of an epoch are made of."""
+    """Training rows, settings and generators of an epoch's batches."""
 
     views: Tensor  # (n, V, D): the rows of the training set, in V views each
     training_set: TrainingSet
     settings: HeadSettings
     rng: Generator  # noise
-    order_rng: np.random.Generator  # which rows meet, negatives, views, mix-up
+    order_rng: np.random.Generator  # composition of batches, negatives, views, mix-up
 
     @property
     def batches(self) -> int:
@@ -32,7 +32,7 @@ class EpochInputs:
 
 @dataclass(frozen=True)
 class Batch:
-    """The images of one step, compared: A anchors with L images each."""
+    """The images of one step and their similarities: A anchors with L images each."""
 
     head: Head
     similarity: Tensor  # (A, L), higher is more similar
@@ -44,7 +44,7 @@ class Batch:
 
 
 def iterate_batches(head: Head, inputs: EpochInputs) -> Iterator[Batch]:
-    """Every batch of an epoch, computed when it is asked for: each with the weights that the step before left."""
+    """The batches of an epoch, one at a time: each is computed with the weights after the previous step."""
     settings, training_set = inputs.settings, inputs.training_set
     batches = epoch_batches(  # (batches, M, K) positions in the training set
         training_set, batch=settings.batch, images=settings.images_per_group, rng=inputs.order_rng

@@ -1,6 +1,6 @@
 """The state of a training after an epoch, as bytes: an interrupted run resumes from its last completed epoch.
 
-The sha256 of the rest comes first: half a checkpoint, or one that changed, is none.
+It begins with the sha256 of the rest, so that one that is cut off or changed is recognised.
 """
 
 import json
@@ -17,7 +17,7 @@ SHA256 = 32  # bytes
 
 @dataclass(frozen=True)
 class TrainingState:
-    """What is known after `epoch` epochs. `best_state`: the tensors of the kept module after the epoch `best`."""
+    """The state after `epoch` epochs. `best_state`: the tensors of the kept module after the epoch `best`."""
 
     epoch: int
     waited: int  # the most epochs without a better score after which yet another one was run
@@ -49,8 +49,8 @@ def load_checkpoint(checkpoint: bytes, modules: nn.Module, optimizer: AdamW, *, 
     """Restore `modules` and `optimizer` to what `dump_checkpoint` saved: values are copied into the tensors in use,
     whose memory layout stays.
 
-    None, and nothing restored, where it is not whole, or where a run of this `patience` would have stopped earlier: the
-    result must not depend on what lies in a cache.
+    Returns None and restores nothing if the checkpoint is damaged, or if a run of this `patience` would have stopped
+    earlier: the result must not depend on the content of a cache.
     """
     if not is_whole(checkpoint):
         return None

@@ -8,12 +8,12 @@ from torch import Tensor
 from heads.losses.similarity_losses import positive_pairs
 
 STUCK = 3  # epochs in a row with the loss at the margin
-MIN_STD = 1e-3  # below this standard deviation of similarities nothing is told apart
+MIN_STD = 1e-3  # of similarities; below it all images look equal to the head
 
 
 @dataclass(frozen=True)
 class CollapseStats:
-    """What one batch shows of collapse."""
+    """Signs of collapse in one batch."""
 
     std: float  # standard deviation of the similarities to positives and negatives
     active: float  # share of (positive, negative) whose negative is within the margin of the positive, or above it
@@ -31,7 +31,7 @@ def collapse_stats(similarity: Tensor, positives: Tensor, negatives: Tensor, mar
 def collapse_warnings(
     history: Sequence[dict[str, float]], *, loss: str, margin: float, where: str = "head"
 ) -> list[str]:
-    """What the last epochs of one seed show, in words; nothing when all is well.
+    """Warnings about the last epochs of one seed; empty if there is nothing to warn of.
 
     where: the section of params.yaml, `head` or `finetunes.NAME`.
     """

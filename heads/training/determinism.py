@@ -1,4 +1,4 @@
-"""The same seed, the same bytes, on a GPU too."""
+"""Deterministic kernels: equal seeds give equal heads, on a GPU too."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +8,7 @@ import torch
 
 @contextmanager
 def deterministic(device: torch.device) -> Iterator[None]:
-    """GPU kernels that add in one order, where there are such; those of a CPU always do.
+    """GPU kernels that add in a fixed order, where torch has them; those of a CPU always do.
 
     Matrix products are among them only where CUBLAS_WORKSPACE_CONFIG is set before the first one: `pipeline` does so.
     """

@@ -31,7 +31,7 @@ class Trained:
     head: Head
     history: list[dict[str, float]]
     best: int
-    warnings: list[str]  # what a person should know: collapse, nothing left to learn
+    warnings: list[str]  # collapse, or nothing left to learn
     resumed: int = 0  # epochs that an earlier run had completed
 
 
@@ -49,9 +49,9 @@ def train(
     save: Callable[[bytes], None] | None = None,
     report: Report = lambda batches, loss: None,
 ) -> Trained:
-    """Train `head` until its score on val stops getting better, and return it as it was after its best epoch.
+    """Train `head` until its score on val stops improving, and return it with the weights of its best epoch.
 
-    Epoch 0 is the untrained head: one that training does not improve on val is returned as it started. Training stops
+    Epoch 0 is the untrained head: one that training does not improve on val is returned unchanged. Training stops
     after `settings.patience` epochs without a better score, or after `settings.epochs`.
 
     Args:
@@ -61,7 +61,7 @@ def train(
         kept: the part of `head` whose best state is kept; None: all of it.
         seed: for the column of that name in the history.
         where: the section of params.yaml that messages name.
-        checkpoint: what `save` was last given by an interrupted run of the same training.
+        checkpoint: the last state that an interrupted run of the same training saved.
         save: called after every epoch with the state of the training.
         report: called with the batches done and the last loss.
 
@@ -69,8 +69,8 @@ def train(
         HeadError: the loss is no longer a number.
     """
     kept = head if kept is None else kept
-    # A loss's own parameters are not decayed: a temperature has no reason to shrink, and of a proxy only the direction
-    # counts.
+    # A loss's own parameters have no weight decay: a temperature should not shrink, and of a proxy only the direction
+    # matters.
     optimizer = AdamW(
         ParameterGroup([p for p in head.parameters() if p.requires_grad], weight_decay=settings.weight_decay),
         ParameterGroup(list(loss.parameters()), lr_scale=getattr(loss, "lr_scale", 1.0)),
@@ -120,7 +120,7 @@ def train_epoch(
     lr: float,
     report: Report = lambda batches, loss: None,
 ) -> tuple[float, CollapseStats]:
-    """One pass over the batches of `inputs`: the mean loss, and what the last batch shows of collapse."""
+    """One pass over the batches of `inputs`: the mean loss, and signs of collapse in the last batch."""
     total, count = torch.zeros((), device=inputs.views.device), 0
     for batch in iterate_batches(head, inputs):
         value = loss(batch)

@@ -1,4 +1,4 @@
-"""Which rows meet in a batch: blocks of K images of one group, and negatives."""
+"""Composition of batches: blocks of K images of one group, and negatives."""
 
 from dataclasses import dataclass, replace
 
@@ -48,7 +48,7 @@ def epoch_blocks(training_set: TrainingSet, images: int, rng: Generator) -> np.n
     """Positions (M, K) in the training set: the images of every group shuffled and cut into blocks of K = `images`,
     blocks shuffled.
 
-    The last images of a group that fill no block wait for the next epoch's shuffle.
+    The last images of a group that fill no block are left out of this epoch; the next one shuffles again.
     """
     shuffled = rng.permutation(len(training_set.labels))
     ordered = shuffled[np.argsort(training_set.labels[shuffled], kind="stable")]
@@ -64,8 +64,8 @@ def epoch_blocks(training_set: TrainingSet, images: int, rng: Generator) -> np.n
 
 def epoch_batches(training_set: TrainingSet, *, batch: int, images: int, rng: Generator) -> np.ndarray:
     """Positions (batches, blocks per batch, K) in the training set. If all blocks are fewer than one batch holds they
-    make one smaller batch; otherwise the last ones that fill no batch wait for the next epoch, so that every batch has
-    one shape.
+    make one smaller batch; otherwise the last ones that fill no batch are left out of this epoch, so that
+    every batch has one shape.
     """
     blocks = epoch_blocks(training_set, images, rng)
     count = batches_per_epoch(training_set, batch=batch, images=images)

@@ -1,7 +1,7 @@
-"""Heads of several seeds on the same cached features, a seed per core.
+"""Heads of several seeds on the same cached features, one seed per core.
 
-A seed computes on one thread and draws from generators of its own: its bytes are the same alone or beside others. On
-two cores a second thread makes one head 1.2 times as fast, and beside other work many times as slow.
+A seed runs on one thread with its own generators: it gives the same head alone or beside others. On two cores a second
+thread makes one head 1.2 times as fast on an idle machine, and many times as slow on a busy one.
 """
 
 import threading
@@ -69,7 +69,7 @@ class Cancelled(Exception):
 
 def for_each_seed(one: Callable[[int, Report], T], count: int, *, report: Report, device: torch.device) -> list[T]:
     """[one(0, report), ..., one(count - 1, report)]: on a CPU each on one thread, several at once;
-    on a GPU one after the other, for it is one device.
+    on a GPU one after the other.
 
     The first exception is raised, and the seeds that still run stop at their next report.
     """
@@ -93,7 +93,7 @@ def for_each_seed(one: Callable[[int, Report], T], count: int, *, report: Report
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
     finally:
-        torch.set_num_threads(threads)  # what a thread sets counts for threads that start later
+        torch.set_num_threads(threads)  # a thread's setting holds for threads that start later
 
 
 def _single_threaded(device: torch.device) -> None:

@@ -1,5 +1,5 @@
-"""What is chosen on val: the epoch, by a ranking score, and the threshold, by balanced accuracy; and what a
-similarity means. Never on test.
+"""Choices on val, never on test: the epoch by a ranking score, the threshold by balanced accuracy, and the calibration
+of probabilities.
 """
 
 import numpy as np
@@ -28,7 +28,7 @@ def epoch_score(
     """`settings.select` of val `queries` against the val `gallery`; top-k in lists of `candidates`.
 
     inputs (N, D) are transformed features, labels (N,) groups; queries and gallery are row numbers. A gallery that
-    cannot fill such a list gives shorter ones: the epochs are still told apart.
+    cannot fill such a list gives shorter ones.
 
     Raises:
         HeadError: a query has fewer than k images of other groups in the gallery.

@@ -1,4 +1,4 @@
-"""csv files, all written in one way."""
+"""Read and write csv files."""
 
 import csv
 import io

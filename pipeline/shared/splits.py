@@ -1,4 +1,4 @@
-"""Which rows ask and which answer."""
+"""Query and gallery rows of a split."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""What the trainings of heads and of networks share: the rows that train, those that choose the epoch, the history."""
+"""Rows that train, rows that choose the epoch, and history.csv: for heads and for networks."""
 
 import numpy as np
 from numpy.typing import NDArray

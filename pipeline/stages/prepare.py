@@ -43,7 +43,7 @@ def run(params: Params) -> None:
 
 
 def report(protocol: Protocol, out: Path) -> str:
-    """What was done, in a few lines; with the rejected images."""
+    """Counts, evaluation lists, rejected images and notes, in a few lines."""
     counts = protocol.counts
     splits = ", ".join(
         f"{name} {split['images']:,} of {split['groups']:,} groups" for name, split in counts["splits"].items()

@@ -26,7 +26,7 @@ from pipeline.shared.training_rows import history_csv, training_set, val_queries
 
 @dataclass(frozen=True)
 class Training:
-    """A head, and how it came about."""
+    """A trained head and the course of its training."""
 
     head: TrainedHead
     trained: list[Trained]  # one per seed
@@ -99,7 +99,7 @@ def train(params: Params) -> Training:
 
 
 def training_summary(training: Training) -> str:
-    """What a person wants to know of a training, in a few lines."""
+    """Warnings, val scores and epochs of a training, in a few lines."""
     trained, settings, left_out = training.trained, training.head.settings, training.rows.left_out
     warnings = [warning for one in trained for warning in one.warnings]
     if settings.model != "identity":
