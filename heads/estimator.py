@@ -26,7 +26,7 @@ from heads.training.seeds import train_heads
 
 
 class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
-    """An embedding in which rows of one label lie together, learned on features from anywhere.
+    """An embedding in which rows of one label are close, learned on features of any origin.
 
     There is no val split inside: the result is that of the last epoch, and `epochs` is a parameter to search like
     others. `score` is recall@1, so `GridSearchCV` and `cross_val_score` work as they are.

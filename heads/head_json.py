@@ -1,4 +1,4 @@
-"""head.json: what the weights beside it mean. It holds the sha256 of both files, which every load checks."""
+"""head.json: settings, thresholds and origin of a head. It has the sha256 of both files, which every load checks."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ Count = Annotated[int, Field(ge=0, lt=2**31)]
 
 
 class HeadJson(Section):
-    """The keys of head.json: those of `TrainedHead` that are no tensors. Numbers are finite."""
+    """The keys of head.json: those of `TrainedHead` without tensors. Numbers are finite."""
 
     settings: HeadSettings
     width: Dimension

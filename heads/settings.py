@@ -102,7 +102,7 @@ class Objective(Section):
     max_score: float | None = None  # offline: no negative above this similarity
 
     # Training
-    batch: int = Field(256, ge=4)  # images a step (with `random:19`: anchors and positives; negatives come on top)
+    batch: int = Field(256, ge=4)  # images per step (with `random:19`: anchors and positives; negatives come on top)
     images_per_group: int = Field(2, ge=2)  # K of P groups x K images
     epochs: int = Field(30, ge=1)
     lr: float = Field(1e-3, gt=0)

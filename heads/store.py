@@ -1,4 +1,4 @@
-"""A trained head as two files: `head.safetensors` (weights; never pickle) and `head.json` (what they mean)."""
+"""A trained head as two files: `head.safetensors` (weights, without pickle) and `head.json` (all else)."""
 
 from dataclasses import asdict, dataclass
 from hashlib import sha256
@@ -35,7 +35,7 @@ class TrainedHead:
     transform: Transform
     heads: list[Head]  # (S,)
     thresholds: list[float]  # (S,), or (1,) of an ensemble: alike from this similarity on; chosen on val
-    calibration: Calibration  # of the mean of the seeds, which is how a head is used
+    calibration: Calibration  # of the mean similarity of the seeds, by which a head is used
     best_epochs: list[int]  # (S,)
     features_sha256: str
     images_hash: str
@@ -66,7 +66,7 @@ class TrainedHead:
         return torch.stack([encode_rows(head.to(features.device), inputs) for head in self.heads])
 
     def similarities(self, features: Tensor) -> list[Similarity]:
-        """One similarity per seed, over the rows of `features` (N, D); one in all for an ensemble."""
+        """One similarity per seed, over the rows of `features` (N, D); for an ensemble one, their mean."""
         return similarities(self.heads, self.embeddings(features), ensemble=self.settings.ensemble)
 
 
@@ -83,9 +83,9 @@ def similarities(heads: list[Head], embeddings: Tensor, *, ensemble: bool = Fals
 
 
 def head_similarity(head: Head, embeddings: Tensor) -> Similarity:
-    """The similarity of the rows of `embeddings` (N, E), which `head` gave."""
+    """The similarity of the rows of `embeddings` (N, E), outputs of `head`."""
     if head.embeds:
-        # A distance and its square rank alike; scores and thresholds are of the distance itself.
+        # A distance and its square give the same ranking; scores and thresholds are of the distance itself.
         return embedding_similarity(embeddings, "cosine" if head.distance == "cosine" else "euclidean")
 
     @torch.no_grad()
@@ -131,8 +131,7 @@ def load_head(folder: Path) -> TrainedHead:
     """Read what `dump_head` wrote, and check it.
 
     Raises:
-        HeadError: no head there; one of whose files a bit has changed; weights that are not numbers, or do not fit the
-            settings.
+        HeadError: no head there; a damaged file; weights that are not finite, or do not fit the settings.
 
     >>> import tempfile
     >>> import numpy as np
@@ -182,7 +181,7 @@ def _restore(about: HeadJson, tensors: dict[str, Tensor]) -> tuple[Transform, li
     widest = max((size for value in tensors.values() for size in value.shape), default=0)
     widths = [width, *settings.hidden, *settings.classifier, settings.dim or 0]
     widths += [about.groups] if settings.model == "membership" else []
-    if settings.model != "identity" and max(widths) > widest:  # before so much memory is set aside for it
+    if settings.model != "identity" and max(widths) > widest:  # before that much memory is allocated
         raise ValueError(f"no weights of width {max(widths)}")
     heads = [build_head(settings, width, Generator(), groups=about.groups) for _ in range(settings.seeds)]
     weights = {name.removeprefix("head."): value for name, value in tensors.items() if name.startswith("head.")}

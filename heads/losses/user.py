@@ -1,4 +1,4 @@
-"""A loss of the user's own, `head.loss: my_module:my_loss`, from a module on PYTHONPATH (docs/new_loss.md).
+"""The user's own loss, `head.loss: my_module:my_loss`, from a module on PYTHONPATH (docs/new_loss.md).
 
     def my_loss(similarity, positives, negatives, *, margin=0.2): ...    # (A, L) similarities and masks -> scalar
     def my_loss(embeddings, labels, *, margin=0.2): ...                  # (B, E) and (B,) -> scalar

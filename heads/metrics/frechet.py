@@ -28,7 +28,7 @@ def frechet_distance(first: ArrayLike, second: ArrayLike) -> float:
 
 
 def frechet_floor(features: ArrayLike, *, seed: int = 0) -> float:
-    """The distance between two random halves of one set (N, D): what is no difference, at N / 2 rows."""
+    """The distance between two random halves of one set (N, D): its value for equal distributions, at N / 2 rows."""
     features = np.asarray(features)
     order = np.random.default_rng(seed).permutation(len(features))
     half = len(features) // 2

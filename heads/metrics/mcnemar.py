@@ -1,4 +1,4 @@
-"""Two runs on the same queries: which were gained, which were lost, and the exact McNemar test of the difference."""
+"""Two runs on the same queries: gained and lost queries, and the exact McNemar test of the difference."""
 
 from dataclasses import dataclass
 

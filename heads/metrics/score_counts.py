@@ -1,4 +1,4 @@
-"""How many pairs have which similarity: all pairs of a large gallery in bounded memory."""
+"""Counts of the similarities of all pairs of a large gallery, in bounded memory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class ScoreCounts:
         return int(self.counts.sum())
 
     def at_least(self, thresholds: ArrayLike) -> NDArray[np.int64]:
-        """How many pairs have at least each of these similarities."""
+        """Numbers of pairs with at least each of these similarities."""
         below = np.append(0, np.cumsum(self.counts))[np.searchsorted(self.values, thresholds)]
         return self.total - below
 
@@ -52,7 +52,7 @@ class PairHistogram:
         self._positives, self._negatives = (np.zeros(BINS, np.int64) for _ in range(2))
 
     def add(self, scores: NDArray[np.float32], positives: NDArray[np.float32], left_out: NDArray[np.float32]) -> None:
-        """`scores` (B, G) of all pairs of a block, and those of them that are positive, and that do not count."""
+        """`scores` (B, G) of all pairs of a block, those of the positives, and those that are ignored."""
         everything, of_positives, of_left_out = (self._histogram(part) for part in (scores, positives, left_out))
         self._positives += of_positives
         self._negatives += everything - of_positives - of_left_out  # the negatives are most: selecting them is slow

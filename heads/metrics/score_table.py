@@ -24,7 +24,7 @@ Values = Callable[[Evaluation], np.ndarray]  # of a score that is their mean: on
 
 @dataclass(frozen=True)
 class RunEvaluations:
-    """The evaluations of one run: the head's seeds, and what they are compared with."""
+    """The evaluations of one run: of each seed of the head, of the baseline, of a random projection and of chance."""
 
     head: list[Subsets]  # one per seed
     baseline: Subsets  # cosine of the features without a head
@@ -123,7 +123,7 @@ def _mean_row(
 def _query_rows(subset: str, compared: Compared, *, clusters: np.ndarray, n_bootstrap: int) -> list[ScoreRow]:
     """Scores that are means over queries."""
     interval = partial(mean_interval, clusters=clusters[compared.head[0].queries], n_bootstrap=n_bootstrap)
-    # A constant similarity predicts no class; its equivalent is to predict the largest one.
+    # A constant similarity predicts no class: chance is the accuracy of predicting the largest one.
     chances = {name: float(values.mean()) for name, values in compared.chance.by_query.items()} | {
         "knn_accuracy": majority_accuracy(compared.baseline.truth)
     }
@@ -224,6 +224,6 @@ def _loss_rows(subset: str, compared: Compared, settings: HeadSettings, *, clust
 
 
 def _given(value: T | None) -> T:
-    """What the baseline has, which all evaluations of a subset have."""
+    """An attribute that all evaluations of a subset share, from the baseline's."""
     assert value is not None
     return value

@@ -28,7 +28,7 @@ class Roc:
 
     @property
     def eer(self) -> float:
-        """Equal error rate: where misses and false accepts cross, interpolated between two points of the curve."""
+        """Rate at which false rejects and false accepts are equally frequent, between two points of the curve."""
         gap = (1 - self.true_accept) - self.false_accept  # from 1 down to -1
         after = int(np.argmax(gap <= 0))
         before = after - 1
@@ -55,7 +55,7 @@ class Confusion:
 
     @property
     def balanced_accuracy(self) -> float:
-        """Mean of the accuracies on positives and on negatives; 0.5 for any constant answer."""
+        """Mean of the accuracies on positives and on negatives; 0.5 for any constant prediction."""
         return (self.true_accepts / self.positives + self.true_rejects / self.negatives) / 2
 
     @property
@@ -64,7 +64,7 @@ class Confusion:
 
     @property
     def always_negative(self) -> float:
-        """Accuracy of the trivial answer "negative": the share of negatives."""
+        """Accuracy of always predicting "negative": the share of negatives."""
         return self.negatives / (self.positives + self.negatives)
 
 

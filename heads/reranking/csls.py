@@ -1,4 +1,6 @@
-"""Cross-domain similarity local scaling: hubs, gallery rows that are near to every query, are pushed back."""
+"""Cross-domain similarity local scaling: it lowers the similarity of hubs, gallery rows that are near to many
+queries.
+"""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""k-reciprocal encoding: two rows are similar where their mutual neighbourhoods overlap."""
+"""k-reciprocal encoding: the similarity of two rows is the overlap of their mutual neighbourhoods."""
 
 import numpy as np
 import torch

@@ -1,4 +1,4 @@
-"""Which negatives an anchor learns from: of its batch, or of the whole training set."""
+"""Mining: choice of an anchor's negatives in its batch or in the whole training set."""
 
 import numpy as np
 import torch

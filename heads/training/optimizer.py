@@ -39,7 +39,7 @@ class AdamW:
 
     @torch.no_grad()
     def step(self, lr: float) -> None:
-        """Move every parameter that has a gradient, in one fused pass over the weights."""
+        """Update every parameter that has a gradient, in one fused pass over the weights."""
         for group in self.groups:
             moving = [i for i, parameter in enumerate(group.parameters) if parameter.grad is not None]
             if not moving:
