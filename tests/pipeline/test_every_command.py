@@ -22,6 +22,7 @@ ARGUMENTS = {"images": [IMAGE, IMAGE], "before": ["HEAD"], "name": ["mnist"], "f
 OF_STAGES = {"extract": "small", "finetune": "tuned", "concat": "both"}
 WITHOUT_DATA = ("check", "datasets", "demo", "results")  # these need neither git nor artifacts
 SYNTHETIC = (
+    "bench engines",
     "bench finetune",
     "bench ranking",
     "bench extract",
