@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from data.cores import cores
 from features.backbones.registry import LoadedBackbone, load_backbone
 from features.extraction.replicas import CPU_BATCH, Compute, inference_module
+from features.freed_memory import keep_freed_memory
 from pipeline.commands.bench_extract import NETWORKS
 from pipeline.commands.bench_turns import median, ratio, take_turns, write_table
 
@@ -32,6 +33,7 @@ Forward = Callable[[Tensor], Tensor]  # (BATCH, 3, S, S) float32 -> (BATCH, D)
 
 def run(*, names: list[str], rounds: int, batches: int) -> None:
     """Time every engine on `names` of NETWORKS and write the ratios to OUT."""
+    keep_freed_memory()
     write_table(OUT, [row for name in names for row in _measure(name, rounds, batches)])
 
 

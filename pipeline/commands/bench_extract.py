@@ -18,6 +18,7 @@ from features.backbones.registry import LoadedBackbone
 from features.extraction.extract import extract_rows
 from features.extraction.precision import dtype_name
 from features.extraction.replicas import Compute, run_replicas
+from features.freed_memory import keep_freed_memory
 from features.settings import Backbone
 from pipeline.commands.bench_turns import median, peak, ratio, take_turns, write_table
 from pipeline.extraction import load_extractor
@@ -38,6 +39,7 @@ NETWORKS = {
 
 def run(params: Params, *, names: list[str], seconds: float, repeats: int) -> None:
     """Time `names` in each of `DTYPES` on as many images as the network runs in `seconds`."""
+    keep_freed_memory()
     source = dataset_folder(params) / "images.parquet"
     ids = read_rows(source).id.tolist()
     table = []

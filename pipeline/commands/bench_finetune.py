@@ -18,6 +18,7 @@ from features.backbones.registry import LoadedBackbone, load_backbone
 from features.finetuning.pixels import Pixels
 from features.finetuning.settings import Finetune
 from features.finetuning.train import NetworkAsHead, TrainingInputs
+from features.freed_memory import keep_freed_memory
 from heads.losses.registry import build_loss
 from heads.models.base import Head
 from heads.training.batches import EpochInputs
@@ -33,6 +34,7 @@ TEMPERATURE, LR = 0.1, 1e-3
 
 
 def run(*, batch: int, steps: int, rounds: int) -> None:
+    keep_freed_memory()
     write_table(OUT, [measure(name, batch, steps, rounds) for name in NETWORKS])
 
 

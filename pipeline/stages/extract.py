@@ -4,12 +4,14 @@ from functools import partial
 
 from features.extraction.extract import extract_shards
 from features.extraction.ray_engine import extract_shards_with_ray
+from features.freed_memory import keep_freed_memory
 from pipeline.extraction import extraction_fingerprint, load_extractor, write_features
 from pipeline.params import Params
 
 
 def run(params: Params, name: str) -> None:
     """Turn every image into a vector with the backbone `name` and save them with their sidecar."""
+    keep_freed_memory()
     extractor = load_extractor(params, name)
     entry = params.backbones[name]
     if params.features.engine == "ray":

@@ -19,6 +19,7 @@ from features.extraction.extract import extract_shards
 from features.finetuning.augment import ROTATIONS
 from features.finetuning.settings import Finetune
 from features.finetuning.train import train_network
+from features.freed_memory import keep_freed_memory
 from features.storage.sealed_json import seal
 from heads.training.collapse import no_gain_warning
 from heads.training.loop import Trained
@@ -37,6 +38,7 @@ THIS = "pipeline/stages/finetune.py"
 
 def run(params: Params, name: str) -> None:
     """Train the network of the finetune `name` and write it, its history, and every image's features."""
+    keep_freed_memory()
     entry = find_entry(params, name)
     rows = read_rows(dataset_folder(params) / "images.parquet")
     inputs = load_finetune_inputs(params, name, rows)
