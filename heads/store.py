@@ -127,6 +127,11 @@ def dump_head(trained: TrainedHead) -> dict[str, bytes]:
     return {WEIGHTS: weights, ABOUT: dump_head_json(about)}
 
 
+def head_sha256(trained: TrainedHead) -> str:
+    """Of its weights and settings."""
+    return sha256(b"".join(dump_head(trained).values())).hexdigest()
+
+
 def load_head(folder: Path) -> TrainedHead:
     """Read what `dump_head` wrote, and check it.
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from data.files.atomic import sha256_bytes
 from data.images.open_images import ImageLike, open_images
 from features.extraction.encode import Encoder
 from features.extraction.precision import matching_dtype
@@ -19,7 +18,7 @@ from features.storage.concat import concatenate
 from heads.embeddings import embed, similarity_matrix
 from heads.errors import HeadError
 from heads.metrics.ranking import NOT_FINITE
-from heads.store import TrainedHead, dump_head
+from heads.store import TrainedHead, head_sha256
 from heads.store import load_head as load_trained
 from pipeline.devices import device as this_device
 from pipeline.inference.feature_sources import FeatureSet, find_networks
@@ -63,7 +62,7 @@ class Predictor:
     @cached_property
     def sha256(self) -> str:
         """Of the head's own weights and settings, not of the networks before it."""
-        return sha256_bytes(b"".join(dump_head(self.trained).values()))
+        return head_sha256(self.trained)
 
     @property
     def threshold(self) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 from data.preparation.audit import audit
 from data.tables.rows import read_dhashes, read_thumbs
 from heads.metrics.baselines import baseline_similarity
+from heads.store import head_sha256
 from pipeline.display_names import display_name
 from pipeline.errors import ParamError
 from pipeline.inference.data_urls import data_url
@@ -21,6 +22,7 @@ from pipeline.report.load_run import TrainedRun
 from pipeline.report.near_duplicates import CHECKED, confirm, near_pairs
 from pipeline.report.percent import percent
 from pipeline.report.pretraining_overlap import known_beforehand
+from pipeline.report.score_tables import scored_head
 from pipeline.report.set_distances import set_distances
 from pipeline.report.subsets import test_subsets
 from pipeline.shared.csv_text import read_csv_dicts
@@ -41,7 +43,7 @@ HEADLINE = {
 def collect(run: TrainedRun, params: Params) -> dict[str, Any]:
     """
     Raises:
-        ParamError: no scores of this run, or of another protocol.
+        ParamError: no scores of this run, or of another protocol or head.
     """
     scores, metrics = run.folder / "scores", Path("metrics.json")
     if not (scores / "table.csv").exists() or not metrics.exists():
@@ -49,6 +51,8 @@ def collect(run: TrainedRun, params: Params) -> dict[str, Any]:
     protocol = json.loads(metrics.read_text()).get("protocol")
     if protocol != run.protocol.sha256[:16]:
         raise ParamError("metrics.json is of another protocol than protocol.json; run `dvc repro evaluate`")
+    if scored_head(scores / "queries.parquet") != head_sha256(run.trained):
+        raise ParamError(f"{scores}: scores of another head than the one that lies here; run `dvc repro evaluate`")
     table = read_csv_dicts(scores / "table.csv")
     subsets = test_subsets(run.rows, run.protocol, most=params.scores.queries, seed=params.seed)
     embeddings = run.trained.embeddings(run.inputs)[0].float().cpu().numpy()

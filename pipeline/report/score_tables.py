@@ -4,6 +4,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,11 @@ def table_csv(table: Sequence[ScoreRow]) -> bytes:
     return csv_bytes(names, ([_cell(getattr(line, name)) for name in names] for line in table))
 
 
-def queries_parquet(scores: RunEvaluations, rows: Rows, *, clusters: NDArray[np.object_], protocol: str) -> bytes:
-    """One row per model (`head`, `baseline`), seed and test query; the protocol's hash is in the schema's metadata.
+def queries_parquet(
+    scores: RunEvaluations, rows: Rows, *, clusters: NDArray[np.object_], protocol: str, head: str
+) -> bytes:
+    """One row per model (`head`, `baseline`), seed and test query; the hashes of protocol and head are in the schema's
+    metadata.
 
     `clusters` (N,): the cluster of every row.
     """
@@ -52,10 +56,18 @@ def queries_parquet(scores: RunEvaluations, rows: Rows, *, clusters: NDArray[np.
         }
         columns |= {name: _numbers(np.round(evaluation.by_query[name], 6), pa.float32()) for name in names}
         tables.append(pa.Table.from_arrays(list(columns.values()), names=list(columns)))
-    table = pa.concat_tables(tables).unify_dictionaries().replace_schema_metadata({"protocol": protocol})
+    table = pa.concat_tables(tables).unify_dictionaries().replace_schema_metadata({"protocol": protocol, "head": head})
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
     return sink.getvalue()
+
+
+def scored_head(path: Path) -> str | None:
+    """`heads.store.head_sha256` of the head whose scores a queries.parquet holds; None where it says nothing whole."""
+    try:
+        return (pq.read_schema(path).metadata or {})[b"head"].decode()
+    except (pa.ArrowException, OSError, KeyError, UnicodeDecodeError):
+        return None
 
 
 def _numbers(values: NDArray[Any], kind: pa.DataType) -> pa.Array:

@@ -16,7 +16,7 @@ from heads.metrics.pairs import score_pairs
 from heads.metrics.score_table import RunEvaluations, score_table
 from heads.metrics.summary import summarize
 from heads.similarity import Similarity
-from heads.store import TrainedHead
+from heads.store import TrainedHead, head_sha256
 from heads.threshold import calibrate_threshold
 from pipeline.params import Params
 from pipeline.report import score_tables
@@ -60,7 +60,7 @@ def run(params: Params) -> None:
     contents = {
         "table.csv": score_tables.table_csv(table),
         "queries.parquet": score_tables.queries_parquet(
-            scores, rows, clusters=loaded.clusters, protocol=protocol.sha256
+            scores, rows, clusters=loaded.clusters, protocol=protocol.sha256, head=head_sha256(trained)
         ),
         "hit_rate.csv": score_tables.hit_rate_csv(scores),
         "similarity.csv": score_tables.similarity_csv(scores),

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from edited_head import edit_head
 from evaluated import FOLDER, class_rows, make_params, make_run, pair_rows
 
 from features.settings import Backbone
@@ -187,6 +188,18 @@ def test_without_scores():
     with pytest.raises(ParamError) as error:
         run(make_params())
     assert str(error.value) == f"{FOLDER}/scores: no scores of this run here; run `dvc repro evaluate`"
+
+
+def test_scores_of_another_head():
+    """`dvc repro train` alone, which messages name, leaves the scores of the head before."""
+    make_run(pair_rows())
+    evaluate(make_params())
+    edit_head(FOLDER / "head", best_epochs=[1, 2])
+    with pytest.raises(ParamError, match=r"scores of another head .*; run `dvc repro evaluate`"):
+        run(make_params())
+    (FOLDER / "scores/queries.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ParamError, match=r"run `dvc repro evaluate`"):
+        run(make_params())
 
 
 def test_scores_of_another_protocol():
