@@ -27,7 +27,7 @@ class NotRead(Unusable):
     """The bytes could not be read; another time they may be."""
 
 
-Found = str | Unusable  # the sha256 of a file's bytes, or why it is no image
+FileResult = str | Unusable  # the sha256 of an image file, or why it is no image
 
 
 class FileBatches(Dataset):
@@ -39,8 +39,8 @@ class FileBatches(Dataset):
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, index: int) -> tuple[list[Found], Tensor]:
-        found: list[Found] = []
+    def __getitem__(self, index: int) -> tuple[list[FileResult], Tensor]:
+        results: list[FileResult] = []
         size = self.preprocess.size
         pixels = [torch.empty(0, 1 + self.crops, 3, size, size, dtype=torch.uint8)]
         for path in self.batches[index]:
@@ -49,10 +49,10 @@ class FileBatches(Dataset):
                 if isinstance(content, Unusable):
                     raise NotRead(content.reason, content.detail)
                 pixels.append(self.preprocess.views(decode(content), self.crops)[None])
-                found.append(sha256_bytes(content))
+                results.append(sha256_bytes(content))
             except Unusable as why:
-                found.append(why)
-        return found, torch.cat(pixels)
+                results.append(why)
+        return results, torch.cat(pixels)
 
 
 def extract_files(
@@ -62,7 +62,7 @@ def extract_files(
     compute: Compute,
     save: Callable[[np.ndarray, np.ndarray], None],
     progress: Callable[[int], None],
-) -> list[Found]:
+) -> list[FileResult]:
     """What each of `paths` is: its sha256, or why it is no image.
 
     `save(keys (n,), features (n, V, D) float16)` is called with the features of some images at a time, as `write_shard`
@@ -72,12 +72,12 @@ def extract_files(
         FeatureError: naming the file, a feature that is NaN or too large for float16; a killed worker.
     """
     batches = [paths[start : start + compute.batch] for start in range(0, len(paths), compute.batch)]
-    found: list[Found] = []
+    results: list[FileResult] = []
     pending: deque[list[tuple[Path, str]]] = deque()  # images of the batches that are in the replicas
 
     def usable() -> Iterator[Tensor]:
         for batch, (kinds, pixels) in zip(batches, _load(batches, network, compute), strict=True):
-            found.extend(kinds)
+            results.extend(kinds)
             progress(len(kinds))
             if len(pixels):
                 pending.append([(path, kind) for path, kind in zip(batch, kinds, strict=True) if isinstance(kind, str)])
@@ -99,12 +99,12 @@ def extract_files(
         if len(features) == SHARD:
             flush()
     flush()
-    return found
+    return results
 
 
 def _load(
     batches: Sequence[Sequence[Path]], network: LoadedBackbone, compute: Compute
-) -> Iterator[tuple[list[Found], Tensor]]:
+) -> Iterator[tuple[list[FileResult], Tensor]]:
     few = sum(map(len, batches)) <= FEW
     workers = 0 if few else min(compute.workers, len(batches))
     pixels = FileBatches(batches, network.preprocess, network.crops)

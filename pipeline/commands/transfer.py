@@ -89,20 +89,20 @@ def run(params: Params) -> None:
 
 
 def find_data_sets(features: str) -> list[str]:
-    """Names of prepared data sets that have the feature set, made in the same way as most.
+    """Names of prepared data sets that have the feature set, with the weights and preprocessing of most of them.
 
     Raises:
         ParamError: fewer than two.
     """
-    made: dict[str, str] = {}
+    origins: dict[str, str] = {}
     for folder in sorted(path for path in ARTIFACTS.glob("*") if path.is_dir()):
         source = folder / "features" / features
         if (folder / "rows.parquet").exists() and (folder / "protocol.json").exists() and source.exists():
-            by = read_sidecar(source).provenance
-            made[folder.name] = repr([by.get(key) for key in SAME])
-    common = max(made.values(), key=list(made.values()).count) if made else ""
-    names = [name for name, by in made.items() if by == common]
-    for name in sorted(set(made) - set(names)):
+            provenance = read_sidecar(source).provenance
+            origins[folder.name] = repr([provenance.get(key) for key in SAME])
+    common = max(origins.values(), key=list(origins.values()).count) if origins else ""
+    names = [name for name, origin in origins.items() if origin == common]
+    for name in sorted(set(origins) - set(names)):
         print(f"left out: {name}; its {features} comes from other weights or preprocessing than that of {names[0]}")
     if len(names) < 2:
         raise ParamError(
