@@ -160,9 +160,9 @@ def table(
     Each beside baseline and chance, with the params in which they differ. A run that failed, still runs, or whose
     params were edited since is marked and has no score.
     """
-    from pipeline.commands.table import Options, run, split_keys
+    from pipeline.commands.table import run, split_keys
 
-    run(Options(tuple(runs or ()), all_commits, split_keys(columns or ""), sort, against, form))
+    run(runs or (), all_commits=all_commits, columns=split_keys(columns or ""), sort=sort, against=against, form=form)
 
 
 @commands.command()
@@ -194,16 +194,15 @@ def study(
     that has run is not run again, so `study` can be stopped at any time. Rows that lack data, weights or a GPU are
     listed with the remedy. Exit code 1: a row failed, or --check found one.
     """
-    from pipeline.commands.study import Options, run_studies
+    from pipeline.commands.study import run_studies
     from pipeline.errors import ParamError
     from pipeline.studies.settings import known_studies
 
     if every == bool(name) or (every and rows):
         raise ParamError(f"give the name of one study, or --all (without --rows); known: {', '.join(known_studies())}")
-    options = Options(
-        rows=tuple(rows or ()), dry_run=dry_run, check=check, mirror=mirror, path=path, weights=weights, anyway=anyway
-    )
-    if run_studies(known_studies() if every else [name], options):
+    names = known_studies() if every else [name]
+    places = {"mirror": mirror, "path": path, "weights": weights}
+    if run_studies(names, rows=rows or (), dry_run=dry_run, check=check, anyway=anyway, **places):
         raise typer.Exit(1)
 
 

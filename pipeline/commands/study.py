@@ -8,7 +8,6 @@ python -m pipeline study --all --check                 # rows whose number is of
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ruamel.yaml import YAML
@@ -28,43 +27,50 @@ from pipeline.studies.summary import OUT, write_results_page
 PARAMS = Path("params.yaml")
 
 
-@dataclass(frozen=True)
-class Options:
-    """Of the command line."""
+def run_studies(
+    names: Sequence[str],
+    *,
+    rows: Sequence[str] = (),
+    dry_run: bool = False,
+    check: bool = False,
+    mirror: str | None = None,
+    path: str | None = None,
+    weights: str | None = None,
+    anyway: bool = False,
+) -> int:
+    """Run, list or check the studies; the number of rows that failed, or that are outdated.
 
-    rows: tuple[str, ...] = ()  # none: all
-    dry_run: bool = False
-    check: bool = False
-    mirror: str | None = None
-    path: str | None = None
-    weights: str | None = None  # folder of checkpoints that a study names
-    anyway: bool = False  # also rows that need a GPU
+    Args:
+        rows: names of rows; none: all.
+        weights: folder of checkpoints that a study names.
+        anyway: also rows that need a GPU.
 
-
-def run_studies(names: Sequence[str], options: Options) -> int:
-    """Run, list or check the studies; the number of rows that failed, or that are outdated."""
+    Raises:
+        ParamError: no such study or row, or a place that is not there.
+    """
     load_params(PARAMS)  # a wrong word there is reported before anything runs
     head_commit()
     raw = YAML(typ="safe").load(PARAMS.read_text(encoding="utf-8"))
-    places = _places(options)
+    places = {"mirror": mirror, "path": path, "weights": weights}
+    _check_places(mirror, path, weights)
     planned = []
     for name in names:
         study = load_study(name)
-        rows = [plan_row(name, study, row, raw, places=places) for row in study.rows]
-        chosen = pick_rows(study, options.rows)
-        one = StudyRun(name, study, rows, gpu=lambda: options.anyway or has_gpu())
-        planned.append((one, [row for row in rows if row.row in chosen]))
+        every = [plan_row(name, study, row, raw, places=places) for row in study.rows]
+        chosen = pick_rows(study, rows)
+        one = StudyRun(name, study, every, gpu=lambda: anyway or has_gpu())
+        planned.append((one, [row for row in every if row.row in chosen]))
     tried: dict[str, Requirement] = {}
     bad = 0
     for one, wanted in planned:
         print(f"{one.name}: {one.study.title}")
-        if options.check:
+        if check:
             bad += print_outdated(one, wanted)
-        elif options.dry_run:
+        elif dry_run:
             print("\n".join(plan_lines(one, wanted)))
         else:
             bad += run_study(one, wanted, tried=tried)
-    if not (options.check or options.dry_run) and OUT.parent.is_dir():
+    if not (check or dry_run) and OUT.parent.is_dir():
         write_results_page()
     return bad
 
@@ -131,15 +137,13 @@ def _print_start(planned: PlannedRow, fold: int) -> None:
         print(f"  {planned.row.name}: running{of} (log: {log})", file=sys.stderr)
 
 
-def _places(options: Options) -> dict[str, str | None]:
-    path, mirror = options.path, options.mirror
+def _check_places(mirror: str | None, path: str | None, weights: str | None) -> None:
     if path is not None and not Path(path).expanduser().exists():
         raise ParamError(f"--path {path}: nothing there; give the folder or archive of your copy")
     if mirror is not None and "://" not in mirror and not Path(mirror).expanduser().is_dir():
         raise ParamError(f"--mirror {mirror}: no such folder; a mirror holds <dataset>/<archive> and SHA256SUMS")
-    if options.weights is not None and not Path(options.weights).expanduser().is_dir():
-        raise ParamError(f"--weights {options.weights}: no such folder; give the one with the checkpoints of the study")
-    return {"mirror": mirror, "path": path, "weights": options.weights}
+    if weights is not None and not Path(weights).expanduser().is_dir():
+        raise ParamError(f"--weights {weights}: no such folder; give the one with the checkpoints of the study")
 
 
 def _about(seconds: float | None) -> str:

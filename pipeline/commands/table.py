@@ -7,7 +7,6 @@ python -m pipeline table a b c --against a --format latex       # for a paper: i
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from data.errors import did_you_mean
 from pipeline.errors import ParamError
@@ -17,29 +16,25 @@ from pipeline.runs.run_table import run_table
 from pipeline.runs.table_formats import FORMATS
 
 
-@dataclass(frozen=True)
-class Options:
-    """Of the command line."""
-
-    runs: tuple[str, ...] = ()  # none: all
-    all_commits: bool = False
-    columns: tuple[str, ...] = ()
-    sort: str | None = None
-    against: str | None = None
-    format: str = "md"
-
-
-def run(options: Options) -> None:
-    """Print the table.
+def run(
+    runs: Sequence[str] = (),
+    *,
+    all_commits: bool = False,
+    columns: Sequence[str] = (),
+    sort: str | None = None,
+    against: str | None = None,
+    form: str = "md",
+) -> None:
+    """Print the table of `runs`; none: all.
 
     Raises:
         ParamError: no run has metrics, or an unknown run, column or format.
     """
-    found = pick(list_runs(all_commits=options.all_commits), options.runs)
+    found = pick(list_runs(all_commits=all_commits), runs)
     if not any(each.state == FINISHED for each in found):
         raise ParamError("no run has metrics of its params yet: run `dvc repro`")
-    table = run_table(found, columns=options.columns, sort=options.sort, against=options.against, read=read_run)
-    print(FORMATS[options.format](table))
+    table = run_table(found, columns=columns, sort=sort, against=against, read=read_run)
+    print(FORMATS[form](table))
 
 
 def split_keys(text: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from made_experiments import experiment
 
 from features.backbones.weights import PACKAGES
 from pipeline.commands import study
-from pipeline.commands.study import Options, run_studies
+from pipeline.commands.study import run_studies
 from pipeline.errors import ParamError
 from pipeline.studies import plan
 from pipeline.studies import study as library
@@ -95,10 +95,10 @@ def rows() -> dict[str, dict[str, str]]:
 
 
 def test_a_dry_run_says_what_would_run_and_for_how_long(project, capsys):
-    run_studies(["made"], Options(rows=("recipe",)))
+    run_studies(["made"], rows=("recipe",))
     project.clear()
     capsys.readouterr()
-    assert run_studies(["made"], Options(dry_run=True)) == 0
+    assert run_studies(["made"], dry_run=True) == 0
     assert capsys.readouterr().out.splitlines()[:-1] == [
         "made: A report",
         "  here      recipe",
@@ -109,13 +109,13 @@ def test_a_dry_run_says_what_would_run_and_for_how_long(project, capsys):
     ]
     # A row that ran elsewhere, or before the program changed, is known to take so long.
     shutil.rmtree(BUILD)
-    run_studies(["made"], Options(dry_run=True, rows=("recipe",)))
+    run_studies(["made"], dry_run=True, rows=("recipe",))
     assert "  in table  recipe: about 14 s" in capsys.readouterr().out
     assert project == []
 
 
 def test_what_cannot_run_here_is_said_and_the_rest_runs(project, capsys):
-    assert run_studies(["made"], Options()) == 0
+    assert run_studies(["made"]) == 0
     said = capsys.readouterr().out
     found = rows()
     for name, why in NOT_HERE.items():
@@ -140,43 +140,43 @@ def test_it_can_be_stopped_and_goes_on(project, monkeypatch, capsys):
 
     monkeypatch.setattr(library, "run_experiment", stopped)
     with pytest.raises(KeyboardInterrupt):
-        run_studies(["made"], Options())
+        run_studies(["made"])
     assert project == ["made-recipe", "made-ours-fold0"]
     assert rows()["recipe"]["ours"] == "0.5"  # what is done is in the table
     monkeypatch.setattr(library, "run_experiment", whole)
     project.clear()
-    run_studies(["made"], Options())
+    run_studies(["made"])
     assert project == ["made-ours-fold1", "made-recipe-in-folds-fold0", "made-recipe-in-folds-fold1"]
     project.clear()
-    run_studies(["made"], Options())
+    run_studies(["made"])
     assert project == []
     assert "  ours: here already" in capsys.readouterr().out
     # Another setting, and another program, are other results.
     text = Path("studies/made.yaml").read_text()
     Path("studies/made.yaml").write_text(text.replace("head.loss: infonce", "head.loss: supcon"))
-    run_studies(["made"], Options())
+    run_studies(["made"])
     assert project == ["made-ours-fold0", "made-ours-fold1"]
     project.clear()
     monkeypatch.setattr(plan, "code_sha256", lambda params: "another program")
-    run_studies(["made"], Options(rows=("recipe",)))
+    run_studies(["made"], rows=("recipe",))
     assert project == ["made-recipe"]
 
 
 def test_some_rows_leave_the_others_as_they_are(project):
-    run_studies(["made"], Options())
+    run_studies(["made"])
     before = rows()
     shutil.rmtree(BUILD)  # a clone has the csv alone
-    run_studies(["made"], Options(rows=("recipe",)))
+    run_studies(["made"], rows=("recipe",))
     assert rows() == before
 
 
 def test_a_difference_to_a_row_that_has_not_run_here_is_missed_aloud(project, capsys):
-    run_studies(["made"], Options(rows=("ours",)))
+    run_studies(["made"], rows=("ours",))
     told = "  ours: no difference to 'recipe in folds', which has not run here"
     assert told in capsys.readouterr().out.splitlines()
     assert rows()["ours"]["difference"] == ""
-    run_studies(["made"], Options(rows=("recipe-in-folds",)))
-    run_studies(["made"], Options(rows=("ours",)))
+    run_studies(["made"], rows=("recipe-in-folds",))
+    run_studies(["made"], rows=("ours",))
     assert "no difference" not in capsys.readouterr().out
     assert rows()["ours"]["difference"] != ""
 
@@ -190,7 +190,7 @@ def test_a_row_that_fails_is_said_and_the_others_go_on(project, monkeypatch, cap
         return whole(one)
 
     monkeypatch.setattr(library, "run_experiment", failing)
-    assert run_studies(["made"], Options()) == 1
+    assert run_studies(["made"]) == 1
     said = capsys.readouterr().out
     assert f"  recipe: failed: params.yaml: no (all of it in {BUILD / 'made-recipe/log'})" in said
     assert rows()["recipe"]["missing"] == "failed: params.yaml: no"
@@ -201,22 +201,22 @@ def test_a_row_that_fails_is_said_and_the_others_go_on(project, monkeypatch, cap
     ("options", "message"),
     [
         (
-            Options(mirror="/nowhere"),
+            {"mirror": "/nowhere"},
             "--mirror /nowhere: no such folder; a mirror holds <dataset>/<archive> and SHA256SUMS",
         ),
-        (Options(path="/nowhere"), "--path /nowhere: nothing there; give the folder or archive of your copy"),
-        (Options(rows=("recip",)), "no row 'recip'; did you mean 'recipe'?"),
+        ({"path": "/nowhere"}, "--path /nowhere: nothing there; give the folder or archive of your copy"),
+        ({"rows": ("recip",)}, "no row 'recip'; did you mean 'recipe'?"),
     ],
 )
 def test_wrong_words(project, options, message):
     with pytest.raises(ParamError) as error:
-        run_studies(["made"], options)
+        run_studies(["made"], **options)
     assert str(error.value) == message
 
 
 def test_rows_of_another_protocol_are_marked(project, monkeypatch, capsys):
     """Other images under the same settings: the numbers that are there stay, with what they were measured on."""
-    run_studies(["made"], Options())
+    run_studies(["made"])
     shutil.rmtree(BUILD)
     whole = library.run_experiment
 
@@ -230,7 +230,7 @@ def test_rows_of_another_protocol_are_marked(project, monkeypatch, capsys):
         return result
 
     monkeypatch.setattr(library, "run_experiment", on_fewer_images)
-    run_studies(["made"], Options(rows=("ours",)))
+    run_studies(["made"], rows=("ours",))
     assert {name: (row["queries"], row["protocol"]) for name, row in rows().items() if row["ours"]} == {
         "recipe": ("60", "p"),
         "ours": ("60", joined_protocol(["another"] * 2)),
@@ -241,19 +241,19 @@ def test_rows_of_another_protocol_are_marked(project, monkeypatch, capsys):
     assert "† **ours** was measured on 60 queries" in page and "on 120 queries" in page
     assert rows()["ours"]["difference"] == ""
     capsys.readouterr()
-    assert run_studies(["made"], Options(check=True)) == 1
+    assert run_studies(["made"], check=True) == 1
     assert "  ours: was measured on 60 queries" in capsys.readouterr().out
 
 
 def test_check_lists_rows_of_older_code_and_settings(project, monkeypatch, capsys):
-    run_studies(["made"], Options())
+    run_studies(["made"])
     capsys.readouterr()
-    assert run_studies(["made"], Options(check=True)) == 0
+    assert run_studies(["made"], check=True) == 0
     assert "  0 of 3 rows" in capsys.readouterr().out
     text = Path("studies/made.yaml").read_text()
     Path("studies/made.yaml").write_text(text.replace("head.loss: infonce", "head.loss: supcon"))
-    assert run_studies(["made"], Options(check=True)) == 1
+    assert run_studies(["made"], check=True) == 1
     assert "  ours: other settings" in capsys.readouterr().out
     monkeypatch.setattr(plan, "code_sha256", lambda params: "0123456789abcdef")
-    assert run_studies(["made"], Options(check=True)) == 3
+    assert run_studies(["made"], check=True) == 3
     assert ", now 0123456789ab" in capsys.readouterr().out

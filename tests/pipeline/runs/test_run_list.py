@@ -9,7 +9,7 @@ import pytest
 from project import call
 from ruamel.yaml import YAML
 
-from pipeline.commands.table import Options, run
+from pipeline.commands.table import run
 from pipeline.errors import ParamError
 from pipeline.runs.run_list import Run, list_runs
 
@@ -77,7 +77,7 @@ def test_every_run_has_the_metrics_of_its_own_params(repository, capsys):
     assert by_name(list_runs())["workspace"] == ("not run", None)
     dvc(repository, "exp", "run", "-q", "--queue", "--name", "later", "-S", "head.lr=0.7")
     assert by_name(list_runs())["later"] == ("queued", None)
-    run(Options())
+    run()
     printed = capsys.readouterr().out
     assert "| workspace | not run | small | linear | supcon |" in printed
     assert "| later | queued | small | linear | supcon | 0.7 |" in printed
@@ -100,7 +100,7 @@ def test_a_run_that_goes_on_has_no_score_yet(repository, capsys):
             while not (repository.parent / "started").exists() and process.poll() is None:
                 time.sleep(0.05)
             found = by_name(list_runs())
-            run(Options())
+            run()
         finally:
             (repository.parent / "go_on").touch()
     assert found == {"workspace": ("not run", None), "main": ("", 0.1), "later": ("running", None)}
