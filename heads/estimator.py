@@ -33,7 +33,7 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
 
     Parameters
     ----------
-    inputs : {"none", "l2", "center", "standardize", "whiten"}
+    inputs : {"none", "l2", "center", "whiten"}
         Transform of the features before the head, fitted in `fit`; `head.transform` of params.yaml.
     components : int, optional
         With `inputs="whiten"`: number of principal directions that are kept; all by default.
@@ -47,8 +47,6 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Width E of the embedding; that of the features by default.
     cosine_weight : float
         Share of the features' own cosine in the similarity, 0 to below 1.
-    norm : {"none", "layer"}
-        Normalisation of hidden layers.
     dropout : float
         Of hidden layers, 0 to below 1.
     loss : str
@@ -77,8 +75,6 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         Learning rate of AdamW.
     noise : float
         Length of Gaussian noise on each input, as a share of a unit vector.
-    mixup : float
-        Alpha of mix-up's Beta distribution; 0 for none.
     weight_decay : float
         Of AdamW.
     schedule : {"constant", "cosine"}
@@ -119,7 +115,6 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         hidden: tuple[int, ...] = (),
         dim: int | None = None,
         cosine_weight: float = 0.0,
-        norm: str = "none",
         dropout: float = 0.0,
         loss: str = "contrastive",
         distance: str = "cosine",
@@ -135,7 +130,6 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         epochs: int = 30,
         lr: float = 1e-3,
         noise: float = 0.0,
-        mixup: float = 0.0,
         weight_decay: float = 0.0,
         schedule: str = "cosine",
         seeds: int = 1,
@@ -148,7 +142,6 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.hidden = hidden
         self.dim = dim
         self.cosine_weight = cosine_weight
-        self.norm = norm
         self.dropout = dropout
         self.loss = loss
         self.distance = distance
@@ -164,7 +157,6 @@ class HeadTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEst
         self.epochs = epochs
         self.lr = lr
         self.noise = noise
-        self.mixup = mixup
         self.weight_decay = weight_decay
         self.schedule = schedule
         self.seeds = seeds

@@ -73,10 +73,6 @@ CONFLICTS: tuple[tuple[Wrong, str], ...] = (
 # key -> (whether it has an effect, and where in words). Elsewhere any value but the default is refused.
 EFFECTS: dict[str, tuple[Wrong, str]] = {
     "hidden": (lambda s: s.model in WITH_HIDDEN, f"with model {', '.join(WITH_HIDDEN)}"),
-    "norm": (
-        lambda s: s.model in WITH_HIDDEN and bool(s.hidden),
-        "with hidden layers, as of mlp with hidden: [512]",
-    ),
     "dropout": (
         lambda s: s.model in WITH_HIDDEN and bool(s.hidden),
         "with hidden layers, as of mlp with hidden: [512]",
@@ -88,7 +84,6 @@ EFFECTS: dict[str, tuple[Wrong, str]] = {
     "classifier": (lambda s: s.model in ("pair_bc", "pair_mlp"), "with model pair_bc, pair_mlp"),
     "cosine_weight": (lambda s: s.model != "identity", "with a model that learns"),
     "noise": (lambda s: s.model != "identity", "with a model that learns"),
-    "mixup": (lambda s: s.model != "identity", "with a model that learns"),
     "distance": (lambda s: s.model not in PAIR_MODELS, "with a model that embeds"),
     "margin": (lambda s: s.loss in MARGINS, f"with loss {', '.join(MARGINS)}"),
     "margin_on": (lambda s: s.loss == "contrastive", "with loss contrastive"),

@@ -83,7 +83,6 @@ class HeadModel(Section):
     hidden: tuple[Dimension, ...] = ()
     dim: Dimension | None = None  # width of the embedding; null: that of the input
     classifier: tuple[Dimension, ...] = ()  # pair_bc, pair_mlp: hidden widths of the classifier of the pair
-    norm: Literal["none", "layer"] = "none"
     dropout: float = Field(default=0.0, ge=0, lt=1)
 
 
@@ -163,12 +162,11 @@ class Objective(Section):
 
 class HeadSettings(HeadModel, Objective):
     features: str  # a feature set: an entry of features.backbones, concatenations or finetunes
-    transform: Literal["none", "l2", "center", "standardize", "whiten"] = "l2"  # fitted on train only
+    transform: Literal["none", "l2", "center", "whiten"] = "l2"  # fitted on train only
     components: Dimension | None = None  # whiten: so many principal directions, and an input so wide; null: all
     whitening: float = Field(1.0, ge=0, le=1)  # whiten: power of the deviation that each is divided by; 0: none
     cosine_weight: float = Field(0.0, ge=0, lt=1)  # share of plain cosine kept beside the learned similarity
     noise: float = Field(0.0, ge=0)  # length of Gaussian noise on each input, as a share of a unit vector
-    mixup: float = Field(0.0, ge=0)  # alpha of mix-up's Beta distribution; 0: none
     seeds: int = Field(3, ge=1, le=64)  # this many heads, from seed, seed + 1, ...
     code: str = CODE  # the file or folder of a loss of your own, on which `train` then depends
     ensemble: bool = False  # score the mean of their similarities as one

@@ -123,7 +123,7 @@ def grouped_rows() -> Tensor:
     [
         {"loss": "triplet", "negatives": "semihard"},
         {"loss": "contrastive", "distance": "euclidean"},
-        {"loss": "infonce", "noise": 0.1, "mixup": 0.2},
+        {"loss": "infonce", "noise": 0.1},
         {"loss": "supcon", "model": "mlp", "hidden": [16]},
         {"loss": "cross_entropy", "transform": "whiten"},
         {"loss": "bce", "model": "pair_mlp"},

@@ -38,7 +38,7 @@ class Dropout(nn.Module):
 
 
 class MLP(nn.Module):
-    """(B, width) -> (B, out): hidden layers (linear, norm, ReLU, dropout), then a linear layer.
+    """(B, width) -> (B, out): hidden layers (linear, ReLU, dropout), then a linear layer.
 
     The weights of the last layer start at `last_scale` times He's scale.
     """
@@ -47,14 +47,12 @@ class MLP(nn.Module):
         super().__init__()
         widths = [width, *settings.hidden]
         self.hidden = nn.ModuleList(linear(i, o, rng) for i, o in pairwise(widths))
-        norm = nn.LayerNorm if settings.norm == "layer" else nn.Identity
-        self.norms = nn.ModuleList(norm(o) for o in settings.hidden)
         self.dropout = Dropout(settings.dropout, rng)
         self.last = linear(widths[-1], out, rng)
         with torch.no_grad():
             self.last.weight.mul_(last_scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer, norm in zip(self.hidden, self.norms, strict=True):
-            x = self.dropout(relu(norm(layer(x))))
+        for layer in self.hidden:
+            x = self.dropout(relu(layer(x)))
         return self.last(x)

@@ -8,24 +8,21 @@ from torch.nn.functional import normalize
 
 from heads.errors import HeadError
 
-Kind = Literal["none", "l2", "center", "standardize", "whiten"]
+Kind = Literal["none", "l2", "center", "whiten"]
 
 
 class Transform(nn.Module):
     """x (..., D) -> (..., D), or (..., K) of K components.
 
-    `(x - mean) @ basis` or `(x - mean) * scale`, on unit vectors, and back to unit length.
-
-    none         x
-    l2           x / |x|
-    center       unit vectors minus their mean, again of unit length
-    standardize  every column to mean 0 and standard deviation 1
-    whiten       PCA whitening: unit vectors on their principal directions, each divided by its standard deviation (or a
-                 power of it), of unit length
+    none    x
+    l2      x / |x|
+    center  unit vectors minus their mean, again of unit length
+    whiten  PCA whitening: unit vectors on their principal directions, each divided by its standard deviation (or a
+            power of it), of unit length
     """
 
     mean: Tensor
-    matrix: Tensor  # (D,) scale, (D, K) basis, or empty
+    matrix: Tensor  # (D, K) basis, or empty
 
     def __init__(self, kind: Kind, mean: Tensor, matrix: Tensor) -> None:
         super().__init__()
@@ -41,8 +38,6 @@ class Transform(nn.Module):
                 return normalize(x, dim=-1)
             case "center":
                 return normalize(normalize(x, dim=-1) - self.mean, dim=-1)
-            case "standardize":
-                return (x - self.mean) * self.matrix
             case _:  # whiten
                 return normalize((normalize(x, dim=-1) - self.mean) @ self.matrix, dim=-1)
 
@@ -66,8 +61,6 @@ def fit_transform(
     empty = torch.empty(0)
     if kind in ("none", "l2"):
         return Transform(kind, empty, empty)
-    if kind == "standardize":
-        return Transform(kind, train.mean(0), 1 / train.std(0, correction=0).clamp(min=1e-6))
     unit = normalize(train, dim=-1)
     mean = unit.mean(0)
     if kind == "center":

@@ -1,4 +1,4 @@
-"""Augmentation of features in training: views, mix-up, noise."""
+"""Augmentation of features in training: views, noise."""
 
 import numpy as np
 import torch
@@ -14,20 +14,6 @@ def pick_views(views: Tensor, positions: np.ndarray, rng: np.random.Generator) -
     # One index of whole rows: three times as fast as indexing rows and views side by side.
     picked = views.flatten(0, 1).index_select(0, torch.as_tensor(rows, device=views.device).flatten())
     return picked.unflatten(0, positions.shape)
-
-
-def mix_blocks(x: Tensor, alpha: float, rng: np.random.Generator) -> Tensor:
-    """Mix-up of blocks (Zhang et al. 2018, eq. 1), x (M, K, D): l x + (1 - l) x[other], l ~ Beta(alpha, alpha).
-
-    All K images of a block are mixed with those of one partner block, in order, with one share, so they stay similar;
-    the larger share is the block's own, so its group stays.
-    """
-    if alpha == 0:
-        return x
-    shares = rng.beta(alpha, alpha, size=len(x))
-    other = torch.as_tensor(rng.permutation(len(x)), device=x.device)
-    share = torch.as_tensor(np.maximum(shares, 1 - shares), dtype=x.dtype, device=x.device)[:, None, None]
-    return share * x + (1 - share) * x[other]
 
 
 def add_noise(x: Tensor, noise: float, rng: Generator) -> Tensor:

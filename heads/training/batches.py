@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 
 from heads.models.base import Head
 from heads.settings import HeadSettings
-from heads.training.augment import add_noise, mix_blocks, pick_views
+from heads.training.augment import add_noise, pick_views
 from heads.training.mining import mine, mine_offline
 from heads.training.samplers import TrainingSet, batches_per_epoch, epoch_batches, random_negatives
 
@@ -111,7 +111,6 @@ def _with_drawn_negatives(head: Head, inputs: EpochInputs, blocks: np.ndarray, m
 def _encode(head: Head, inputs: EpochInputs, positions: np.ndarray) -> Tensor:
     """positions (M, L) -> embeddings (M, L, E), the inputs augmented as the settings say."""
     x = pick_views(inputs.views, positions, inputs.order_rng)
-    x = mix_blocks(x, inputs.settings.mixup, inputs.order_rng)
     x = add_noise(x, inputs.settings.noise, inputs.rng)
     return head(x.flatten(0, 1)).unflatten(0, positions.shape)
 

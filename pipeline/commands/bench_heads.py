@@ -49,7 +49,7 @@ class Contender(NamedTuple):
 def run(params: Params, *, epochs: int) -> None:
     """Time all contenders on the features of `head.features`."""
     changes = {"model": "linear", "loss": "triplet", "distance": "cosine", "negatives": "in_batch", "seeds": 1}
-    settings = params.head.model_copy(update=changes | {"images_per_group": 2, "noise": 0.0, "mixup": 0.0})
+    settings = params.head.model_copy(update=changes | {"images_per_group": 2, "noise": 0.0})
     rows = read_rows(dataset_folder(params) / "rows.parquet")
     features = load_features(features_folder(params, settings.features), images_hash=rows.images_hash)
     chosen = training_set(rows, settings)

@@ -15,10 +15,10 @@ KINDS = [
     {"model": "identity"},
     {"model": "linear", "dim": 4},
     {"model": "linear", "distance": "euclidean"},
-    {"model": "mlp", "hidden": [5], "norm": "layer", "dropout": 0.5},
+    {"model": "mlp", "hidden": [5], "dropout": 0.5},
     {"model": "residual", "hidden": [5], "cosine_weight": 0.3, "transform": "whiten"},
     {"model": "pseudo_class", "hidden": [5], "dim": 3, "loss": "bce"},
-    {"model": "pair_bc", "classifier": [5], "loss": "bce", "transform": "standardize"},
+    {"model": "pair_bc", "classifier": [5], "loss": "bce", "transform": "center"},
     {"model": "pair_mlp", "hidden": [5], "dim": 4, "classifier": [5], "loss": "bce"},
     {"model": "distance_logit", "dim": 4, "loss": "bce"},
 ]

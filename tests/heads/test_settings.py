@@ -64,7 +64,6 @@ def test_what_cannot_work_is_refused(changes, message):
 NO_EFFECT = [
     ("hidden", {"hidden": (8,)}),
     ("hidden", {"hidden": (8,), "model": "pair_bc", "loss": "bce"}),
-    ("norm", {"norm": "layer", "model": "mlp"}),
     ("dropout", {"dropout": 0.1}),
     ("dropout", {"dropout": 0.1, "model": "residual"}),
     ("dropout", {"dropout": 0.1, "model": "pair_mlp", "dim": 8, "loss": "bce"}),
@@ -99,7 +98,7 @@ def test_a_setting_that_would_do_nothing_is_refused_with_the_value_to_write(key,
 
 
 def test_every_key_of_the_table_is_a_setting_and_is_tried_here():
-    assert set(EFFECTS) == {key for key, _ in NO_EFFECT} | {"mixup"} <= set(HeadSettings.model_fields)
+    assert set(EFFECTS) == {key for key, _ in NO_EFFECT} <= set(HeadSettings.model_fields)
 
 
 @pytest.mark.parametrize("key, value", [("lr", True), ("seeds", True), ("hidden", [True]), ("margin", False)])

@@ -182,7 +182,7 @@ def test_weights_that_are_no_numbers_are_refused(tmp_path, part, value):
 def test_weights_of_another_model(tmp_path):
     write(tmp_path, trained())
     settings = json.loads((tmp_path / "head.json").read_text())["settings"]
-    for changes in ({"hidden": [7]}, {"hidden": [65_536, 65_536]}, {"transform": "standardize"}):
+    for changes in ({"hidden": [7]}, {"hidden": [65_536, 65_536]}, {"transform": "whiten"}):
         edit_head(tmp_path, settings=settings | changes)
         with pytest.raises(HeadError, match="weights and settings do not fit together"):
             load_head(tmp_path)

@@ -1,7 +1,7 @@
 import numpy as np
 import torch
 
-from heads.training.augment import add_noise, mix_blocks, pick_views
+from heads.training.augment import add_noise, pick_views
 
 
 def test_views_are_all_drawn_and_belong_to_their_image():
@@ -16,16 +16,6 @@ def test_one_view_draws_nothing():
     rng = np.random.default_rng(0)
     pick_views(torch.randn(3, 1, 2), np.zeros(5, dtype=int), rng)
     assert rng.random() == np.random.default_rng(0).random()
-
-
-def test_mixup_keeps_a_block_similar_and_its_own_share_larger():
-    x = torch.eye(6).reshape(6, 1, 6).expand(6, 3, 6)  # block i is the unit vector i, K = 3
-    mixed = mix_blocks(x, 0.5, np.random.default_rng(0))
-    assert torch.equal(mixed[:, 0], mixed[:, 2])
-    own = mixed[:, 0].diagonal()
-    assert (own >= 0.5).all() and (own < 1).any()
-    torch.testing.assert_close(mixed.sum(-1), torch.ones(6, 3))
-    assert mix_blocks(x, 0, np.random.default_rng(0)) is x
 
 
 def test_noise_has_the_expected_length():

@@ -68,7 +68,6 @@ def test_a_seed_has_the_same_bytes_alone_and_beside_others(model, negatives, thr
         "dropout": 0.2 * (model != "linear"),
         "patience": 2,
         "noise": 0.1,
-        "mixup": 0.2,
     }
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
