@@ -118,7 +118,7 @@ def bench_finetune(
 @bench.command()
 def loop(
     rounds: int = typer.Option(3, min=1, help="runs of each"),
-    busy: int = typer.Option(0, min=0, help="processes that compute beside them"),
+    busy: int = typer.Option(1, min=0, help="processes that compute beside a second series"),
 ) -> None:
     """`dvc exp run` with another loss, against an empty DVC project.
 

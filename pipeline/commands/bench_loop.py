@@ -31,7 +31,7 @@ FLOOR = {
 
 
 def run(*, rounds: int, busy: int) -> None:
-    """Time `rounds` experiments of each, beside `busy` processes that compute, and write one row.
+    """Time `rounds` experiments of each, alone and beside `busy` processes that compute, and write a row for both.
 
     Raises:
         ParamError: a command failed; its last line.
@@ -42,6 +42,13 @@ def run(*, rounds: int, busy: int) -> None:
         if git("status", "--porcelain", at=folder):
             git("add", "-A", at=folder)
             git("commit", "--quiet", "-m", "base", at=folder)
+    table = [measure(project, floor, rounds=rounds, busy=count) for count in ((0, busy) if busy else (0,))]
+    write_rows(OUT, table)
+    print(f"-> {OUT}")
+
+
+def measure(project: Path, floor: Path, *, rounds: int, busy: int) -> dict[str, object]:
+    """Time both in turn beside `busy` processes that compute."""
     pairs = []
     with computing(busy):
         for _ in range(rounds):
@@ -58,10 +65,9 @@ def run(*, rounds: int, busy: int) -> None:
         "torch": version("torch"),
         "dvc": version("dvc"),
     }
-    write_rows(OUT, [row])
-    print(
-        f"dvc exp run -S head.loss=triplet: {row['loop_s']} s, {row['ratio']}x the floor of {row['floor_s']} s -> {OUT}"
-    )
+    times = f"{row['loop_s']} s, {row['ratio']}x the floor of {row['floor_s']} s"
+    print(f"dvc exp run -S head.loss=triplet: {times}" + (f", beside {busy} busy processes" if busy else ""))
+    return row
 
 
 def floor_project(folder: Path) -> Path:

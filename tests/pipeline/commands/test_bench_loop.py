@@ -10,7 +10,7 @@ from pipeline.commands import bench_loop
 @pytest.fixture
 def calls(tmp_path, monkeypatch) -> list[tuple[str, ...]]:
     called: list[tuple[str, ...]] = []
-    seconds = {"project": iter([1.0, 8.0, 30.0, 12.0]), "floor": iter([1.0, 4.0, 10.0, 8.0])}
+    seconds = {"project": iter([1, 8.0, 30.0, 12.0, 9, 9, 9]), "floor": iter([1, 4.0, 10.0, 8.0, 3, 3, 3])}
 
     def call(folder, *words) -> float:
         called.append((folder.name, *words))
@@ -25,12 +25,13 @@ def calls(tmp_path, monkeypatch) -> list[tuple[str, ...]]:
 
 
 def test_in_turn_and_the_median_of_ratios(calls, capsys):
-    bench_loop.run(rounds=3, busy=0)
+    bench_loop.run(rounds=3, busy=1)
     runs = calls[2:]
-    assert [call[0] for call in runs] == ["project", "floor"] * 3
+    assert [call[0] for call in runs] == ["project", "floor"] * 6
     assert all("head.loss=triplet" in call for call in runs[::2])
-    (row,) = csv.DictReader(bench_loop.OUT.read_text().splitlines())
-    assert (row["floor_s"], row["loop_s"], row["ratio"]) == ("8.0", "12.0", "2.0")
+    alone, beside = csv.DictReader(bench_loop.OUT.read_text().splitlines())
+    assert (alone["busy"], alone["floor_s"], alone["loop_s"], alone["ratio"]) == ("0", "8.0", "12.0", "2.0")
+    assert (beside["busy"], beside["ratio"]) == ("1", "3.0")
     assert "2.0x" in capsys.readouterr().out
 
 
