@@ -1,14 +1,19 @@
-"""The few lines that evaluate prints."""
+"""Scores as people read them: the few lines that evaluate prints."""
 
 from collections.abc import Sequence
 
 from heads.metrics.score_table import ScoreRow
+from heads.metrics.summary import DIGITS
 from heads.reranking.registry import METHODS
 from pipeline.report.below_baseline import below_baseline, is_below
-from pipeline.report.percent import percent
 
 SHOWN = ("top1", "top2", "top5", "recall_at_1", "map_at_r", "auc", "balanced_accuracy", "fewshot_accuracy")
 RERANKED = tuple(f"{method} {score}" for method in METHODS for score in ("top2", "recall_at_1", "map_at_r"))
+
+
+def percent(value: float) -> str:
+    """Per cent with one decimal, of the digits that metrics.json holds: `table` and all else show the same number."""
+    return f"{100 * round(value, DIGITS):.1f}"
 
 
 def console_table(table: Sequence[ScoreRow]) -> str:

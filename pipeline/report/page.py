@@ -16,11 +16,11 @@ from pipeline.params import Params
 from pipeline.report import charts
 from pipeline.report.audit_lines import audit_lines
 from pipeline.report.below_baseline import below_baseline
+from pipeline.report.console import percent
 from pipeline.report.embedding_map import draw_map
 from pipeline.report.galleries import galleries
 from pipeline.report.load_run import TrainedRun
 from pipeline.report.near_duplicates import CHECKED, confirm, near_pairs
-from pipeline.report.percent import percent
 from pipeline.report.pretraining_overlap import known_beforehand
 from pipeline.report.score_tables import scored_head
 from pipeline.report.set_distances import set_distances

@@ -2,8 +2,7 @@ import numpy as np
 
 from heads.metrics.score_table import ScoreRow
 from heads.metrics.summary import DIGITS
-from pipeline.report.console import console_table
-from pipeline.report.percent import percent
+from pipeline.report.console import console_table, percent
 
 
 def test_the_number_of_metrics_json_is_shown_as_the_same():
