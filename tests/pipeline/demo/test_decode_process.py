@@ -3,6 +3,7 @@
 import multiprocessing
 import time
 from io import BytesIO
+from multiprocessing.connection import Connection
 
 import numpy as np
 import pytest
@@ -50,4 +51,23 @@ def test_a_process_that_died_is_told_and_started_again(process):
         child.join()
     with pytest.raises(Unusable, match="died"):
         process.decode(encode(1), seconds=60)
+    process.decode(encode(1), seconds=60)
+
+
+@pytest.mark.timeout(60)
+def test_a_process_killed_while_it_sends_a_picture_holds_up_nobody(process, monkeypatch):
+    process.decode(encode(1), seconds=60)
+    large, whole = BytesIO(), Connection._recv
+    Image.new("RGB", (2000, 1000)).save(large, "PNG")
+
+    def recv(self, size, *more):
+        if size > 1 << 20:  # of the picture only what fits into a pipe is on its way
+            for child in multiprocessing.active_children():
+                child.kill()
+                child.join()
+        return whole(self, size, *more)
+
+    with monkeypatch.context() as patch, pytest.raises(Unusable, match="died"):
+        patch.setattr(Connection, "_recv", recv)
+        process.decode(large.getvalue(), seconds=5)
     process.decode(encode(1), seconds=60)
