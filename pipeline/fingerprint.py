@@ -7,6 +7,7 @@ from that list only costs time. Syntax trees are hashed: comments, docstrings an
 
 import ast
 import hashlib
+import re
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 TOP = Path(__file__).parents[1]
 PACKAGES = ("data", "features", "heads", "pipeline")
+MODULE = re.compile(r"\w+(\.\w+)+")
 # Modules that affect no result. They are neither hashed nor followed.
 NO_EFFECT = frozenset(
     {
@@ -104,7 +106,7 @@ def _imports(source: bytes) -> list[tuple[str, list[str]]]:
             found += [(alias.name, []) for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             found.append((node.module, [alias.name for alias in node.names]))
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and "." in node.value:
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and MODULE.fullmatch(node.value):
             found.append((node.value, []))
     return [(module, names) for module, names in found if module.partition(".")[0] in PACKAGES]
 

@@ -113,3 +113,10 @@ def test_imports_of_every_form_are_followed(tmp_path):
         (tmp_path / name).write_text("")
     found = import_closure("data/a.py", top=tmp_path)
     assert found == {"data/a.py", *names}
+
+
+def test_a_text_that_begins_like_a_module_is_none(tmp_path):
+    """A message, say, longer than names of files may be."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "a.py").write_text(f"MESSAGE = 'data.path: {'long ' * 60}'\n")
+    assert import_closure("a.py", top=tmp_path) == {"a.py"}
