@@ -21,11 +21,14 @@ RENAMED = {
     "backbones.*.library=lookalike": "local",
     "finetunes.*.network.library=lookalike": "local",
 }
+REMOVED = ("head.norm", "head.mixup", "finetunes.*.head.norm")  # keys of version 0.1
 
 
 def old_name(raw: Any) -> str | None:
-    """The first key or value of version 0.1, with its name of today."""
+    """The first key or value of version 0.1, with its name of today or what to do."""
     for key, value in _leaves(raw):
+        if any(fnmatchcase(key, removed) for removed in REMOVED):
+            return f"{key} was removed, because no value of it was better on val: delete it"
         for old, new in RENAMED.items():
             if fnmatchcase(key, old):
                 return f"{key} is now called {new}"

@@ -168,6 +168,9 @@ def test_params_are_checked_before_any_heavy_import(tmp_path):
         ("backbones.resnet18.library", "lookalike", "backbones.resnet18.library: lookalike is now called local"),
         ("finetunes", {"a": {"augment": {"turns": True}}}, "finetunes.a.augment.turns is now called rotations"),
         ("finetunes", {"a": {"layers": ["layer4", "top"]}}, "finetunes.a.layers: top is now called projection"),
+        ("head.norm", "none", "head.norm was removed.*: delete it"),
+        ("head.mixup", 0.0, "head.mixup was removed.*: delete it"),
+        ("finetunes", {"a": {"head": {"norm": "none"}}}, "finetunes.a.head.norm was removed.*: delete it"),
     ],
 )
 def test_a_name_of_an_older_version_is_answered_with_todays(raw, key, value, words):
