@@ -1,4 +1,4 @@
-"""Are these metrics a result of these params? dvc.lock has the params and the hashes of the run that outs them."""
+"""Are these metrics a result of these params? dvc.lock has the params and the hashes of the run that made them."""
 
 import hashlib
 from collections.abc import Mapping
