@@ -12,13 +12,18 @@ from typing import BinaryIO
 
 _CHUNK = 1 << 20
 _DAY = 24 * 3600.0  # seconds
+_INSTALLATION = Path("/etc/machine-id")
 # A file that is being written: `.<name>.<machine>-<process>.part`, in the folder of the whole one.
 _PART = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)\.part")
 
 
 def _machine() -> str:
-    """What tells apart whose process numbers these are: 8 hex digits of the host and, on Linux, of the container."""
+    """What tells apart whose process numbers these are: 8 hex digits of the host's name and, on Linux, of the
+    installation (two machines that share a folder may have one name) and of the container.
+    """
     host = platform.node()
+    with suppress(OSError):
+        host += _INSTALLATION.read_bytes().hex()
     with suppress(OSError):
         host += str(Path("/proc/self/ns/pid").readlink())
     return sha256_bytes(host.encode())[:8]

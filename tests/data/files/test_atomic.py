@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from data.files import atomic
 from data.files.atomic import atomic_file, sha256_bytes, sha256_file, write_bytes
 
 
@@ -112,6 +113,18 @@ def test_what_a_killed_process_left_is_removed_by_the_next_write_and_what_is_bei
     assert sorted(names(tmp_path)) == sorted([parts[alive], "after", "other", "while"])
     started[1].kill()
     started[1].wait()
+
+
+def test_a_part_of_another_machine_of_the_same_name_stays(tmp_path, monkeypatch):
+    """Its number is one of that machine's processes, and says nothing here."""
+    monkeypatch.setattr(atomic, "_INSTALLATION", tmp_path / "machine-id")
+    parts = []
+    for machine in ("another", "this"):
+        (tmp_path / "machine-id").write_text(machine)
+        parts.append(tmp_path / f".{machine}.{atomic._machine()}-999999999.part")
+        parts[-1].write_bytes(b"half")
+    write_bytes(tmp_path / "new", b"")
+    assert [part.exists() for part in parts] == [True, False]
 
 
 def test_parts_of_other_machines_stay_for_a_day_and_other_files_for_ever(tmp_path):
