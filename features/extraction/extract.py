@@ -8,8 +8,9 @@ import numpy as np
 from features.backbones.registry import LoadedBackbone
 from features.extraction.float16 import to_float16
 from features.extraction.loader import load_images
-from features.extraction.replicas import Compute, run_replicas
+from features.extraction.replicas import Compute, inference_module, run_replicas
 from features.extraction.shards import write_shard
+from features.freed_memory import return_freed_memory
 
 SHARD = 32  # batches: 512 images on a CPU, 8192 on a GPU
 
@@ -51,6 +52,9 @@ def extract_rows(
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield (rows, features (b, V, D) float16) for `rows` (m,) of `source`, in order. Errors as `extract_shards`."""
     batches = [rows[start : start + compute.batch] for start in range(0, len(rows), compute.batch)]
+    # Both before the workers fork: afterwards each page that is written to is copied, which took up to 3 s.
+    module = inference_module(network, compute)
+    return_freed_memory()
     loaded = load_images(
         source,
         batches,
@@ -59,5 +63,5 @@ def extract_rows(
         workers=compute.workers,
         pin_memory=not compute.on_cpu,
     )
-    for batch_rows, features in zip(batches, run_replicas(network, compute, loaded), strict=True):
+    for batch_rows, features in zip(batches, run_replicas(module, network, compute, loaded), strict=True):
         yield batch_rows, to_float16(features, lambda place, rows=batch_rows: f"image '{ids[rows[place]]}'")

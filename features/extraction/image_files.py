@@ -17,7 +17,7 @@ from features.backbones.registry import LoadedBackbone
 from features.errors import FeatureError
 from features.extraction.extract import SHARD
 from features.extraction.float16 import to_float16
-from features.extraction.replicas import Compute, run_replicas
+from features.extraction.replicas import Compute, inference_module, run_replicas
 from features.extraction.shards import digests
 
 FEW = 64  # files that are read before worker processes have started
@@ -92,7 +92,7 @@ def extract_files(
         keys.clear()
         features.clear()
 
-    for batch in run_replicas(network, compute, usable()):
+    for batch in run_replicas(inference_module(network, compute), network, compute, usable()):
         images = pending.popleft()
         features.append(to_float16(batch, lambda place, images=images: str(images[place][0])))
         keys += [key for _, key in images]

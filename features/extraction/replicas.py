@@ -61,16 +61,15 @@ def inference_module(network: LoadedBackbone, compute: Compute) -> nn.Module:
     return module.to(compute.dtype) if compute.on_cpu else module
 
 
-def make_replicas(network: LoadedBackbone, compute: Compute) -> list[Replica]:
+def make_replicas(module: nn.Module, compute: Compute) -> list[Replica]:
     """Two replicas per GPU, each with its own stream; one replica per CPU core, each with one thread.
 
     One thread per replica, rather than all threads on one batch: no thread waits for another, and the features do not
     depend on the number of cores.
     """
-    module = inference_module(network, compute)
     replicas = []
     for device in compute.devices:
-        placed = copy.deepcopy(module).to(device)
+        placed = module if compute.on_cpu else copy.deepcopy(module).to(device)
         if compute.compile:
             placed.compile()
         if device.type == "cuda":
@@ -116,14 +115,18 @@ def _forward(replica: Replica, network: LoadedBackbone, compute: Compute, pixels
         return stacked.cpu()
 
 
-def run_replicas(network: LoadedBackbone, compute: Compute, loaded: Iterable[Tensor]) -> Iterator[Tensor]:
+def run_replicas(
+    module: nn.Module, network: LoadedBackbone, compute: Compute, loaded: Iterable[Tensor]
+) -> Iterator[Tensor]:
     """(b, V, D) float32 for every batch of `loaded`, in order. At most two batches per replica are pending.
+
+    `module` is the network's `inference_module`: make it before worker processes fork, see `extract_rows`.
 
     Raises:
         FeatureError: the GPU has too little memory; the network does not compile.
     """
     with _remedies(compute):
-        yield from _run_replicas(make_replicas(network, compute), network, compute, loaded)
+        yield from _run_replicas(make_replicas(module, compute), network, compute, loaded)
 
 
 @contextmanager

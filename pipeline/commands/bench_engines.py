@@ -34,7 +34,7 @@ Forward = Callable[[Tensor], Tensor]  # (BATCH, 3, S, S) float32 -> (BATCH, D)
 def run(*, names: list[str], rounds: int, batches: int) -> None:
     """Time every engine on `names` of NETWORKS and write the ratios to OUT."""
     keep_freed_memory()
-    write_table(OUT, [row for name in names for row in _measure(name, rounds, batches)])
+    write_table(OUT, (row for name in names for row in _measure(name, rounds, batches)))
 
 
 def _measure(name: str, rounds: int, batches: int) -> list[dict[str, object]]:

@@ -17,7 +17,7 @@ from data.tables.rows import read_images, read_rows
 from features.backbones.registry import LoadedBackbone
 from features.extraction.extract import extract_rows
 from features.extraction.precision import dtype_name
-from features.extraction.replicas import Compute, run_replicas
+from features.extraction.replicas import Compute, inference_module, run_replicas
 from features.freed_memory import keep_freed_memory
 from features.settings import Backbone
 from pipeline.commands.bench_turns import median, peak, ratio, take_turns, write_table
@@ -42,21 +42,21 @@ def run(params: Params, *, names: list[str], seconds: float, repeats: int) -> No
     keep_freed_memory()
     source = dataset_folder(params) / "images.parquet"
     ids = read_rows(source).id.tolist()
-    table = []
-    for name, dtype in product(names, DTYPES):
+
+    def row(name: str, dtype: str) -> dict[str, object]:
         features = params.features.model_copy(update={"dtype": dtype})
         extractor = load_extractor(params.model_copy(update={"backbones": NETWORKS, "features": features}), name)
-        row = _measure(source, ids, extractor.network, extractor.compute, seconds, repeats)
-        table.append({"backbone": name, **row})
-    write_table(OUT, table)
+        return {"backbone": name, **_measure(source, ids, extractor.network, extractor.compute, seconds, repeats)}
+
+    write_table(OUT, (row(name, dtype) for name, dtype in product(names, DTYPES)))
 
 
 def _measure(
     source: Path, ids: list[str], network: LoadedBackbone, compute: Compute, seconds: float, rounds: int
 ) -> dict[str, object]:
     """Images per second of every part, with all that a run starts up: processes, replicas."""
-    rate(run_replicas(network, compute, synthetic(network, compute, 8 * compute.batch)))  # warm
-    guess = rate(run_replicas(network, compute, synthetic(network, compute, 8 * compute.batch)))
+    forward_only(network, compute, 8 * compute.batch)  # warm
+    guess = forward_only(network, compute, 8 * compute.batch)
     count = max(8, round(guess * seconds / compute.batch)) * compute.batch
     rows = np.sort(np.arange(count) % len(ids))
     blobs = read_images(source, rows[:256])
@@ -70,7 +70,7 @@ def _measure(
         kept["theirs"] = torch.cat(list(_reference(source, rows, network, compute)))
 
     def forward() -> None:
-        rate(run_replicas(network, compute, synthetic(network, compute, count)))
+        forward_only(network, compute, count)
 
     found = take_turns({"forward": forward, "whole": whole, "reference": reference}, rounds)
     return {
@@ -86,6 +86,12 @@ def _measure(
         "dtype": dtype_name(compute.dtype),
         **{name: version(name) for name in ("torchvision", "timm", "open_clip_torch", "pillow")},
     }
+
+
+def forward_only(network: LoadedBackbone, compute: Compute, images: int) -> float:
+    """Images per second of the forward pass, replicas made anew."""
+    module = inference_module(network, compute)
+    return rate(run_replicas(module, network, compute, synthetic(network, compute, images)))
 
 
 def synthetic(network: LoadedBackbone, compute: Compute, images: int) -> Iterator[Tensor]:

@@ -35,7 +35,7 @@ TEMPERATURE, LR = 0.1, 1e-3
 
 def run(*, batch: int, steps: int, rounds: int) -> None:
     keep_freed_memory()
-    write_table(OUT, [measure(name, batch, steps, rounds) for name in NETWORKS])
+    write_table(OUT, (measure(name, batch, steps, rounds) for name in NETWORKS))
 
 
 def measure(name: str, batch: int, steps: int, rounds: int) -> dict[str, object]:

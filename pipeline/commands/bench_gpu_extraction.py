@@ -13,9 +13,9 @@ from features.backbones.registry import LoadedBackbone, load_backbone
 from features.extraction.extract import extract_rows
 from features.extraction.loader import load_images
 from features.extraction.precision import LEAST_COSINE, dtype_name
-from features.extraction.replicas import CPU_BATCH, Compute, inference_module, run_replicas
+from features.extraction.replicas import CPU_BATCH, Compute, inference_module
 from features.settings import Backbone
-from pipeline.commands.bench_extract import rate, synthetic
+from pipeline.commands.bench_extract import forward_only, rate
 from pipeline.commands.bench_gpu_inputs import (
     SMALL,
     Emit,
@@ -53,7 +53,7 @@ def extraction(name: str, emit: Emit, sizes: Sizes) -> None:
         count = max(2, round(bare * len(compute.devices) * sizes.seconds / compute.batch)) * compute.batch
         rows = np.sort(np.arange(count) % sizes.images)
         batches = [rows[start : start + compute.batch] for start in range(0, len(rows), compute.batch)]
-        replicas = rate(run_replicas(network, compute, synthetic(network, compute, count)))
+        replicas = forward_only(network, compute, count)
         ids = [""] * sizes.images
         whole = rate(features for _, features in extract_rows(source, ids, rows, network, compute=compute))
         decoded = rate(

@@ -1,7 +1,7 @@
 """What the benchmarks share: contenders that take turns, peak memory, and a csv that names the machine."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -56,10 +56,12 @@ def peak() -> int:
     return torch.cuda.max_memory_allocated() if device().type == "cuda" else peak_bytes()
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Print `rows` and write them to `path`, each with the machine."""
+def write_table(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
+    """Print each of `rows` when it comes, and write all to `path` with the machine."""
     about = {"threads": torch.get_num_threads(), "machine": machine(), "torch": torch.__version__}
-    write_rows(path, [{**row, **about} for row in rows])
+    table = []
     for row in rows:
-        print(", ".join(f"{key} {value}" for key, value in row.items() if value != ""))
+        print(", ".join(f"{key} {value}" for key, value in row.items() if value != ""), flush=True)
+        table.append({**row, **about})
+    write_rows(path, table)
     print(f"-> {path}")

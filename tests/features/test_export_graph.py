@@ -11,7 +11,7 @@ from torch import nn
 from features.backbones.preprocess import Preprocess
 from features.backbones.registry import LoadedBackbone
 from features.export_graph import ConcatGraph, FeatureGraph, ResizeAndCrop, half_even
-from features.extraction.replicas import Compute, forward, make_replicas
+from features.extraction.replicas import Compute, forward, inference_module, make_replicas
 from features.storage.concat import concatenate
 
 SHAPES = [(16, 16), (16, 23), (23, 16), (40, 31), (31, 40), (12, 160), (160, 12), (57, 57), (101, 64)]
@@ -66,7 +66,8 @@ def network(out: int = 6, **views: object) -> LoadedBackbone:
 def extracted(net: LoadedBackbone, image: Image.Image) -> torch.Tensor:
     compute = Compute((torch.device("cpu"),), torch.float32, batch=1, workers=0)
     pixels = net.preprocess.views(image, net.crops)[None]
-    return forward(make_replicas(net, compute)[0], net, compute, pixels)[:, 0]  # what load_features gives a head
+    replica = make_replicas(inference_module(net, compute), compute)[0]
+    return forward(replica, net, compute, pixels)[:, 0]  # what load_features gives a head
 
 
 @pytest.mark.parametrize(

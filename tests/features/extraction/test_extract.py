@@ -20,6 +20,7 @@ from data.tables.rows import read_rows
 from features.backbones.preprocess import Preprocess
 from features.backbones.registry import LoadedBackbone, load_backbone
 from features.errors import FeatureError
+from features.extraction import extract
 from features.extraction.extract import SHARD, extract_rows, extract_shards
 from features.extraction.precision import forward_dtype
 from features.extraction.replicas import Compute
@@ -75,6 +76,16 @@ def test_bytes_depend_neither_on_workers_nor_on_what_is_in_the_batch(images, net
     some = np.array([1, 2, 9])
     part = np.concatenate([f for _, f in extract_rows(images, [""] * 11, some, network, compute=on_cpu(4))])
     assert close(part[:, 0], torch.from_numpy(whole[some, 0]))
+
+
+def test_nothing_large_is_written_after_the_workers_fork(images, network, monkeypatch):
+    """Pages that a forked process may still read are copied when they are written to: it took up to 3 s."""
+    order = []
+    for name in ("inference_module", "return_freed_memory", "load_images"):
+        real = getattr(extract, name)
+        monkeypatch.setattr(extract, name, lambda *a, name=name, real=real, **k: order.append(name) or real(*a, **k))
+    all_rows(images, network, on_cpu(workers=1))
+    assert order == ["inference_module", "return_freed_memory", "load_images"]
 
 
 def test_bfloat16_is_near(images, network):
