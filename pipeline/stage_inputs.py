@@ -56,7 +56,10 @@ def check_origin(params: Params, name: str) -> None:
     recorded = entries.keys() & provenance.keys()
     for kind, entry in entries.items():
         if entry is not None and recorded and (kind not in recorded or not _is(entry, provenance[kind])):
-            raise FeatureError(f"{folder}: made with another {kind} than '{name}' of params.yaml; run `dvc repro`")
+            raise FeatureError(
+                f"{folder}: made with another {kind} than '{name}' of params.yaml; with data.name {params.data.name}, "
+                "run `dvc repro`"
+            )
 
 
 def check_images(params: Params) -> None:

@@ -73,7 +73,7 @@ def test_a_stage_does_not_start_on_exchanged_folders(params, monkeypatch, stage,
 
 def test_an_entry_edited_since(params):
     edited = params.concatenations["both"].model_copy(update={"weights": (1.0, 0.5)})
-    with pytest.raises(FeatureError, match="another concatenation"):
+    with pytest.raises(FeatureError, match=r"another concatenation .*; with data\.name emoji, run `dvc repro`"):
         check_origin(params.model_copy(update={"concatenations": {"both": edited}}), "both")
 
 
