@@ -27,7 +27,7 @@ class Sidecar:
 
 
 class RowWriter:
-    """Writes rows of a .npy in any order, a block at a time. `close` checks that every row was written."""
+    """Writes rows of a .npy in any order, a block at a time. `check_whole` checks that every row was written."""
 
     def __init__(self, file: BinaryIO, shape: tuple[int, ...]) -> None:
         self.shape = shape

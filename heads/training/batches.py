@@ -22,7 +22,7 @@ class EpochInputs:
     training_set: TrainingSet
     settings: HeadSettings
     rng: Generator  # noise
-    order_rng: np.random.Generator  # composition of batches, negatives, views, mix-up
+    order_rng: np.random.Generator  # composition of batches, negatives, views
 
     @property
     def batches(self) -> int:
