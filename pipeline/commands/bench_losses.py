@@ -20,6 +20,7 @@ from heads.training.collapse import no_gain_warning
 from pipeline.machine import machine, write_rows
 from pipeline.markdown import markdown_table
 from pipeline.params import Params
+from pipeline.stage_inputs import check_inputs
 from pipeline.stages.train import Training, train
 
 OUT, PAGE = Path("benchmarks/losses.csv"), Path("docs/losses.md")
@@ -29,6 +30,7 @@ OF_PAIRS, PAIR_MODEL = ("bce",), "distance_logit"  # pair_mlp, without hidden la
 
 def run(params: Params) -> None:
     """Train a head with each loss, write the csv and the page, and print a line for each loss."""
+    check_inputs(params, "train")
     identity = params.head.model_copy(update={"model": "identity", "dim": None, "loss": "contrastive", "seeds": 1})
     baseline = _best_scores(train(params.model_copy(update={"head": identity})))[0]
     table = []

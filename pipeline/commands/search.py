@@ -36,11 +36,14 @@ def run(
     `texts`: words in place of images.
 
     Raises:
-        ParamError: neither images nor texts, or both. DataError: the folder cannot be used, or has fewer than `k`
-        images. HeadError: no head, or one that cannot compare images with words.
+        ParamError: neither images nor texts, or both; a head without its data set, and no `gallery`.
+        DataError: the folder cannot be used, or has fewer than `k` images.
+        HeadError: no head, or one that cannot compare images with words.
     """
     if bool(images) == bool(texts):
         raise ParamError("search needs images or --text, and not both: name one image, or --text 'a red car'")
+    if gallery is None and folder is not None and not (folder.parent / "rows.parquet").exists():
+        raise ParamError(f"{folder}: no data set lies beside this head; name images to search with --gallery FOLDER")
     head = load_head(folder)
     if texts:
         queries = Queries(texts, text_embeddings(head, texts), [""] * len(texts), calibrated=False)

@@ -174,6 +174,14 @@ def test_a_sheet_of_names_that_are_no_text(images, capsys):
     assert r"\udcff" in capsys.readouterr().out
 
 
+def test_a_head_without_its_data_set_searches_a_folder(images, capsys):
+    """The message named `dvc repro prepare`, which makes no data set there."""
+    FOLDER.joinpath("rows.parquet").unlink()
+    with pytest.raises(ParamError, match="--gallery FOLDER"):
+        run(images[0], k=2)
+    assert told(capsys, images[0], k=2, gallery=Path("pictures"))["images"] == 7
+
+
 def test_k_beyond_the_gallery(images):
     with pytest.raises(DataError, match="--k 12: emoji has 11 images; ask for at most 11"):
         run(images[0], k=12)
