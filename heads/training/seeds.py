@@ -1,7 +1,7 @@
 """Heads of several seeds on the same cached features, one seed per core.
 
-A seed runs on one thread with its own generators: it gives the same head alone or beside others. On two cores a second
-thread makes one head 1.6 times as fast on an idle machine, and many times as slow on a busy one.
+A seed runs on one thread with its own generators: it gives the same head alone or beside others. A second thread would
+change its last bits; it makes one head faster on an idle machine alone, and many times slower on a busy one.
 """
 
 import threading
