@@ -1,15 +1,9 @@
 """Is each image usable? Decoded once, on all cores, in the order of the input."""
 
-import os
-import threading
 import warnings
-from collections import deque
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from io import BytesIO
-from multiprocessing import get_context, parent_process
 
 from PIL import Image
 
@@ -18,6 +12,7 @@ from data.errors import DataError
 from data.files.atomic import sha256_bytes
 from data.images.decode import Unusable, decode, is_animated
 from data.preparation.duplicates import dhash
+from data.worker import Worker, WorkerDied
 
 THUMB_SIDE = 72
 _IN_PROCESS = 2_000  # images; fewer are done before worker processes have started
@@ -65,38 +60,27 @@ def check_all(contents: Iterable[bytes | Unusable], total: int) -> Iterator[Chec
     Raises:
         DataError: a worker process died (out of memory, or killed).
     """
-    workers = cores()
-    if total < _IN_PROCESS or workers < 2:
+    if total < _IN_PROCESS or cores() < 2:
         yield from map(_check_or_pass, contents)
         return
-    waiting: deque[Future[list[Checked | Unusable]]] = deque()
-    # spawn: pyarrow's threads and a fork do not go together
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=end_with_parent) as pool:
-        try:
-            for chunk in _chunks(contents):
-                waiting.append(pool.submit(_check_chunk, chunk))
-                if len(waiting) > 2 * workers:
-                    yield from waiting.popleft().result()
-            while waiting:
-                yield from waiting.popleft().result()
-        except BrokenProcessPool:
-            raise DataError(
-                "a process that checks images was killed (out of memory?); free some memory and run again"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def end_with_parent() -> None:
-    """Let this worker process end when the main process does, also when that is killed and can tell nobody."""
-    parent = parent_process()
-
-    def wait() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
+    workers = [Worker(_check_chunk) for _ in range(cores())]
+    sent = 0
+    try:
+        for chunk in _chunks(contents):
+            worker = workers[sent % len(workers)]
+            done = worker.receive() if sent >= len(workers) else []
+            worker.send(chunk)  # before what is done is handed on, which takes the caller some time
+            sent += 1
+            yield from done
+        for number in range(max(0, sent - len(workers)), sent):
+            yield from workers[number % len(workers)].receive()
+    except WorkerDied:
+        raise DataError(
+            "a process that checks images was killed (out of memory?); free some memory and run again"
+        ) from None
+    finally:
+        for worker in workers:
+            worker.close()
 
 
 def _check_or_pass(content: bytes | Unusable) -> Checked | Unusable:

@@ -1,5 +1,6 @@
 """What becomes of images that cannot be used, and of odd ones: each is listed, and nothing else moves."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -83,6 +84,21 @@ def test_worker_processes_answer_as_one_process_does(monkeypatch):
     monkeypatch.setattr(checking, "_CHUNK_IMAGES", 7)
     together = list(check_all(iter(contents), len(contents)))
     assert [getattr(answer, "reason", answer) for answer in together] == [getattr(a, "reason", a) for a in alone]
+
+
+def test_a_killed_worker_process_is_one_line(monkeypatch):
+    monkeypatch.setattr(checking, "_IN_PROCESS", 0)
+    monkeypatch.setattr(checking, "cores", lambda: 2)
+
+    def contents():
+        for number in range(2000):
+            if number == 1000:
+                for child in multiprocessing.active_children():
+                    child.kill()
+            yield png(1)
+
+    with pytest.raises(DataError, match="free some memory"):
+        list(check_all(contents(), 2000))
 
 
 def test_a_thousand_damaged_files_in_a_folder_are_each_accounted_for(tmp_path):
