@@ -1,7 +1,7 @@
 """A score of a row out of its experiments' files: with interval, baseline, chance and the trivial answer."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -109,18 +109,30 @@ def _of_table_row(row: dict[str, str]) -> Score:
 
 
 def _pooled(folders: Sequence[Path], rows: Sequence[dict[str, str]], metric: str) -> Score:
+    """The folds' queries as one run's; a `metric` that is no score of single queries by `_mean`."""
     part, _, score = metric.partition("/")
     run, baseline = (side_by_side(_runs(folders, model)) for model in ("head", BASELINE))
+    whole = _mean([_of_table_row(row) for row in rows], [len(one.ids) for one in _runs(folders)])
     if part != "test" or score not in run.scores:
-        raise ParamError(
-            f"folds can be pooled for scores of single queries, not for '{metric}'; known: {', '.join(run.scores)}"
-        )
+        return whole
     clusters = np.unique(run.clusters.astype(str), return_inverse=True)[1]
     interval = mean_interval(run.scores[score], clusters=clusters)
-    sizes = [len(one.ids) for one in _runs(folders)]
-    chances = [row["chance"] for row in rows]
-    chance = float(np.average([float(each) for each in chances], weights=sizes)) if all(chances) else None
-    return Score(interval.mean, interval.half_width, float(baseline.scores[score].mean()), chance)
+    mean = float(baseline.scores[score].mean())
+    return replace(whole, ours=interval.mean, half_width=interval.half_width, baseline=mean)
+
+
+def _mean(scores: Sequence[Score], queries: Sequence[int]) -> Score:
+    """The mean over folds, weighted by their queries. No query is in two folds, so the variances of the folds add up;
+    a column that a fold lacks is left out.
+    """
+    weights = np.array(queries) / sum(queries)
+
+    def column(name: str, norm: Callable[[np.ndarray], np.floating] = np.sum) -> float | None:
+        values = [getattr(score, name) for score in scores]
+        return None if None in values else float(norm(weights * values))
+
+    ours = float(weights @ [score.ours for score in scores])
+    return Score(ours, column("half_width", np.linalg.norm), column("baseline"), column("chance"), column("trivial"))
 
 
 def _of_metrics(folders: Sequence[Path], metric: str) -> Score:

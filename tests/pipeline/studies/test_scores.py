@@ -45,6 +45,18 @@ def test_folds_are_pooled_query_by_query(tmp_path):
     assert found.chance == pytest.approx((0.1 * 20 + 0.2 * 40) / 60)
 
 
+def test_folds_of_other_scores_are_averaged_by_queries(tmp_path):
+    """After re-ranking, or of pairs: queries.parquet lacks them. Variances of independent folds add up."""
+    folders = [made(tmp_path / "a", 0, 10), made(tmp_path / "b", 1, 30, chance=0.3)]
+    table = folders[1] / "table.csv"
+    table.write_text(table.read_text().replace("0.8,0.02,0.01,0.7", "0.6,0.04,0.01,0.5"))
+    score = score_of(folders, "test/balanced_accuracy")
+    assert score.ours == pytest.approx((10 * 0.8 + 30 * 0.6) / 40)
+    assert score.half_width == pytest.approx(((10 * 0.02) ** 2 + (30 * 0.04) ** 2) ** 0.5 / 40)
+    assert (score.baseline, score.chance, score.trivial) == pytest.approx(((10 * 0.7 + 30 * 0.5) / 40, 0.5, 0.5))
+    assert score_of(folders, "test/frozen pair_accuracy").half_width is None  # as in each fold's table
+
+
 def test_a_difference_is_paired(tmp_path):
     rng = np.random.default_rng(0)
     first = [(rng.random((2, size)) < 0.5) * 1.0 for size in (30, 50)]
@@ -81,6 +93,3 @@ def test_scores_that_are_not_there(tmp_path):
         with pytest.raises(ParamError) as error:
             score_of([folder], metric)
         assert str(error.value) == message
-    with pytest.raises(ParamError) as error:
-        score_of([folder, made(tmp_path / "b", 0, 10)], "test/accuracy")
-    assert str(error.value) == "folds can be pooled for scores of single queries, not for 'test/accuracy'; known: top2"
