@@ -1,7 +1,7 @@
 """The version of the code that a row's result is made with.
 
-It covers the stages that the row's params run, the reader of its data set, the libraries of its networks, and its heads,
-so that an edit elsewhere leaves the row's result valid.
+It covers the stages that the row's params run, its heads, the reader of its data set and the libraries of its networks:
+an edit elsewhere leaves the row's result valid.
 """
 
 import inspect
