@@ -1,3 +1,8 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from seeded_heads import seeded_head, seeded_heads
@@ -5,6 +10,7 @@ from seeded_heads import seeded_head, seeded_heads
 from heads.settings import HeadSettings
 from heads.store import head_similarity, mean_similarity, similarities
 
+ROOT = Path(__file__).parents[3]
 WIDTH = 6
 
 
@@ -58,7 +64,38 @@ def test_chunks_equal_the_whole(monkeypatch):
     head, x = head_of("pair_mlp", classifier=(5,)), torch.randn(9, WIDTH)
     whole = head.pairwise(x, x)
     monkeypatch.setattr("heads.models.pair_heads.PAIRS_AT_ONCE", 100)
-    torch.testing.assert_close(head.pairwise(x, x), whole)
+    with torch.no_grad():
+        torch.testing.assert_close(head.pairwise(x, x), whole)
+
+
+SCRIPT = """
+import resource
+from concurrent.futures import ThreadPoolExecutor
+import torch
+from heads.models.registry import build_head
+from heads.settings import HeadSettings
+
+settings = HeadSettings(features="", model="pair_mlp", classifier=(256,), loss="bce")
+head, x = build_head(settings, 64, torch.Generator()), torch.rand(1500, 64)
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+@torch.no_grad()
+def growth():
+    head.pairwise(x[:200], x)
+    before = peak()
+    head.pairwise(x, x)
+    return (peak() - before) / 1024
+
+print(ThreadPoolExecutor(1).submit(growth).result())  # as seeds train; the main thread's memory has fewer gaps
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kilobytes on Linux")
+def test_many_pairs_take_little_more_memory_than_few():
+    """1,500 rows with themselves: the result takes 9 MB and a hidden layer 16, a few of which are alive at once."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, "-c", SCRIPT], cwd=ROOT, env=environment, capture_output=True, check=True)
+    assert float(done.stdout) < 100
 
 
 def test_pair_bc_never_gives_less_than_one_half():
