@@ -104,8 +104,9 @@ def plan_lines(one: StudyRun, wanted: list[PlannedRow]) -> list[str]:
             seconds = one.seconds(planned)
             total, unknown = total + (seconds or 0), unknown + (seconds is None)
             first = "".join(f"; first fetches {each.what}" for each in requirements)
-            lines.append(f"  {'in table' if in_table else 'run     '}  {name}: {_about(seconds)}{first}")
-    rest = f" and {unknown} rows that never ran" if unknown else ""
+            known = "never ran" if seconds is None and not in_table else _about(seconds)
+            lines.append(f"  {'in table' if in_table else 'run     '}  {name}: {known}{first}")
+    rest = f" and {unknown} rows of unknown length" if unknown else ""
     return [
         *lines,
         f"  in all {_about(total)}{rest}; data and features that are not in DVC's cache come on top",
@@ -148,5 +149,5 @@ def _check_places(mirror: str | None, path: str | None, weights: str | None) -> 
 
 def _about(seconds: float | None) -> str:
     if seconds is None:
-        return "never ran"
+        return "time not on record"  # its networks or heads came out of DVC's cache
     return f"about {seconds:.0f} s" if seconds < 100 else f"about {seconds / 60:.0f} min"

@@ -105,12 +105,17 @@ def test_a_dry_run_says_what_would_run_and_for_how_long(project, capsys):
         "  run       ours: never ran",
         "  run       recipe in folds: never ran",
         *(f"  not here  {name}: {why}" for name, why in NOT_HERE.items()),
-        "  in all about 0 s and 2 rows that never ran; data and features that are not in DVC's cache come on top",
+        "  in all about 0 s and 2 rows of unknown length; data and features that are not in DVC's cache come on top",
     ]
     # A row that ran elsewhere, or before the program changed, is known to take so long.
     shutil.rmtree(BUILD)
     run_studies(["made"], dry_run=True, rows=("recipe",))
     assert "  in table  recipe: about 14 s" in capsys.readouterr().out
+    # One whose head came out of DVC's cache has a number and no time.
+    table = Path("studies/made.csv")
+    table.write_text(table.read_text().replace(",2.0,", ",,"))
+    run_studies(["made"], dry_run=True, rows=("recipe",))
+    assert "  in table  recipe: time not on record" in capsys.readouterr().out
     assert project == []
 
 
