@@ -111,8 +111,9 @@ def _of_table_row(row: dict[str, str]) -> Score:
 def _pooled(folders: Sequence[Path], rows: Sequence[dict[str, str]], metric: str) -> Score:
     """The folds' queries as one run's; a `metric` that is no score of single queries by `_mean`."""
     part, _, score = metric.partition("/")
-    run, baseline = (side_by_side(_runs(folders, model)) for model in ("head", BASELINE))
-    whole = _mean([_of_table_row(row) for row in rows], [len(one.ids) for one in _runs(folders)])
+    runs = _runs(folders)
+    run, baseline = side_by_side(runs), side_by_side(_runs(folders, BASELINE))
+    whole = _mean([_of_table_row(row) for row in rows], [len(one.ids) for one in runs])
     if part != "test" or score not in run.scores:
         return whole
     clusters = np.unique(run.clusters.astype(str), return_inverse=True)[1]
