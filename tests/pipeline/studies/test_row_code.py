@@ -18,6 +18,12 @@ ROWS = {
     "emoji": {},
     "mnist": {"data": {"name": "mnist"}},
     "network": {"finetunes": {"mine": {"network": NETWORK, "loss": "triplet"}}, "head": {"features": "mine"}},
+    "under pairs": {
+        "finetunes": {
+            "mine": {"network": NETWORK, "loss": "bce", "head": {"model": "pair_mlp", "classifier": [8]}},
+        },
+        "head": {"features": "mine"},
+    },
     "pairs": {"head": {"model": "pair_mlp", "loss": "bce", "classifier": [8]}},
     "mixed": {"head": {"cosine_weight": 0.5}},
     "torchvision": {
@@ -70,13 +76,13 @@ def test_an_equal_tree_elsewhere_is_the_same_code(copied):
         ("heads/training/loop.py", CODE, set(ROWS)),
         ("heads/training/loop.py", ("\nfrom ", "\n# why\nfrom "), set()),
         ("heads/models/registry.py", CODE, set(ROWS)),
-        ("heads/models/pair_heads.py", CODE, {"pairs"}),
+        ("heads/models/pair_heads.py", CODE, {"pairs", "under pairs"}),
         ("heads/models/cosine_mix.py", CODE, {"mixed"}),
         ("heads/models/embedding_heads.py", CODE, set(ROWS) - {"pairs"}),
         ("data/datasets/mnist.py", CODE, {"mnist"}),
         ("data/datasets/emoji.py", CODE, set(ROWS) - {"mnist"}),
         ("features/backbones/timm.py", CODE, set(ROWS) - {"torchvision"}),
-        ("features/finetuning/augment.py", CODE, {"network"}),
+        ("features/finetuning/augment.py", CODE, {"network", "under pairs"}),
         ("features/storage/concat.py", CODE, {"both"}),
         ("pipeline/report/contact_sheet.py", CODE, set()),
         ("pipeline/studies/page.py", CODE, set()),
