@@ -21,9 +21,12 @@ STAGE = "import os, time; open('stage', 'w').write(str(os.getpid())); time.sleep
 SHELL = ["sh", "-c", '"$0" -c "$1"; true', sys.executable, STAGE]
 DVC = f"import subprocess; subprocess.run({SHELL!r})"
 STUDY = """
-import os, sys
+import os, signal, sys
 from pathlib import Path
 from pipeline.studies.processes import run_to_end
+# As in a terminal: a script that starts the tests in the background, or nohup, has these ignored, by its children too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 run_to_end([sys.executable, "-c", sys.argv[1]], at=Path(sys.argv[2]), log=Path("log"), environment=os.environ)
 """
 
